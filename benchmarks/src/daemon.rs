@@ -1,0 +1,147 @@
+//! A daemon of the shipped binary, in a home of its own, whose model is a script.
+
+use crate::control;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use titan_protocol::{Op, SessionId, TurnId, TurnOptions};
+use titan_testkit::server::ScriptServer;
+
+/// A daemon that is not there after this long will not come.
+const READY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often a waiting driver looks again; the error that it adds to a measured wait.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// A home that holds nothing but what the binary puts there, and that knows one model: the script.
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// A fresh home with a workspace of one small file.
+    pub(crate) fn fresh() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join("workspace"))?;
+        std::fs::write(folder.path().join("workspace/note.txt"), "a small file\n")?;
+        Ok(Self { folder })
+    }
+
+    /// Where turns work.
+    pub(crate) fn workspace(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("home/control.sock")
+    }
+
+    /// The binary with this home, the scripted model, and nothing of the person's own surroundings.
+    pub(crate) fn command(&self, binary: &Path, server: Option<&ScriptServer>) -> Command {
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("TITANCLAW_HOME", self.folder.path().join("home"))
+            .env("TITANCLAW_OFFLINE", "1")
+            .current_dir(self.workspace());
+        if let Some(server) = server {
+            command
+                .env("OPENAI_API_KEY", "scripted")
+                .env("OPENAI_BASE_URL", format!("{}/v1", server.base_url()))
+                .env("TITANCLAW_MODEL", "scripted");
+        }
+        command
+    }
+}
+
+/// A running daemon. Ended when dropped.
+pub(crate) struct Daemon {
+    process: std::process::Child,
+    home: Home,
+    /// The process that owns the home.
+    pub(crate) pid: u32,
+    /// From before it was started until it answered.
+    pub(crate) ready_after: Duration,
+}
+
+impl Daemon {
+    /// Starts one and waits until it answers.
+    pub(crate) async fn start(binary: &Path, home: Home, server: &ScriptServer) -> Result<Self> {
+        let mut command = home.command(binary, Some(server));
+        command
+            .args(["daemon", "start", "--foreground"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut process = command.spawn().context("starting the daemon")?;
+        let status = loop {
+            if let Ok(status) = control::status(&home.socket()).await {
+                break status;
+            }
+            if process.try_wait()?.is_some() {
+                let output = process.wait_with_output()?;
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                bail!("the daemon ended at once: {said}");
+            }
+            if started.elapsed() > READY_WAIT_MAX {
+                let _ = process.kill();
+                bail!(
+                    "the daemon was not ready after {} s",
+                    READY_WAIT_MAX.as_secs()
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        Ok(Self {
+            ready_after: started.elapsed(),
+            pid: status.pid,
+            process,
+            home,
+        })
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.socket()
+    }
+
+    /// A first turn of a new session.
+    pub(crate) fn turn(&self, text: &str) -> (TurnId, Op) {
+        let turn = TurnId::new();
+        let op = Op::UserTurn {
+            session: SessionId::new(),
+            turn,
+            text: text.to_owned(),
+            options: TurnOptions {
+                workspace: Some(self.home.workspace()),
+                ..TurnOptions::default()
+            },
+        };
+        (turn, op)
+    }
+
+    /// Ends it in an orderly way and gives the home back.
+    pub(crate) async fn stop(mut self) -> Result<Home> {
+        control::stop(&self.socket()).await?;
+        let asked = Instant::now();
+        while self.process.try_wait()?.is_none() {
+            if asked.elapsed() > READY_WAIT_MAX {
+                bail!("the daemon did not end");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let home = Home::fresh()?;
+        Ok(std::mem::replace(&mut self.home, home))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

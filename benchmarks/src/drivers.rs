@@ -1,0 +1,59 @@
+//! The benchmarks: a name, how long it takes, and what measures it. Those that hold much memory come last.
+
+mod build;
+mod concurrent;
+mod footprint;
+mod latency;
+//mod model;
+mod start;
+
+use crate::Setup;
+use crate::report::Row;
+use anyhow::Result;
+
+/// A benchmark.
+pub(crate) struct Bench {
+    pub(crate) name: &'static str,
+    /// Takes minutes; left out by `--quick`.
+    pub(crate) is_long: bool,
+    pub(crate) run: fn(&Setup) -> Result<Vec<Row>>,
+}
+
+const fn bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench {
+    Bench {
+        name,
+        is_long: false,
+        run,
+    }
+}
+
+const fn long_bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench {
+    Bench {
+        is_long: true,
+        ..bench(name, run)
+    }
+}
+
+/// All of them, in the order in which they run.
+pub(crate) const BENCHES: &[Bench] = &[
+    bench("cli_cold_start", start::cli_cold_start),
+    bench("one_shot", start::one_shot),
+    bench("daemon_ready", start::daemon_ready),
+    bench("ttft_overhead", latency::ttft_overhead),
+    bench("persist_turn", latency::persist_turn),
+    bench("tool_to_llm", latency::tool_to_llm),
+    bench("idle_footprint", footprint::idle_footprint),
+    bench("turns_concurrent", concurrent::turns_concurrent),
+    bench("binary_size", build::binary_size),
+    //long_bench("local_model", model::local_model),
+    long_bench("cold_build", build::cold_build),
+];
+
+/// Runs a driver that talks to servers and sockets.
+fn block_on<T>(driver: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(driver)
+}

@@ -1,0 +1,352 @@
+//! The engine: sessions over the ports it is opened with.
+
+use crate::follow::follow;
+use crate::log::Log;
+use crate::prompt::PromptSize;
+use crate::questions::Questions;
+use crate::session::{Accepted, Command, INBOX_MAX, Session};
+use crate::summary;
+use crate::turn::TurnLimits;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use titan_exec::Pipeline;
+use titan_protocol::{
+    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Event, Forget, Journal,
+    Op, Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec,
+    TurnOutcome, UnixMillis, Usage, Workbench, WorkbenchError,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// The longest title of a session, in characters.
+const TITLE_CHARS_MAX: usize = 200;
+/// The longest thing that a person may say at once, in bytes.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// How an engine behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What a turn may use.
+    pub turn_limits: TurnLimits,
+    /// How long the prompt is.
+    pub prompt_size: PromptSize,
+    /// The tools on offer by name, in this order; all of the pipeline's when `None`.
+    pub tools: Option<Vec<String>>,
+    /// Tokens that the chat model reads and writes together.
+    pub context_tokens_max: u32,
+    /// Tokens of one reply.
+    pub output_tokens_max: u32,
+    /// Tokens of thinking in one reply, for models that can think.
+    pub thinking_tokens_max: Option<u32>,
+    /// The person's own instruction files: name and content, the most general first.
+    pub identity: Vec<(String, String)>,
+    /// The home directory, for the status.
+    pub home: PathBuf,
+    /// The program's version, for the status.
+    pub version: String,
+    /// Which model answers chats and why, in one line, for the status.
+    pub model: String,
+    /// Whether nothing beyond loopback may be reached, for the status.
+    pub is_offline: bool,
+}
+
+/// Opens the workbench of a workspace.
+pub type OpenWorkbench =
+    Arc<dyn Fn(&Path) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The log of all that happens.
+    pub journal: Arc<dyn Journal>,
+    /// Projections and grants.
+    pub records: Arc<dyn Records>,
+    /// Large outputs.
+    pub blobs: Arc<dyn Blobs>,
+    /// The models.
+    pub provider: Arc<dyn Provider>,
+    /// The one way to a tool.
+    pub pipeline: Arc<Pipeline>,
+    /// The one way to the network.
+    pub egress: Arc<dyn Egress>,
+    /// Opens a session's workspace.
+    pub open_workbench: OpenWorkbench,
+    /// Milliseconds since the Unix epoch.
+    pub now: fn() -> UnixMillis,
+}
+
+/// The engine. Cheap to clone; all clones are one. Sessions run on the runtime that it is used from, and end with it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) parts: Parts,
+    pub(crate) config: Config,
+    pub(crate) tools: Vec<ToolSpec>,
+    pub(crate) questions: Arc<Questions>,
+    sessions: Mutex<HashMap<SessionId, mpsc::Sender<Command>>>,
+    started_at: UnixMillis,
+}
+
+impl Shared {
+    /// Takes a session off the list; false when a command waits for it.
+    pub(crate) fn unlist(&self, session: SessionId, inbox: &mpsc::Receiver<Command>) -> bool {
+        let mut sessions = self.sessions.lock();
+        if inbox.is_empty() {
+            sessions.remove(&session);
+        }
+        inbox.is_empty()
+    }
+}
+
+impl Engine {
+    /// Opens an engine, and ends the turns that a crash left open.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(parts: Parts, config: Config) -> Result<Self, StorageError> {
+        let offered = parts.pipeline.specs();
+        let tools = match &config.tools {
+            None => offered,
+            Some(names) => names
+                .iter()
+                .filter_map(|name| offered.iter().find(|spec| spec.name == *name))
+                .cloned()
+                .collect(),
+        };
+        recover(&parts).await?;
+        let started_at = (parts.now)();
+        let shared = Shared {
+            parts,
+            config,
+            tools,
+            questions: Arc::default(),
+            sessions: Mutex::default(),
+            started_at,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Sends a command to a session, which is brought back from the journal if it has to be.
+    async fn tell(
+        &self,
+        session: SessionId,
+        command: impl Fn(Accepted) -> Command,
+    ) -> Result<(), ClientError> {
+        loop {
+            let (accepted, answer) = oneshot::channel();
+            let inbox = self.inbox(session).await?;
+            // A session that was put away this very moment does not answer; it is brought back.
+            if inbox.send(command(accepted)).await.is_err() {
+                continue;
+            }
+            if let Ok(answer) = answer.await {
+                return answer;
+            }
+        }
+    }
+
+    async fn inbox(&self, id: SessionId) -> Result<mpsc::Sender<Command>, ClientError> {
+        if let Some(inbox) = self.listed(id) {
+            return Ok(inbox);
+        }
+        let (sender, receiver) = mpsc::channel(INBOX_MAX);
+        let session = Session::open(id, self.shared.clone(), receiver).await?;
+        let mut sessions = self.shared.sessions.lock();
+        // Somebody else may have brought it back meanwhile.
+        if let Some(inbox) = sessions.get(&id).filter(|inbox| !inbox.is_closed()) {
+            return Ok(inbox.clone());
+        }
+        sessions.insert(id, sender.clone());
+        tokio::spawn(session.serve());
+        Ok(sender)
+    }
+
+    fn listed(&self, id: SessionId) -> Option<mpsc::Sender<Command>> {
+        self.shared
+            .sessions
+            .lock()
+            .get(&id)
+            .filter(|inbox| !inbox.is_closed())
+            .cloned()
+    }
+
+    async fn session_list(&self) -> Result<Vec<(SessionId, summary::SummaryState)>, ClientError> {
+        Ok(summary::load(self.shared.parts.records.as_ref()).await?)
+    }
+}
+
+#[async_trait]
+impl Client for Engine {
+    async fn submit(&self, op: Op) -> Result<(), ClientError> {
+        match op {
+            Op::UserTurn {
+                session,
+                turn,
+                text,
+                options,
+            } => {
+                let text = checked(text)?;
+                self.tell(session, |accepted| Command::Say {
+                    turn,
+                    text: text.clone(),
+                    options: options.clone(),
+                    accepted,
+                })
+                .await
+            }
+            Op::Interrupt { session } => match self.listed(session) {
+                Some(_) => {
+                    self.tell(session, |accepted| Command::Interrupt { accepted })
+                        .await
+                }
+                None => Ok(()),
+            },
+            Op::Decide { approval, decision } => {
+                let decided = self
+                    .shared
+                    .parts
+                    .pipeline
+                    .approvals()
+                    .decide(approval, decision);
+                decided.map_err(|error| ClientError::Refused(error.to_string()))
+            }
+            Op::Answer { question, text } => match self.shared.questions.answer(question, text) {
+                true => Ok(()),
+                false => Err(ClientError::Refused(format!(
+                    "question {question} does not wait for an answer"
+                ))),
+            },
+            Op::Compact { session } => {
+                self.tell(session, |accepted| Command::Compact { accepted })
+                    .await
+            }
+            Op::Forget { what } => {
+                let (Forget::Session { session }
+                | Forget::Turn { session, .. }
+                | Forget::Events { session, .. }) = what;
+                self.tell(session, |accepted| Command::Forget {
+                    what: what.clone(),
+                    accepted,
+                })
+                .await
+            }
+            Op::Rename { session, title } => {
+                let title = checked_title(&title)?;
+                self.tell(session, |accepted| Command::Rename {
+                    title: title.clone(),
+                    accepted,
+                })
+                .await
+            }
+        }
+    }
+
+    fn follow(
+        &self,
+        session: Option<SessionId>,
+        after: Seq,
+    ) -> BoxStream<Result<Record, ClientError>> {
+        follow(self.shared.parts.journal.clone(), session, after)
+    }
+
+    async fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, ClientError> {
+        Ok(summary::newest(&self.session_list().await?, limit))
+    }
+
+    async fn costs(&self, since: UnixMillis) -> Result<Vec<CostLine>, ClientError> {
+        Ok(summary::costs(&self.session_list().await?, since))
+    }
+
+    async fn status(&self) -> Result<EngineStatus, ClientError> {
+        let Shared {
+            config, started_at, ..
+        } = &*self.shared;
+        let running = self
+            .session_list()
+            .await?
+            .iter()
+            .filter(|(_, state)| state.is_running)
+            .count();
+        Ok(EngineStatus {
+            version: config.version.clone(),
+            pid: std::process::id(),
+            started_at: *started_at,
+            home: config.home.clone(),
+            model: config.model.clone(),
+            turns_running: u32::try_from(running).unwrap_or(u32::MAX),
+            resident_bytes: resident_bytes(),
+            is_offline: config.is_offline,
+        })
+    }
+}
+
+fn checked(text: String) -> Result<String, ClientError> {
+    if text.trim().is_empty() {
+        return Err(ClientError::Refused(
+            "There is nothing to answer: the message is empty.".to_owned(),
+        ));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        let most = TEXT_BYTES_MAX >> 10;
+        let refused = format!(
+            "The message is {} KiB long; at most {most} KiB fit. Put it into a file and name the file.",
+            text.len() >> 10
+        );
+        return Err(ClientError::Refused(refused));
+    }
+    Ok(text)
+}
+
+fn checked_title(title: &str) -> Result<String, ClientError> {
+    let title = title.trim();
+    if title.is_empty() || title.chars().count() > TITLE_CHARS_MAX {
+        return Err(ClientError::Refused(format!(
+            "A title has 1 to {TITLE_CHARS_MAX} characters."
+        )));
+    }
+    Ok(title.to_owned())
+}
+
+/// Ends the turns that were running when the engine stopped without ending them.
+async fn recover(parts: &Parts) -> Result<(), StorageError> {
+    for (session, state) in summary::load(parts.records.as_ref()).await? {
+        if !state.is_running {
+            continue;
+        }
+        let log = Log::open(parts.journal.clone(), session).await?;
+        if log.read(|state| state.summary.is_running).await {
+            let error = "The engine stopped while this turn ran. What was said and done until then is kept; say \"go on\" to continue.";
+            let outcome = TurnOutcome::Failed {
+                error: error.to_owned(),
+            };
+            let ended = Event::TurnEnded {
+                outcome,
+                usage: Usage::default(),
+                elapsed_ms: 0,
+            };
+            let turn = log.read(|state| state.thread.last_turn).await;
+            log.append(turn, vec![ended]).await?;
+            parts.journal.sync().await?;
+        }
+        let state = log.read(|state| state.summary.clone()).await;
+        summary::store(parts.records.as_ref(), session, &state).await?;
+    }
+    Ok(())
+}
+
+/// The process's resident memory, 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    pages
+        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok())
+        .map_or(0, |pages| pages * PAGE_BYTES)
+}

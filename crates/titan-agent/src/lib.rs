@@ -1,0 +1,23 @@
+//! Decides what happens next in a session: what the model is shown, what is done with what it says, when it ends.
+//!
+//! [`Engine`] is the whole interface: it is a [`titan_protocol::Client`] over the ports it is opened with. Inside, a
+//! turn is a pure state machine (`turn`), the thread is a projection of the journal (`thread`), and one task per
+//! active session drives both (`session`). This crate knows no vendor, no database and no place to work.
+
+mod arguments;
+mod compact;
+mod engine;
+mod follow;
+mod forget;
+mod log;
+mod prompt;
+mod questions;
+mod session;
+mod summary;
+mod surroundings;
+mod thread;
+mod turn;
+
+pub use engine::{Config, Engine, OpenWorkbench, Parts};
+pub use prompt::PromptSize;
+pub use turn::TurnLimits;

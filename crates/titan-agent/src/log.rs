@@ -1,0 +1,131 @@
+//! A session's way into the journal: appends, and keeps the projections in step.
+
+use crate::questions::Questions;
+use crate::summary::SummaryState;
+use crate::thread::Thread;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+use titan_exec::EventSink;
+use titan_protocol::{Event, Journal, SessionId, StorageError, TurnId};
+use tokio::sync::Mutex;
+
+/// How long a question waits for its answer.
+const QUESTION_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// What is known of a session, made from its records.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) thread: Thread,
+    pub(crate) summary: SummaryState,
+}
+
+/// One session's log. Appends are in order: a record is applied before the next is appended.
+pub(crate) struct Log {
+    journal: Arc<dyn Journal>,
+    session: SessionId,
+    state: Mutex<State>,
+}
+
+/// Records that are read from the journal at one time.
+const READ_RECORDS_MAX: usize = 4096;
+
+impl Log {
+    /// The log of a session as the journal has it.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub(crate) async fn open(
+        journal: Arc<dyn Journal>,
+        session: SessionId,
+    ) -> Result<Self, StorageError> {
+        let mut state = State::default();
+        loop {
+            let records = journal
+                .read(Some(session), state.thread.seq, READ_RECORDS_MAX)
+                .await?;
+            for record in &records {
+                state.thread.apply(record);
+                state.summary.apply(record);
+            }
+            if records.len() < READ_RECORDS_MAX {
+                return Ok(Self {
+                    journal,
+                    session,
+                    state: Mutex::new(state),
+                });
+            }
+        }
+    }
+
+    /// Appends events of a turn together.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub(crate) async fn append(
+        &self,
+        turn: Option<TurnId>,
+        events: Vec<Event>,
+    ) -> Result<(), StorageError> {
+        let mut state = self.state.lock().await;
+        for record in self.journal.append(self.session, turn, events).await? {
+            state.thread.apply(&record);
+            state.summary.apply(&record);
+        }
+        Ok(())
+    }
+
+    /// Reads the projections.
+    pub(crate) async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&*self.state.lock().await)
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+}
+
+/// The log as one turn's calls see it.
+pub(crate) struct TurnLog {
+    pub(crate) log: Arc<Log>,
+    pub(crate) turn: TurnId,
+    pub(crate) questions: Arc<Questions>,
+    pub(crate) is_attended: bool,
+}
+
+#[async_trait]
+impl EventSink for TurnLog {
+    async fn emit(&self, event: Event) -> Result<(), StorageError> {
+        self.log.append(Some(self.turn), vec![event]).await
+    }
+
+    async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
+        if !self.is_attended {
+            return None;
+        }
+        let (id, answer) = self.questions.open();
+        let asked = Event::QuestionAsked {
+            question: id,
+            text: question.to_owned(),
+            choices: choices.to_vec(),
+        };
+        if let Err(error) = self.emit(asked).await {
+            tracing::error!(%error, "a question could not be stored");
+            return None;
+        }
+        let text = tokio::time::timeout(QUESTION_WAIT_MAX, answer)
+            .await
+            .ok()
+            .and_then(Result::ok);
+        if let Err(error) = self
+            .emit(Event::QuestionAnswered {
+                question: id,
+                text: text.clone(),
+            })
+            .await
+        {
+            tracing::error!(%error, "an answer could not be stored");
+        }
+        text
+    }
+}

@@ -1,0 +1,600 @@
+//! One task per active session: takes what the person says, drives the turn's state machine, keeps the log.
+
+use crate::compact::compact;
+use crate::engine::Shared;
+use crate::log::{Log, TurnLog};
+use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
+use crate::turn::{Action, Input, Turn};
+use crate::{forget, summary, surroundings};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use titan_exec::Scope;
+use titan_protocol::{
+    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, ModelError, ModelEvent,
+    NoticeLevel, Origin, Role, SessionId, StorageError, ToolCall, ToolError, TurnId, TurnOptions,
+    TurnOutcome, Workbench,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A session that nothing happens in is put away after this long; it comes back from the journal.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Events that a model sends in one burst are stored together, at most this many.
+const BURST_MAX: usize = 64;
+
+/// Commands that wait for a session.
+pub(crate) const INBOX_MAX: usize = 64;
+
+/// A thread is shortened when it fills this part of what the model reads, in percent, and then to half of that.
+const COMPACT_AT_PERCENT: u32 = 75;
+
+/// What a session is told. Every command is answered when it is accepted.
+pub(crate) enum Command {
+    Say {
+        turn: TurnId,
+        text: String,
+        options: TurnOptions,
+        accepted: Accepted,
+    },
+    Interrupt {
+        accepted: Accepted,
+    },
+    Compact {
+        accepted: Accepted,
+    },
+    Forget {
+        what: Forget,
+        accepted: Accepted,
+    },
+    Rename {
+        title: String,
+        accepted: Accepted,
+    },
+}
+
+pub(crate) type Accepted = oneshot::Sender<Result<(), ClientError>>;
+
+pub(crate) struct Session {
+    id: SessionId,
+    shared: Arc<Shared>,
+    log: Arc<Log>,
+    grants: Arc<Mutex<Vec<Grant>>>,
+    inbox: mpsc::Receiver<Command>,
+}
+
+/// The model's stream of one turn, in bursts.
+type Bursts = BoxStream<Vec<Result<ModelEvent, ModelError>>>;
+
+/// Why a turn cannot go on in an orderly way: the journal can't be written, or a tool found something broken.
+struct Broken(String);
+
+impl From<StorageError> for Broken {
+    fn from(error: StorageError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Session {
+    pub(crate) async fn open(
+        id: SessionId,
+        shared: Arc<Shared>,
+        inbox: mpsc::Receiver<Command>,
+    ) -> Result<Self, StorageError> {
+        let log = Arc::new(Log::open(shared.parts.journal.clone(), id).await?);
+        Ok(Self {
+            id,
+            shared,
+            log,
+            grants: Arc::default(),
+            inbox,
+        })
+    }
+
+    /// Serves the session until nothing has happened for a while. Then it is unlisted, unless a command came in.
+    pub(crate) async fn serve(mut self) {
+        loop {
+            match tokio::time::timeout(IDLE_MAX, self.inbox.recv()).await {
+                Ok(Some(command)) => self.obey(command).await,
+                Ok(None) => return,
+                Err(_) if self.shared.unlist(self.id, &self.inbox) => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Say {
+                turn,
+                text,
+                options,
+                accepted,
+            } => self.say(turn, text, options, accepted).await,
+            Command::Interrupt { accepted } => answer(accepted, Ok(())),
+            Command::Compact { accepted } => {
+                let compacted = self.compact_by_hand().await;
+                answer(accepted, compacted);
+            }
+            Command::Forget { what, accepted } => {
+                let forgotten = self.forget(&what).await;
+                answer(accepted, forgotten);
+            }
+            Command::Rename { title, accepted } => {
+                let renamed = self.rename(title).await;
+                answer(accepted, renamed);
+            }
+        }
+    }
+
+    async fn rename(&self, title: String) -> Result<(), ClientError> {
+        self.log
+            .append(None, vec![Event::SessionTitled { title }])
+            .await?;
+        self.store_summary().await?;
+        Ok(self.log.journal().sync().await?)
+    }
+
+    async fn compact_by_hand(&self) -> Result<(), ClientError> {
+        let goal = self.shared.config.context_tokens_max * COMPACT_AT_PERCENT / 200;
+        let compaction = self.log.read(|state| compact(&state.thread, goal)).await;
+        let Some(compaction) = compaction else {
+            return Err(ClientError::Refused(
+                "This session is short already; there is nothing to leave out.".to_owned(),
+            ));
+        };
+        self.log.append(None, vec![compaction.into_event()]).await?;
+        Ok(self.log.journal().sync().await?)
+    }
+
+    async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
+        let parts = &self.shared.parts;
+        forget::forget(parts.journal.as_ref(), parts.blobs.as_ref(), self.id, what).await?;
+        // The projections are made anew, so that nothing of it is left in memory.
+        self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
+        match what {
+            Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
+            Forget::Turn { .. } | Forget::Events { .. } => Ok(self.store_summary().await?),
+        }
+    }
+
+    async fn store_summary(&self) -> Result<(), StorageError> {
+        let summary = self.log.read(|state| state.summary.clone()).await;
+        summary::store(self.shared.parts.records.as_ref(), self.id, &summary).await
+    }
+
+    /// Starts a turn and drives it to its end.
+    async fn say(&mut self, turn: TurnId, text: String, options: TurnOptions, accepted: Accepted) {
+        let workbench = match self.begin(turn, text, &options).await {
+            Ok(Some(workbench)) => workbench,
+            Ok(None) => return answer(accepted, Ok(())),
+            Err(error) => return answer(accepted, Err(error)),
+        };
+        // The turn goes on while what was said is made durable; only then the person is told that it is accepted.
+        let journal = self.log.journal().clone();
+        let durable = tokio::spawn(async move {
+            answer(accepted, journal.sync().await.map_err(ClientError::from))
+        });
+        let started = Instant::now();
+        let mut running = Running::new(self, turn, workbench, options).await;
+        let (outcome, usage) = match running.drive(self).await {
+            Ok(outcome) => (outcome, running.turn.usage),
+            Err(Broken(error)) => (TurnOutcome::Failed { error }, running.turn.usage),
+        };
+        drop(running);
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Err(error) = self
+            .end(
+                turn,
+                Event::TurnEnded {
+                    outcome,
+                    usage,
+                    elapsed_ms,
+                },
+            )
+            .await
+        {
+            tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
+        }
+        if let Err(error) = durable.await {
+            tracing::error!(%error, "accepting a turn failed");
+        }
+    }
+
+    /// Writes down that the turn began. `None` when this turn was started before.
+    async fn begin(
+        &mut self,
+        turn: TurnId,
+        text: String,
+        options: &TurnOptions,
+    ) -> Result<Option<Arc<dyn Workbench>>, ClientError> {
+        let (known, workspace) = self
+            .log
+            .read(|state| {
+                (
+                    state.thread.turns.contains(&turn),
+                    state.thread.workspace.clone(),
+                )
+            })
+            .await;
+        if known {
+            return Ok(None);
+        }
+        let is_new = workspace.is_none();
+        let Some(workspace) = workspace.or_else(|| options.workspace.clone()) else {
+            return Err(ClientError::Refused(
+                "The first turn of a session has to name its workspace.".to_owned(),
+            ));
+        };
+        let workbench = (self.shared.parts.open_workbench)(&workspace)
+            .map_err(|error| ClientError::Refused(error.to_string()))?;
+        let mut events = vec![Event::TurnStarted { text }];
+        if is_new {
+            events.insert(0, Event::SessionStarted { workspace });
+        }
+        self.log.append(Some(turn), events).await?;
+        self.store_summary().await?;
+        Ok(Some(workbench))
+    }
+
+    async fn end(&self, turn: TurnId, ended: Event) -> Result<(), StorageError> {
+        self.log.append(Some(turn), vec![ended]).await?;
+        self.store_summary().await?;
+        self.log.journal().sync().await
+    }
+}
+
+/// A turn in progress with all that it waits for. Dropping it ends the model's stream and the calls.
+struct Running {
+    turn: Turn,
+    id: TurnId,
+    scope: Arc<Scope>,
+    cancel: CancellationToken,
+    surroundings: Surroundings,
+    shape: Shape,
+    model: Option<Bursts>,
+    calls: FuturesUnordered<BoxFuture<'static, (CallId, Result<(), ToolError>)>>,
+    deadline: Instant,
+    started: Instant,
+}
+
+impl Running {
+    async fn new(
+        session: &Session,
+        id: TurnId,
+        workbench: Arc<dyn Workbench>,
+        options: TurnOptions,
+    ) -> Self {
+        let Shared {
+            parts,
+            config,
+            questions,
+            ..
+        } = &*session.shared;
+        let cancel = CancellationToken::new();
+        let events = Arc::new(TurnLog {
+            log: session.log.clone(),
+            turn: id,
+            questions: questions.clone(),
+            is_attended: options.is_attended,
+        });
+        let taint = session.log.read(|state| state.thread.taint).await;
+        let today = summary::date((parts.now)() / 86_400_000);
+        let surroundings = surroundings::look(
+            workbench.as_ref(),
+            config.prompt_size,
+            &config.identity,
+            today,
+        )
+        .await;
+        let scope = Scope::new(
+            session.id,
+            id,
+            workbench,
+            parts.egress.clone(),
+            events,
+            cancel.clone(),
+            options.is_attended,
+            taint,
+            session.grants.clone(),
+        );
+        let started = Instant::now();
+        Self {
+            turn: Turn::new(id, config.turn_limits),
+            id,
+            scope: Arc::new(scope),
+            cancel,
+            surroundings,
+            shape: Shape {
+                size: config.prompt_size,
+                tools: session.shared.tools.clone(),
+                with_tools: true,
+                model: options.model,
+                output_tokens_max: config.output_tokens_max,
+                thinking_tokens_max: config.thinking_tokens_max,
+            },
+            model: None,
+            calls: FuturesUnordered::new(),
+            deadline: started + config.turn_limits.wall_clock_max,
+            started,
+        }
+    }
+
+    /// Performs actions and feeds what comes of them back, until the turn is over. Then whatever still runs is ended.
+    async fn drive(&mut self, session: &mut Session) -> Result<TurnOutcome, Broken> {
+        let mut actions: VecDeque<Action> = self.turn.next(Input::Begin).into();
+        loop {
+            if let Some(outcome) = self.perform(session, &mut actions).await? {
+                self.cancel.cancel();
+                while self.calls.next().await.is_some() {}
+                return Ok(outcome);
+            }
+            actions.extend(self.wait(session).await?);
+        }
+    }
+
+    /// Performs what is to be done; events that follow each other are stored together.
+    async fn perform(
+        &mut self,
+        session: &Session,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<Option<TurnOutcome>, Broken> {
+        let mut events = Vec::new();
+        while let Some(action) = actions.pop_front() {
+            if let Action::Emit(event) = action {
+                events.push(event);
+                continue;
+            }
+            self.emit(session, &mut events).await?;
+            match action {
+                Action::Emit(_) => {}
+                Action::Ask { with_tools } => self.ask(session, with_tools, false).await?,
+                Action::CompactAndAsk { with_tools } => self.ask(session, with_tools, true).await?,
+                Action::Run(call) => self.run(session, call),
+                Action::StopModel => self.model = None,
+                Action::StopCalls => self.cancel.cancel(),
+                Action::End(outcome) => return Ok(Some(outcome)),
+            }
+        }
+        self.emit(session, &mut events).await?;
+        Ok(None)
+    }
+
+    async fn emit(&mut self, session: &Session, events: &mut Vec<Event>) -> Result<(), Broken> {
+        if !events.is_empty() {
+            session
+                .log
+                .append(Some(self.id), std::mem::take(events))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a model call, after the thread was shortened if it has to be.
+    async fn ask(
+        &mut self,
+        session: &Session,
+        with_tools: bool,
+        must_compact: bool,
+    ) -> Result<(), Broken> {
+        self.shape.with_tools = with_tools;
+        let mut request = self.request(session).await;
+        let room = session.shared.config.context_tokens_max * COMPACT_AT_PERCENT / 100;
+        if must_compact || estimate_tokens(&request) > room {
+            self.compact(session, room / 2).await?;
+            request = self.request(session).await;
+        }
+        let assembled = Event::ContextAssembled {
+            tokens_estimated: estimate_tokens(&request),
+            messages: u32::try_from(request.messages.len()).unwrap_or(u32::MAX),
+            instructions: self
+                .surroundings
+                .instructions
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
+        };
+        session.log.append(Some(self.id), vec![assembled]).await?;
+        self.model = Some(
+            session
+                .shared
+                .parts
+                .provider
+                .stream(request)
+                .ready_chunks(BURST_MAX)
+                .boxed(),
+        );
+        Ok(())
+    }
+
+    async fn request(&mut self, session: &Session) -> titan_protocol::ModelRequest {
+        session
+            .log
+            .read(|state| assemble(&state.thread, &self.surroundings, &self.shape))
+            .await
+    }
+
+    async fn compact(&mut self, session: &Session, goal: u32) -> Result<(), Broken> {
+        if let Some(compaction) = session.log.read(|state| compact(&state.thread, goal)).await {
+            let text =
+                "The beginning of this session was shortened for the model; the full log is kept."
+                    .to_owned();
+            let notice = Event::Notice {
+                level: NoticeLevel::Info,
+                text,
+            };
+            session
+                .log
+                .append(Some(self.id), vec![compaction.into_event(), notice])
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, session: &Session, call: ToolCall) {
+        let (pipeline, scope) = (session.shared.parts.pipeline.clone(), self.scope.clone());
+        let id = call.id.clone();
+        self.calls.push(Box::pin(async move {
+            (id, pipeline.run(&scope, Origin::Model, call).await)
+        }));
+    }
+
+    /// Waits for the next thing to happen and says what is to be done about it.
+    async fn wait(&mut self, session: &mut Session) -> Result<Vec<Action>, Broken> {
+        let model = async {
+            match &mut self.model {
+                Some(model) => model.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let call = async {
+            match self.calls.next().await {
+                Some(ended) => ended,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            command = session.inbox.recv() => self.command(session, command).await,
+            (call, ended) = call => self.call_ended(session, call, ended).await,
+            burst = model => Ok(self.model_said(burst)),
+            () = tokio::time::sleep_until(self.deadline) => Ok(self.time_is_up()),
+        }
+    }
+
+    fn model_said(&mut self, burst: Option<Vec<Result<ModelEvent, ModelError>>>) -> Vec<Action> {
+        let Some(burst) = burst else {
+            self.model = None;
+            let detail = "the stream ended without saying that it was complete".to_owned();
+            let provider = "the model".to_owned();
+            return self.turn.next(Input::ModelFailed(ModelError::Interrupted {
+                provider,
+                detail,
+            }));
+        };
+        burst
+            .into_iter()
+            .flat_map(|said| {
+                let is_last = matches!(said, Ok(ModelEvent::Done { .. }) | Err(_));
+                if is_last {
+                    self.model = None;
+                }
+                self.turn.next(match said {
+                    Ok(event) => Input::Model(event),
+                    Err(error) => Input::ModelFailed(error),
+                })
+            })
+            .collect()
+    }
+
+    async fn call_ended(
+        &mut self,
+        session: &Session,
+        call: CallId,
+        ended: Result<(), ToolError>,
+    ) -> Result<Vec<Action>, Broken> {
+        ended.map_err(|error| Broken(error.to_string()))?;
+        let (is_error, result) = session
+            .log
+            .read(|state| result_of(&state.thread.messages(), &call))
+            .await;
+        Ok(self.turn.next(Input::CallEnded {
+            call,
+            is_error,
+            result,
+        }))
+    }
+
+    async fn command(
+        &mut self,
+        session: &Session,
+        command: Option<Command>,
+    ) -> Result<Vec<Action>, Broken> {
+        const LATER: &str = "A turn runs in this session; interrupt it or wait for its end.";
+        match command {
+            None => Ok(self.turn.next(Input::Cancel)),
+            Some(Command::Interrupt { accepted }) => {
+                answer(accepted, Ok(()));
+                Ok(self.turn.next(Input::Cancel))
+            }
+            Some(Command::Say {
+                turn,
+                text,
+                accepted,
+                ..
+            }) => self.steer(session, turn, text, accepted).await,
+            Some(Command::Rename { title, accepted }) => {
+                let renamed = session.rename(title).await;
+                answer(accepted, renamed);
+                Ok(Vec::new())
+            }
+            Some(Command::Compact { accepted } | Command::Forget { accepted, .. }) => {
+                answer(accepted, Err(ClientError::Refused(LATER.to_owned())));
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn steer(
+        &mut self,
+        session: &Session,
+        turn: TurnId,
+        text: String,
+        accepted: Accepted,
+    ) -> Result<Vec<Action>, Broken> {
+        if turn != self.id {
+            session
+                .log
+                .append(Some(self.id), vec![Event::Steered { text }])
+                .await?;
+            session.log.journal().sync().await?;
+        }
+        answer(accepted, Ok(()));
+        Ok(if turn == self.id {
+            Vec::new()
+        } else {
+            self.turn.next(Input::Steered)
+        })
+    }
+
+    fn time_is_up(&mut self) -> Vec<Action> {
+        // The turn gives the last answer a tenth more.
+        self.deadline += self.deadline.duration_since(self.started) / 10 + Duration::from_millis(1);
+        self.turn.next(Input::Elapsed(self.started.elapsed()))
+    }
+}
+
+/// Whether a call failed, and a hash of what the model will read of it.
+fn result_of(messages: &[titan_protocol::Message], id: &CallId) -> (bool, u64) {
+    let results = messages
+        .iter()
+        .rev()
+        .filter(|message| message.role == Role::User)
+        .flat_map(|message| &message.content);
+    for part in results {
+        if let Content::ToolResult {
+            call,
+            text,
+            is_error,
+            ..
+        } = part
+            && call == id
+        {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            return (*is_error, hasher.finish());
+        }
+    }
+    (true, 0)
+}
+
+/// Tells whoever sent a command what became of it. They may have gone; then nobody needs to know.
+fn answer(accepted: Accepted, result: Result<(), ClientError>) {
+    let _ = accepted.send(result);
+}

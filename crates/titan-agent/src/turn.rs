@@ -1,0 +1,590 @@
+//! One turn as a state machine: inputs in, actions out, no runtime, clock or network.
+//!
+//! ```text
+//!            Ask                 Done, calls still run            last call ended
+//!   ready ────────▶ replying ───────────────────────▶ working ─────────────────────▶ ready
+//!                       │ Done without calls, nothing unread
+//!                       ▼
+//!                     ended
+//! ```
+//!
+//! Every bound of a turn is kept here. A turn that meets one is asked for a last answer without tools, so that the
+//! person is never left without words.
+
+use crate::arguments::{ARGUMENTS_BYTES_MAX, parse_arguments};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+use titan_protocol::{
+    CallId, Event, ModelError, ModelEvent, NoticeLevel, Origin, StopReason, Taint, ToolCall,
+    TurnId, TurnOutcome, Usage,
+};
+
+/// What one turn may use. Every field is a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnLimits {
+    /// Model calls, the last answer included.
+    pub model_calls_max: u32,
+    /// Wall clock, waiting for people included.
+    pub wall_clock_max: Duration,
+    /// Tokens written by the model over the whole turn.
+    pub output_tokens_max: u64,
+    /// Tool calls of one reply; further ones are refused.
+    pub calls_per_reply_max: usize,
+    /// The same call with the same result.
+    pub repeats_max: u32,
+    /// Calls that fail in a row.
+    pub failures_max: u32,
+}
+
+impl Default for TurnLimits {
+    fn default() -> Self {
+        Self {
+            model_calls_max: 50,
+            wall_clock_max: Duration::from_secs(3600),
+            output_tokens_max: 200_000,
+            calls_per_reply_max: 16,
+            repeats_max: 4,
+            failures_max: 8,
+        }
+    }
+}
+
+/// Replies that are cut, break or are empty are gone on with this often.
+const CONTINUATIONS_MAX: u32 = 3;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The turn begins.
+    Begin,
+    /// The model said something.
+    Model(ModelEvent),
+    /// The model's stream failed, or never began.
+    ModelFailed(ModelError),
+    /// A call ended.
+    CallEnded {
+        call: CallId,
+        is_error: bool,
+        /// Hash of what the model will read.
+        result: u64,
+    },
+    /// The person said something meanwhile.
+    Steered,
+    /// The person interrupts.
+    Cancel,
+    /// This much time has passed since the beginning.
+    Elapsed(Duration),
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Ask the model, with or without tools on offer.
+    Ask { with_tools: bool },
+    /// Shorten the thread, then ask the model.
+    CompactAndAsk { with_tools: bool },
+    /// Tell what happened.
+    Emit(Event),
+    /// Run a call.
+    Run(ToolCall),
+    /// Drop the model's stream; nothing more is read from it.
+    StopModel,
+    /// Cancel the calls that run; each still ends.
+    StopCalls,
+    /// The turn is over.
+    End(TurnOutcome),
+}
+
+/// A turn in progress.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    id: TurnId,
+    limits: TurnLimits,
+    /// All model calls together.
+    pub(crate) usage: Usage,
+    model_calls: u32,
+    calls: u32,
+    continuations: u32,
+    failures: u32,
+    has_compacted: bool,
+    unread: bool,
+    reply: Reply,
+    running: HashMap<CallId, String>,
+    repeats: HashMap<(String, u64), u32>,
+    ending: Option<Ending>,
+    is_over: bool,
+}
+
+/// Why the turn is to end as soon as it can.
+#[derive(Clone, Debug)]
+enum Ending {
+    Interrupted,
+    /// A limit was met; the model was asked for its last answer.
+    Limited(String),
+}
+
+/// The reply that is being read.
+#[derive(Debug, Default)]
+struct Reply {
+    is_open: bool,
+    has_text: bool,
+    has_calls: bool,
+    stop: Option<StopReason>,
+    usage: Usage,
+    building: BTreeMap<u32, Building>,
+    seen: HashSet<u32>,
+}
+
+#[derive(Debug)]
+struct Building {
+    id: CallId,
+    name: String,
+    json: String,
+}
+
+impl Turn {
+    pub(crate) fn new(id: TurnId, limits: TurnLimits) -> Self {
+        Self {
+            id,
+            limits,
+            usage: Usage::default(),
+            model_calls: 0,
+            calls: 0,
+            continuations: 0,
+            failures: 0,
+            has_compacted: false,
+            unread: false,
+            reply: Reply::default(),
+            running: HashMap::new(),
+            repeats: HashMap::new(),
+            ending: None,
+            is_over: false,
+        }
+    }
+
+    /// Takes in what happened and says what is to be done, in order.
+    pub(crate) fn next(&mut self, input: Input) -> Vec<Action> {
+        if self.is_over {
+            return Vec::new();
+        }
+        let mut actions = Vec::new();
+        match input {
+            Input::Begin => self.ask(&mut actions),
+            Input::Model(event) => self.model(event, &mut actions),
+            Input::ModelFailed(error) => self.model_failed(error, &mut actions),
+            Input::CallEnded {
+                call,
+                is_error,
+                result,
+            } => self.call_ended(&call, is_error, result, &mut actions),
+            Input::Steered => self.unread = true,
+            Input::Cancel => self.stop(Ending::Interrupted, &mut actions),
+            Input::Elapsed(elapsed) => self.elapsed(elapsed, &mut actions),
+        }
+        actions
+    }
+
+    fn ask(&mut self, actions: &mut Vec<Action>) {
+        self.begin_reply();
+        actions.push(Action::Ask {
+            with_tools: self.ending.is_none(),
+        });
+    }
+
+    fn begin_reply(&mut self) {
+        self.model_calls += 1;
+        self.unread = false;
+        self.reply = Reply {
+            is_open: true,
+            ..Reply::default()
+        };
+    }
+
+    fn model(&mut self, event: ModelEvent, actions: &mut Vec<Action>) {
+        if !self.reply.is_open {
+            return;
+        }
+        match event {
+            ModelEvent::Route {
+                provider,
+                model,
+                reason,
+            } => {
+                actions.push(Action::Emit(Event::ModelCallStarted {
+                    provider,
+                    model,
+                    reason,
+                }));
+            }
+            ModelEvent::TextDelta { text } => {
+                self.reply.has_text |= !text.trim().is_empty();
+                actions.push(Action::Emit(Event::TextDelta { text }));
+            }
+            ModelEvent::ThinkingDelta { text } => {
+                actions.push(Action::Emit(Event::ThinkingDelta { text }))
+            }
+            ModelEvent::ThinkingSignature { signature } => {
+                actions.push(Action::Emit(Event::ThinkingSealed { signature }));
+            }
+            ModelEvent::ToolCallBegin { index, name } => self.call_begins(index, name, actions),
+            ModelEvent::ToolCallDelta { index, json } => self.call_grows(index, json, actions),
+            ModelEvent::ToolCallEnd { index } => self.call_is_whole(index, actions),
+            ModelEvent::Usage(usage) => self.reply.usage = usage,
+            ModelEvent::Done { stop } => {
+                self.usage = self.usage.plus(self.reply.usage);
+                self.reply.is_open = false;
+                self.reply.stop = Some(stop);
+                actions.push(Action::Emit(Event::ModelCallEnded {
+                    usage: self.reply.usage,
+                    stop,
+                }));
+                self.settle(actions);
+            }
+        }
+    }
+
+    fn call_begins(&mut self, index: u32, name: String, actions: &mut Vec<Action>) {
+        if !self.reply.seen.insert(index) {
+            return self.misread(format!("it began call {index} twice"), actions);
+        }
+        let id = CallId::new(self.id, self.calls);
+        self.calls += 1;
+        actions.push(Action::Emit(Event::ToolCallStarted {
+            call: id.clone(),
+            name: name.clone(),
+        }));
+        self.reply.building.insert(
+            index,
+            Building {
+                id,
+                name,
+                json: String::new(),
+            },
+        );
+    }
+
+    fn call_grows(&mut self, index: u32, json: String, actions: &mut Vec<Action>) {
+        let misread = match self.reply.building.get_mut(&index) {
+            None => format!("it went on with call {index}, which is not open"),
+            Some(building) if building.json.len() + json.len() > ARGUMENTS_BYTES_MAX => {
+                format!(
+                    "the arguments of {} passed {ARGUMENTS_BYTES_MAX} bytes",
+                    building.name
+                )
+            }
+            Some(building) => {
+                building.json.push_str(&json);
+                return actions.push(Action::Emit(Event::ToolArgumentsDelta {
+                    call: building.id.clone(),
+                    json,
+                }));
+            }
+        };
+        self.misread(misread, actions);
+    }
+
+    /// A call arrived whole: it runs at once, or its fault is its result.
+    fn call_is_whole(&mut self, index: u32, actions: &mut Vec<Action>) {
+        let Some(Building { id, name, json }) = self.reply.building.remove(&index) else {
+            return self.misread(format!("it ended call {index}, which is not open"), actions);
+        };
+        self.reply.has_calls = true;
+        let (arguments, fault) = match parse_arguments(&json) {
+            _ if self.ending.is_some() => (
+                serde_json::Map::new(),
+                Some("no tool can be called any more".to_owned()),
+            ),
+            _ if self.reply.seen.len() > self.limits.calls_per_reply_max => {
+                let most = self.limits.calls_per_reply_max;
+                (
+                    serde_json::Map::new(),
+                    Some(format!(
+                        "one reply may make at most {most} calls; make this one in the next"
+                    )),
+                )
+            }
+            Ok(arguments) => (arguments, None),
+            Err(fault) => (serde_json::Map::new(), Some(fault)),
+        };
+        let call = ToolCall {
+            id: id.clone(),
+            name,
+            arguments,
+        };
+        actions.push(Action::Emit(Event::ToolCallReady {
+            call: call.clone(),
+            origin: Origin::Model,
+        }));
+        match fault {
+            None => {
+                let arguments = serde_json::Value::Object(call.arguments.clone());
+                self.running
+                    .insert(id, format!("{} {arguments}", call.name));
+                actions.push(Action::Run(call));
+            }
+            Some(fault) => {
+                self.failures += 1;
+                actions.push(Action::Emit(Event::ToolCallEnded {
+                    call: id,
+                    text: format!("Not run: {fault}."),
+                    is_error: true,
+                    taint: Taint::NONE,
+                    whole: None,
+                    elapsed_ms: 0,
+                }));
+            }
+        }
+    }
+
+    /// The provider broke its own rules: what was said stands, the rest of the stream is not read.
+    fn misread(&mut self, detail: String, actions: &mut Vec<Action>) {
+        actions.push(Action::StopModel);
+        self.model_failed(
+            ModelError::Malformed {
+                provider: "the model's reply".to_owned(),
+                detail,
+            },
+            actions,
+        );
+    }
+
+    fn model_failed(&mut self, error: ModelError, actions: &mut Vec<Action>) {
+        if !self.reply.is_open {
+            return;
+        }
+        self.usage = self.usage.plus(self.reply.usage);
+        self.reply.is_open = false;
+        actions.push(Action::Emit(Event::ModelCallFailed {
+            error: error.clone(),
+        }));
+        let has_said = self.reply.has_text || self.reply.has_calls;
+        match error {
+            ModelError::Budget { detail } => {
+                self.finish(TurnOutcome::Limited { limit: detail }, actions)
+            }
+            ModelError::TooLong { .. } if !has_said && !self.has_compacted => {
+                self.has_compacted = true;
+                self.begin_reply();
+                actions.push(Action::CompactAndAsk {
+                    with_tools: self.ending.is_none(),
+                });
+            }
+            error if has_said && self.may_continue() => {
+                let told = "The connection broke while you were answering. What you said and called so far stands above \
+                            and was done; go on from there and repeat nothing.";
+                actions.push(instructed(told));
+                self.unread = true;
+                // Its calls may still run; the answer goes on when they have ended.
+                self.reply.stop = Some(StopReason::ToolCalls);
+                tracing::warn!(%error, "a reply broke and is gone on with");
+                self.settle(actions);
+            }
+            error => {
+                if let Some(Ending::Limited(limit)) = self.ending.clone() {
+                    return self.finish(TurnOutcome::Limited { limit }, actions);
+                }
+                actions.push(Action::StopCalls);
+                self.finish(
+                    TurnOutcome::Failed {
+                        error: error.to_string(),
+                    },
+                    actions,
+                );
+            }
+        }
+    }
+
+    fn call_ended(
+        &mut self,
+        call: &CallId,
+        is_error: bool,
+        result: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(signature) = self.running.remove(call) else {
+            return;
+        };
+        self.failures = if is_error { self.failures + 1 } else { 0 };
+        *self.repeats.entry((signature, result)).or_default() += 1;
+        self.settle(actions);
+    }
+
+    fn elapsed(&mut self, elapsed: Duration, actions: &mut Vec<Action>) {
+        let limit = self.limits.wall_clock_max;
+        if elapsed < limit {
+            return;
+        }
+        // The last answer gets a tenth more; then the turn ends without it.
+        if self.ending.is_some() && elapsed < limit + limit / 10 {
+            return;
+        }
+        let limit = format!(
+            "it took longer than {} s, the most one turn may",
+            limit.as_secs()
+        );
+        if self.ending.is_some() {
+            actions.extend([Action::StopModel, Action::StopCalls]);
+            return self.finish(TurnOutcome::Limited { limit }, actions);
+        }
+        self.stop(Ending::Limited(limit), actions);
+    }
+
+    /// Ends the turn as soon as the calls that run have been stopped.
+    fn stop(&mut self, ending: Ending, actions: &mut Vec<Action>) {
+        if self.reply.is_open {
+            self.reply.is_open = false;
+            self.usage = self.usage.plus(self.reply.usage);
+            actions.push(Action::StopModel);
+        }
+        if !self.running.is_empty() {
+            actions.push(Action::StopCalls);
+        }
+        if let Ending::Limited(limit) = &ending {
+            actions.push(instructed(&last_words(limit)));
+        }
+        self.ending = Some(ending);
+        self.reply.stop = Some(StopReason::ToolCalls);
+        self.reply.has_calls = true;
+        self.settle(actions);
+    }
+
+    /// Goes on once the reply is complete and its calls have ended.
+    fn settle(&mut self, actions: &mut Vec<Action>) {
+        let Some(stop) = self.reply.stop else { return };
+        if !self.running.is_empty() {
+            return;
+        }
+        match self.ending.clone() {
+            Some(Ending::Interrupted) => return self.finish(TurnOutcome::Interrupted, actions),
+            Some(Ending::Limited(limit)) if !self.reply.has_calls => {
+                return self.finish(TurnOutcome::Limited { limit }, actions);
+            }
+            Some(Ending::Limited(limit)) if self.model_calls > self.limits.model_calls_max => {
+                return self.finish(TurnOutcome::Limited { limit }, actions);
+            }
+            Some(Ending::Limited(_)) => return self.ask(actions),
+            None => {}
+        }
+        if self.reply.has_calls || self.unread || stop == StopReason::ToolCalls {
+            return self.ask_within_limits(actions);
+        }
+        match stop {
+            StopReason::Length => self.go_on(
+                CUT,
+                "the model's answer was cut by its token limit again and again",
+                actions,
+            ),
+            StopReason::Refused => {
+                let error = "The model refused to answer. Say it in other words, or choose another model with --model.";
+                self.finish(
+                    TurnOutcome::Failed {
+                        error: error.to_owned(),
+                    },
+                    actions,
+                );
+            }
+            StopReason::End | StopReason::ToolCalls if !self.reply.has_text => {
+                self.go_on(EMPTY, "the model gave no answer", actions);
+            }
+            StopReason::End | StopReason::ToolCalls => self.finish(TurnOutcome::Completed, actions),
+        }
+    }
+
+    /// Asks again after a reply that was cut or empty, a bounded number of times.
+    fn go_on(&mut self, told: &str, failure: &str, actions: &mut Vec<Action>) {
+        if !self.may_continue() {
+            let error =
+                format!("{failure}. Ask for less at once, or choose another model with --model.");
+            return self.finish(TurnOutcome::Failed { error }, actions);
+        }
+        actions.push(instructed(told));
+        self.ask_within_limits(actions);
+    }
+
+    fn may_continue(&mut self) -> bool {
+        self.continuations += 1;
+        self.continuations <= CONTINUATIONS_MAX
+    }
+
+    fn ask_within_limits(&mut self, actions: &mut Vec<Action>) {
+        match self.limit_reached() {
+            Some(limit) => self.stop(Ending::Limited(limit), actions),
+            None => {
+                if let Some(hint) = self.hint() {
+                    actions.push(instructed(&hint));
+                }
+                self.ask(actions);
+            }
+        }
+    }
+
+    fn limit_reached(&self) -> Option<String> {
+        let limits = &self.limits;
+        let most_repeats = self.repeats.values().copied().max().unwrap_or(0);
+        if self.model_calls + 1 >= limits.model_calls_max {
+            return Some(format!(
+                "it made {} model calls, the most one turn may",
+                limits.model_calls_max
+            ));
+        }
+        if self.usage.output_tokens >= limits.output_tokens_max {
+            return Some(format!(
+                "it wrote {} tokens, the most one turn may",
+                limits.output_tokens_max
+            ));
+        }
+        if most_repeats >= limits.repeats_max {
+            return Some(format!(
+                "it made the same call {most_repeats} times with the same result"
+            ));
+        }
+        if self.failures >= limits.failures_max {
+            return Some(format!("{} calls in a row failed", self.failures));
+        }
+        None
+    }
+
+    /// What the model is told before a repetition becomes a limit.
+    fn hint(&self) -> Option<String> {
+        let most = self.repeats.values().copied().max().unwrap_or(0);
+        (most > 1 && most + 1 == self.limits.repeats_max).then(|| {
+            format!("You made the same call {most} times and it gave the same result. Use what you have, or do something else.")
+        })
+    }
+
+    fn finish(&mut self, outcome: TurnOutcome, actions: &mut Vec<Action>) {
+        if let TurnOutcome::Limited { limit } = &outcome
+            && !self.reply.has_text
+        {
+            let text =
+                format!("I stopped here because {limit}. What was done so far stands above.");
+            actions.push(Action::Emit(Event::TextDelta { text }));
+        }
+        if let TurnOutcome::Limited { limit } = &outcome {
+            let text = format!("The turn was ended: {limit}.");
+            actions.push(Action::Emit(Event::Notice {
+                level: NoticeLevel::Warning,
+                text,
+            }));
+        }
+        self.is_over = true;
+        actions.push(Action::End(outcome));
+    }
+}
+
+const CUT: &str = "Your answer was cut by the token limit. Go on exactly where it stopped, and repeat nothing. A call that was \
+                   cut was not run: make it smaller.";
+const EMPTY: &str = "Your answer was empty. Answer the person in words, or call a tool.";
+
+fn last_words(limit: &str) -> String {
+    format!(
+        "This turn has to end: {limit}. No tool can be called any more. Tell the person now what was found and done, and \
+         what is left."
+    )
+}
+
+fn instructed(text: &str) -> Action {
+    Action::Emit(Event::Instructed {
+        text: text.to_owned(),
+    })
+}

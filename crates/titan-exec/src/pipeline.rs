@@ -1,0 +1,531 @@
+//! The pipeline itself. See [`Pipeline::run`].
+
+use crate::approvals::Approvals;
+use crate::bound;
+use crate::fingerprint::fingerprint;
+use crate::policy::{Policy, Question};
+use crate::redact::{RedactStream, Redactor};
+use crate::registry::Registry;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use titan_protocol::{
+    Blobs, BoxStream, CallId, Change, Decision, Effect, Egress, Event, Grant, GrantScope, Origin,
+    PlanItem, Records, SessionId, Step, StorageError, Taint, Tool, ToolCall, ToolContext,
+    ToolError, ToolOutput, ToolSignals, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
+};
+use tokio::sync::{RwLock, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// The table of exact grants, by fingerprint.
+const GRANTS_TABLE: &str = "grants";
+
+/// What one call may use. Every field is a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of an output that a model is shown; head and tail stay.
+    pub output_bytes_max: usize,
+    /// Bytes of an output that are kept at all.
+    pub whole_bytes_max: usize,
+    /// How long one call may run, waiting for people left out.
+    pub wall_clock_max: Duration,
+    /// How long an approval request waits before it counts as denied.
+    pub approval_wait_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output_bytes_max: 16 << 10,
+            whole_bytes_max: 4 << 20,
+            wall_clock_max: Duration::from_secs(600),
+            approval_wait_max: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The storage and the clock of a pipeline.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where whole outputs go.
+    pub blobs: Arc<dyn Blobs>,
+    /// Where exact grants are kept.
+    pub records: Arc<dyn Records>,
+    /// Milliseconds since the Unix epoch.
+    pub now: fn() -> UnixMillis,
+}
+
+/// Where events go: the session's journal.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Appends an event. Waits when the journal is behind.
+    ///
+    /// # Errors
+    /// When it can't be stored; the call then ends.
+    async fn emit(&self, event: Event) -> Result<(), StorageError>;
+
+    /// Puts a tool's question to the person. `None` when nobody answers.
+    async fn ask(&self, question: &str, choices: &[String]) -> Option<String>;
+}
+
+/// What the calls of one turn share.
+pub struct Scope {
+    session: SessionId,
+    turn: TurnId,
+    workbench: Arc<dyn Workbench>,
+    egress: Arc<dyn Egress>,
+    events: Arc<dyn EventSink>,
+    cancel: CancellationToken,
+    is_attended: bool,
+    taint: Mutex<Taint>,
+    grants: Arc<Mutex<Vec<Grant>>>,
+    started: Mutex<HashSet<CallId>>,
+    /// Calls that only look share it; a call that changes something has it alone. Fair, so calls keep their order.
+    order: RwLock<()>,
+}
+
+impl Scope {
+    /// The scope of a turn. `taint` is what the session holds already; `grants` is shared by the session's turns.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a different thing that only the session knows"
+    )]
+    pub fn new(
+        session: SessionId,
+        turn: TurnId,
+        workbench: Arc<dyn Workbench>,
+        egress: Arc<dyn Egress>,
+        events: Arc<dyn EventSink>,
+        cancel: CancellationToken,
+        is_attended: bool,
+        taint: Taint,
+        grants: Arc<Mutex<Vec<Grant>>>,
+    ) -> Self {
+        Self {
+            session,
+            turn,
+            workbench,
+            egress,
+            events,
+            cancel,
+            is_attended,
+            taint: Mutex::new(taint),
+            grants,
+            started: Mutex::default(),
+            order: RwLock::default(),
+        }
+    }
+}
+
+/// The one way from a call to its output.
+pub struct Pipeline {
+    registry: Registry,
+    policy: Policy,
+    limits: Limits,
+    redactor: Redactor,
+    approvals: Approvals,
+    ports: Ports,
+}
+
+/// How a call ended, before it is bounded and recorded.
+type Ended = Result<ToolOutput, ToolError>;
+
+impl Pipeline {
+    /// A pipeline over these tools and rules.
+    pub fn new(
+        registry: Registry,
+        policy: Policy,
+        limits: Limits,
+        redactor: Redactor,
+        ports: Ports,
+    ) -> Self {
+        Self {
+            registry,
+            policy,
+            limits,
+            redactor,
+            approvals: Approvals::default(),
+            ports,
+        }
+    }
+
+    /// What models are told of the tools.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        self.registry.specs()
+    }
+
+    /// The approval requests that wait.
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    /// Runs one call and tells everything that happens to it as events, the last of which is `ToolCallEnded`. Whatever
+    /// goes wrong in the call is part of its output, for the model to read.
+    ///
+    /// Dropping the future ends the call and all that it started, without an end event.
+    ///
+    /// # Errors
+    /// `Fatal` when the journal can't be written or the tool says so; the turn has to end.
+    pub async fn run(
+        &self,
+        scope: &Scope,
+        origin: Origin,
+        call: ToolCall,
+    ) -> Result<(), ToolError> {
+        let id = call.id.clone();
+        if !scope.started.lock().insert(id.clone()) {
+            return Err(ToolError::Fatal(format!(
+                "call {id} was started twice; it ran once"
+            )));
+        }
+        let mut elapsed = Duration::ZERO;
+        let output = match self.ended(scope, origin, call, &mut elapsed).await {
+            Ok(output) => output,
+            Err(ToolError::Reply(text)) => ToolOutput {
+                text,
+                is_error: true,
+                taint: Taint::NONE,
+            },
+            Err(ToolError::Cancelled) => ToolOutput {
+                text: "Interrupted by the person.".to_owned(),
+                is_error: true,
+                taint: Taint::NONE,
+            },
+            Err(fatal @ ToolError::Fatal(_)) => return Err(fatal),
+        };
+        self.record(scope, id, output, elapsed).await
+    }
+
+    /// Looks up, checks, decides and runs; `elapsed` is the time that the tool itself took.
+    async fn ended(
+        &self,
+        scope: &Scope,
+        origin: Origin,
+        call: ToolCall,
+        elapsed: &mut Duration,
+    ) -> Ended {
+        let tool = self
+            .registry
+            .find(&call.name, &call.arguments)
+            .map_err(ToolError::Reply)?;
+        let step = Step { index: 0, call };
+        let effects = tool.effects(&step, scope.workbench.as_ref()).await?;
+        self.decide(scope, origin, &step, &effects).await?;
+        if effects.iter().any(changes_something) {
+            let _alone = scope.order.write().await;
+            self.execute(scope, tool, step, elapsed).await
+        } else {
+            let _shared = scope.order.read().await;
+            self.execute(scope, tool, step, elapsed).await
+        }
+    }
+
+    /// The verdict on one step. `Ok` lets it run.
+    async fn decide(
+        &self,
+        scope: &Scope,
+        origin: Origin,
+        step: &Step,
+        effects: &[Effect],
+    ) -> Result<(), ToolError> {
+        let fingerprint = fingerprint(step, effects, scope.workbench.as_ref()).await;
+        let mut grants = scope.grants.lock().clone();
+        if self
+            .ports
+            .records
+            .get(GRANTS_TABLE, &fingerprint)
+            .await
+            .map_err(fatal)?
+            .is_some()
+        {
+            let scope = GrantScope::Exact {
+                fingerprint: fingerprint.clone(),
+            };
+            grants.push(Grant {
+                tool: step.call.name.clone(),
+                scope,
+            });
+        }
+        let taint = *scope.taint.lock();
+        let verdict = self.policy.judge(&Question {
+            tool: &step.call.name,
+            origin,
+            effects,
+            taint,
+            grants: &grants,
+            fingerprint: &fingerprint,
+        });
+        let decided = Event::StepDecided {
+            call: step.call.id.clone(),
+            step: step.index,
+            verdict: verdict.clone(),
+        };
+        scope.events.emit(decided).await.map_err(fatal)?;
+        match verdict {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { reason } => Err(ToolError::Reply(format!("Not run: {reason}."))),
+            Verdict::Ask { reason, effects } => {
+                let decision = self.ask(scope, step, reason, effects.clone()).await?;
+                self.apply(scope, step, decision, effects, fingerprint)
+                    .await
+            }
+        }
+    }
+
+    /// Puts the step to the person and waits for the answer, the end of the wait, or the end of the turn.
+    async fn ask(
+        &self,
+        scope: &Scope,
+        step: &Step,
+        reason: String,
+        effects: Vec<Effect>,
+    ) -> Result<Decision, ToolError> {
+        let Some(mut pending) = self.approvals.open() else {
+            return Err(ToolError::Reply(
+                "Not run: too many approvals wait already.".to_owned(),
+            ));
+        };
+        let approval = pending.id;
+        let wait = self.limits.approval_wait_max;
+        let expires_at = (self.ports.now)() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let requested = Event::ApprovalRequested {
+            approval,
+            call: step.call.clone(),
+            effects,
+            reason,
+            expires_at,
+        };
+        scope.events.emit(requested).await.map_err(fatal)?;
+        let (decision, by) = if scope.is_attended {
+            tokio::select! {
+                biased;
+                () = scope.cancel.cancelled() => (Decision::Deny, "cancelled"),
+                answer = &mut pending.answer => (answer.unwrap_or(Decision::Deny), "person"),
+                () = tokio::time::sleep(wait) => (Decision::Deny, "timeout"),
+            }
+        } else {
+            (Decision::Deny, "unattended")
+        };
+        drop(pending);
+        let decided = Event::ApprovalDecided {
+            approval,
+            decision,
+            by: by.to_owned(),
+        };
+        scope.events.emit(decided).await.map_err(fatal)?;
+        match by {
+            "cancelled" => Err(ToolError::Cancelled),
+            "timeout" => Err(ToolError::Reply(
+                "Not run: nobody answered the approval request in time.".to_owned(),
+            )),
+            "unattended" => Err(ToolError::Reply(
+                "Not run: it needs an approval and nobody is there to give it.".to_owned(),
+            )),
+            _ => Ok(decision),
+        }
+    }
+
+    /// Keeps what the person answered, for as long as they said.
+    async fn apply(
+        &self,
+        scope: &Scope,
+        step: &Step,
+        decision: Decision,
+        effects: Vec<Effect>,
+        fingerprint: String,
+    ) -> Result<(), ToolError> {
+        match decision {
+            Decision::Deny => Err(ToolError::Reply(
+                "Not run: the person said no. Do not try it again in another way; go on without it, or ask.".to_owned(),
+            )),
+            Decision::Once => Ok(()),
+            Decision::Session => {
+                let grant = Grant { tool: step.call.name.clone(), scope: GrantScope::Session { effects } };
+                scope.grants.lock().push(grant);
+                Ok(())
+            }
+            Decision::Exact => {
+                let value = serde_json::to_vec(&step.call).map_err(|error| ToolError::Fatal(error.to_string()))?;
+                let change = Change {
+                    table: GRANTS_TABLE.to_owned(),
+                    key: fingerprint,
+                    value: Some(Bytes::from(value)),
+                    expected_version: None,
+                };
+                self.ports.records.commit(vec![change]).await.map_err(fatal)
+            }
+        }
+    }
+
+    /// Runs an approved step, under the clock and the turn's cancellation.
+    async fn execute(
+        &self,
+        scope: &Scope,
+        tool: &Arc<dyn Tool>,
+        step: Step,
+        elapsed: &mut Duration,
+    ) -> Ended {
+        let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
+        let context = ToolContext {
+            session: scope.session,
+            turn: scope.turn,
+            workbench: scope.workbench.clone(),
+            egress: scope.egress.clone(),
+            signals: Arc::new(Signals {
+                events: scope.events.clone(),
+                pieces: shown,
+            }),
+            cancel: scope.cancel.child_token(),
+        };
+        let shower = show(
+            scope.events.as_ref(),
+            step.call.id.clone(),
+            self.redactor.stream(),
+            pieces,
+        );
+        let steps: BoxStream<Step> = futures::stream::once(std::future::ready(step)).boxed();
+        let limit = self.limits.wall_clock_max;
+        let started = Instant::now();
+        let running = async {
+            tokio::select! {
+                biased;
+                () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
+                ended = tool.run(context, steps) => ended,
+                () = tokio::time::sleep(limit) => {
+                    Err(ToolError::Reply(format!("Stopped: it ran longer than {} s, the most one call may.", limit.as_secs())))
+                }
+            }
+        };
+        let (ended, shown) = tokio::join!(running, shower);
+        *elapsed = started.elapsed();
+        shown.map_err(fatal)?;
+        ended
+    }
+
+    /// Bounds, redacts and marks an output, and tells it as the call's end.
+    async fn record(
+        &self,
+        scope: &Scope,
+        call: CallId,
+        output: ToolOutput,
+        elapsed: Duration,
+    ) -> Result<(), ToolError> {
+        let taint = {
+            let mut taint = scope.taint.lock();
+            *taint = taint.union(output.taint);
+            output.taint
+        };
+        let mut text = self.redactor.redact(&output.text);
+        if text.len() > self.limits.whole_bytes_max {
+            let mut end = self.limits.whole_bytes_max;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            text.push_str("\n[the output was longer than is kept; the rest is lost]\n");
+        }
+        let (text, whole) = match bound::cut(&text, self.limits.output_bytes_max) {
+            None => (text, None),
+            Some(cut) => {
+                let whole = self
+                    .ports
+                    .blobs
+                    .put(Bytes::from(text.clone().into_bytes()))
+                    .await
+                    .map_err(fatal)?;
+                (bound::render(&cut, text.len(), &whole), Some(whole))
+            }
+        };
+        let ended = Event::ToolCallEnded {
+            call,
+            text,
+            is_error: output.is_error,
+            taint,
+            whole,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        };
+        scope.events.emit(ended).await.map_err(fatal)
+    }
+}
+
+/// Pieces of output that wait to be shown; the tool waits when there are more.
+const OUTPUT_PIECES_MAX: usize = 64;
+
+/// Pieces that arrive together are shown as one event of at most this many bytes.
+const OUTPUT_EVENT_BYTES_MAX: usize = 16 << 10;
+
+/// Passes output on as events while the tool runs, redacted, pieces that wait joined into one.
+async fn show(
+    events: &dyn EventSink,
+    call: CallId,
+    mut redactor: RedactStream,
+    mut pieces: mpsc::Receiver<String>,
+) -> Result<(), StorageError> {
+    while let Some(mut joined) = pieces.recv().await {
+        while joined.len() < OUTPUT_EVENT_BYTES_MAX
+            && let Ok(next) = pieces.try_recv()
+        {
+            joined.push_str(&next);
+        }
+        let text = redactor.push(&joined);
+        if !text.is_empty() {
+            events
+                .emit(Event::ToolOutputDelta {
+                    call: call.clone(),
+                    text,
+                })
+                .await?;
+        }
+    }
+    let text = redactor.finish();
+    if !text.is_empty() {
+        events.emit(Event::ToolOutputDelta { call, text }).await?;
+    }
+    Ok(())
+}
+
+/// A call's way to the person.
+struct Signals {
+    events: Arc<dyn EventSink>,
+    pieces: mpsc::Sender<String>,
+}
+
+#[async_trait]
+impl ToolSignals for Signals {
+    async fn output(&self, text: &str) {
+        // The receiver lives as long as the call runs; after that nobody listens, and nothing is lost: the whole
+        // output is the call's result.
+        let _ = self.pieces.send(text.to_owned()).await;
+    }
+
+    async fn plan(&self, items: Vec<PlanItem>) {
+        if let Err(error) = self.events.emit(Event::PlanUpdated { items }).await {
+            tracing::error!(%error, "a plan could not be stored");
+        }
+    }
+
+    async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
+        self.events.ask(question, choices).await
+    }
+}
+
+/// Whether an effect may change what another call sees.
+fn changes_something(effect: &Effect) -> bool {
+    !matches!(
+        effect,
+        Effect::Read { .. }
+            | Effect::Run {
+                reads_only: true,
+                ..
+            }
+            | Effect::Network { .. }
+    )
+}
+
+fn fatal(error: StorageError) -> ToolError {
+    ToolError::Fatal(error.to_string())
+}

@@ -1,0 +1,564 @@
+//! Policy: what a step may do, decided from its effects and never from its text. Pure.
+
+use std::mem::discriminant;
+use titan_protocol::{Effect, Grant, GrantScope, Origin, Taint, Verdict};
+
+/// What a rule says of one kind of effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Go ahead.
+    Allow,
+    /// Ask the person.
+    Ask,
+    /// Never.
+    Deny,
+}
+
+/// One rule for each kind of effect. The default looks freely inside the workspace and asks for everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Reads in the workspace.
+    pub read: Rule,
+    /// Reads elsewhere.
+    pub read_outside: Rule,
+    /// Changes to files in the workspace.
+    pub write: Rule,
+    /// Changes to files elsewhere.
+    pub write_outside: Rule,
+    /// Programs that are known to only look.
+    pub run_reading: Rule,
+    /// All other programs.
+    pub run: Rule,
+    /// Requests over the network.
+    pub network: Rule,
+    /// Messages in the person's name.
+    pub message: Rule,
+    /// Use of a secret.
+    pub secret: Rule,
+    /// Spending beyond model calls.
+    pub money: Rule,
+    /// Notes for later turns.
+    pub remember: Rule,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            read: Rule::Allow,
+            read_outside: Rule::Ask,
+            write: Rule::Ask,
+            write_outside: Rule::Ask,
+            run_reading: Rule::Allow,
+            run: Rule::Ask,
+            network: Rule::Ask,
+            message: Rule::Ask,
+            secret: Rule::Ask,
+            money: Rule::Ask,
+            remember: Rule::Allow,
+        }
+    }
+}
+
+impl Rules {
+    fn rule_for(&self, effect: &Effect) -> Rule {
+        match effect {
+            Effect::Read {
+                in_workspace: true, ..
+            } => self.read,
+            Effect::Read {
+                in_workspace: false,
+                ..
+            } => self.read_outside,
+            Effect::Write {
+                in_workspace: true, ..
+            } => self.write,
+            Effect::Write {
+                in_workspace: false,
+                ..
+            } => self.write_outside,
+            Effect::Run {
+                reads_only: true, ..
+            } => self.run_reading,
+            Effect::Run {
+                reads_only: false, ..
+            } => self.run,
+            Effect::Network { .. } => self.network,
+            Effect::Message { .. } => self.message,
+            Effect::Secret { .. } => self.secret,
+            Effect::Money { .. } => self.money,
+            Effect::Remember => self.remember,
+        }
+    }
+}
+
+/// What policy is asked about one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The tool's name.
+    pub tool: &'a str,
+    /// Who started the call.
+    pub origin: Origin,
+    /// What the step would do.
+    pub effects: &'a [Effect],
+    /// What the turn holds so far.
+    pub taint: Taint,
+    /// What the person allowed earlier.
+    pub grants: &'a [Grant],
+    /// The step's exact fingerprint.
+    pub fingerprint: &'a str,
+}
+
+/// The rules, applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    rules: Rules,
+}
+
+impl Policy {
+    /// A policy of these rules.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules }
+    }
+
+    /// Judges one step. The strictest of its effects decides.
+    pub fn judge(&self, question: &Question<'_>) -> Verdict {
+        if let Some(effect) = question
+            .effects
+            .iter()
+            .find(|effect| self.rules.rule_for(effect) == Rule::Deny)
+        {
+            return Verdict::Deny {
+                reason: format!("policy forbids to {}", describe(effect)),
+            };
+        }
+        // A person who types a command has decided already; only what policy forbids outright is kept from them.
+        if question.origin == Origin::Person {
+            return Verdict::Allow {
+                reason: "asked for by the person".to_owned(),
+            };
+        }
+        let asked: Vec<Effect> = question
+            .effects
+            .iter()
+            .filter(|e| self.must_ask(e, question))
+            .cloned()
+            .collect();
+        if asked.is_empty() {
+            return Verdict::Allow {
+                reason: allowed_by(question),
+            };
+        }
+        Verdict::Ask {
+            reason: reason_to_ask(&asked, question.taint),
+            effects: asked,
+        }
+    }
+
+    fn must_ask(&self, effect: &Effect, question: &Question<'_>) -> bool {
+        let tainted = is_tainted(effect, question.taint);
+        let rule = if tainted {
+            Rule::Ask
+        } else {
+            self.rules.rule_for(effect)
+        };
+        rule == Rule::Ask
+            && !question
+                .grants
+                .iter()
+                .any(|grant| covers(grant, effect, tainted, question))
+    }
+}
+
+/// Whether this effect could carry the person's data out at a stranger's word, or plant a stranger's words in notes.
+fn is_tainted(effect: &Effect, taint: Taint) -> bool {
+    match effect {
+        Effect::Network { .. } | Effect::Message { .. } => taint.untrusted && taint.private,
+        Effect::Remember => taint.untrusted,
+        _ => false,
+    }
+}
+
+/// A session's grant does not reach effects that taint made dangerous: it was given before the stranger spoke.
+fn covers(grant: &Grant, effect: &Effect, tainted: bool, question: &Question<'_>) -> bool {
+    if grant.tool != question.tool {
+        return false;
+    }
+    match &grant.scope {
+        GrantScope::Exact { fingerprint } => fingerprint == question.fingerprint,
+        GrantScope::Session { effects } => {
+            !tainted && effects.iter().any(|granted| same_kind(granted, effect))
+        }
+    }
+}
+
+fn same_kind(granted: &Effect, effect: &Effect) -> bool {
+    match (granted, effect) {
+        (
+            Effect::Read {
+                in_workspace: a, ..
+            },
+            Effect::Read {
+                in_workspace: b, ..
+            },
+        ) => a == b,
+        (
+            Effect::Write {
+                in_workspace: a, ..
+            },
+            Effect::Write {
+                in_workspace: b, ..
+            },
+        ) => a == b,
+        (Effect::Run { program: a, .. }, Effect::Run { program: b, .. }) => a == b && !is_opaque(a),
+        (Effect::Network { host: a, .. }, Effect::Network { host: b, .. }) => a == b && a != "*",
+        (Effect::Message { recipient: a }, Effect::Message { recipient: b }) => a == b,
+        (Effect::Secret { name: a }, Effect::Secret { name: b }) => a == b,
+        // Each spending is its own decision.
+        (Effect::Money { .. }, Effect::Money { .. }) => false,
+        _ => discriminant(granted) == discriminant(effect),
+    }
+}
+
+/// Programs that run whatever they are given: leave for one script is no leave for the next.
+fn is_opaque(program: &str) -> bool {
+    const INTERPRETERS: [&str; 22] = [
+        "bash", "sh", "dash", "zsh", "ksh", "fish", "env", "sudo", "doas", "xargs", "eval", "exec",
+        "source", ".", "python", "python3", "perl", "ruby", "node", "ssh", "find", "awk",
+    ];
+    let name = program.rsplit('/').next().unwrap_or(program);
+    INTERPRETERS.contains(&name)
+}
+
+fn allowed_by(question: &Question<'_>) -> String {
+    let exact = question
+        .grants
+        .iter()
+        .any(|grant| matches!(&grant.scope, GrantScope::Exact { fingerprint } if fingerprint == question.fingerprint));
+    let reason = match (exact, question.grants.is_empty()) {
+        (true, _) => "allowed before, exactly so",
+        (false, false) => "within the rules and what was allowed for this session",
+        (false, true) => "within the rules",
+    };
+    reason.to_owned()
+}
+
+fn reason_to_ask(effects: &[Effect], taint: Taint) -> String {
+    let mut wishes: Vec<String> = effects.iter().map(describe).collect();
+    wishes.dedup();
+    let mut reason = format!("wants to {}", wishes.join(", "));
+    if effects.iter().any(|effect| is_tainted(effect, taint)) {
+        reason.push_str(" after it read text that somebody else may have written");
+    }
+    reason
+}
+
+/// An effect in words, after "wants to". Never shortened: the person decides on it.
+fn describe(effect: &Effect) -> String {
+    match effect {
+        Effect::Read {
+            path,
+            in_workspace: true,
+        } => format!("read {}", path.display()),
+        Effect::Read {
+            path,
+            in_workspace: false,
+        } => format!("read {} outside of the workspace", path.display()),
+        Effect::Write {
+            path,
+            in_workspace: true,
+        } => format!("change {}", path.display()),
+        Effect::Write {
+            path,
+            in_workspace: false,
+        } => format!("change {} outside of the workspace", path.display()),
+        Effect::Run { program, .. } => format!("run {program}"),
+        Effect::Network { host, port: 0 } => format!("reach {host} over the network"),
+        Effect::Network { host, port } => format!("reach {host}:{port} over the network"),
+        Effect::Message { recipient } => format!("send a message to {recipient}"),
+        Effect::Secret { name } => format!("use the secret {name}"),
+        Effect::Money { usd_micros } => format!("spend up to ${:.2}", *usd_micros as f64 / 1e6),
+        Effect::Remember => "keep a note for later turns".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(in_workspace: bool) -> Effect {
+        Effect::Read {
+            path: "/w/a".into(),
+            in_workspace,
+        }
+    }
+    fn write(in_workspace: bool) -> Effect {
+        Effect::Write {
+            path: "/w/a".into(),
+            in_workspace,
+        }
+    }
+    fn run(program: &str, reads_only: bool) -> Effect {
+        Effect::Run {
+            program: program.into(),
+            arguments: vec![],
+            reads_only,
+        }
+    }
+    fn network(host: &str) -> Effect {
+        Effect::Network {
+            host: host.into(),
+            port: 443,
+        }
+    }
+    fn session_grant(effect: Effect) -> Vec<Grant> {
+        vec![Grant {
+            tool: "t".into(),
+            scope: GrantScope::Session {
+                effects: vec![effect],
+            },
+        }]
+    }
+    fn exact_grant(fingerprint: &str) -> Vec<Grant> {
+        vec![Grant {
+            tool: "t".into(),
+            scope: GrantScope::Exact {
+                fingerprint: fingerprint.into(),
+            },
+        }]
+    }
+
+    fn verdict(
+        rules: Rules,
+        effects: &[Effect],
+        taint: Taint,
+        grants: &[Grant],
+        origin: Origin,
+    ) -> &'static str {
+        let question = Question {
+            tool: "t",
+            origin,
+            effects,
+            taint,
+            grants,
+            fingerprint: "f",
+        };
+        match Policy::new(rules).judge(&question) {
+            Verdict::Allow { .. } => "allow",
+            Verdict::Ask { .. } => "ask",
+            Verdict::Deny { .. } => "deny",
+        }
+    }
+
+    #[test]
+    fn effects_grants_and_taint_decide() {
+        let open = Rules {
+            network: Rule::Allow,
+            ..Rules::default()
+        };
+        let shut = Rules {
+            write: Rule::Deny,
+            ..Rules::default()
+        };
+        let none: &[Grant] = &[];
+        let table: Vec<(&str, Rules, Vec<Effect>, Taint, Vec<Grant>, Origin, &str)> = vec![
+            (
+                "no effects",
+                Rules::default(),
+                vec![],
+                Taint::NONE,
+                none.to_vec(),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "read",
+                Rules::default(),
+                vec![read(true)],
+                Taint::BOTH,
+                none.to_vec(),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "read outside",
+                Rules::default(),
+                vec![read(false)],
+                Taint::NONE,
+                none.to_vec(),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "the strictest decides",
+                Rules::default(),
+                vec![read(true), write(true)],
+                Taint::NONE,
+                none.to_vec(),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "granted kind",
+                Rules::default(),
+                vec![write(true)],
+                Taint::NONE,
+                session_grant(write(true)),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "granted inside, not outside",
+                Rules::default(),
+                vec![write(false)],
+                Taint::NONE,
+                session_grant(write(true)),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "same program",
+                Rules::default(),
+                vec![run("/bin/cargo", false)],
+                Taint::NONE,
+                session_grant(run("/bin/cargo", false)),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "another program",
+                Rules::default(),
+                vec![run("/bin/rm", false)],
+                Taint::NONE,
+                session_grant(run("/bin/cargo", false)),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "an interpreter is never granted as such",
+                Rules::default(),
+                vec![run("/bin/bash", false)],
+                Taint::NONE,
+                session_grant(run("/bin/bash", false)),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "an unknown host is never granted as such",
+                Rules::default(),
+                vec![network("*")],
+                Taint::NONE,
+                session_grant(network("*")),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "exact",
+                Rules::default(),
+                vec![run("/bin/bash", false)],
+                Taint::NONE,
+                exact_grant("f"),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "exact, other step",
+                Rules::default(),
+                vec![run("/bin/bash", false)],
+                Taint::NONE,
+                exact_grant("g"),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "network allowed by rule",
+                open,
+                vec![network("a")],
+                Taint::PRIVATE,
+                none.to_vec(),
+                Origin::Model,
+                "allow",
+            ),
+            (
+                "but not with a stranger's words beside private data",
+                open,
+                vec![network("a")],
+                Taint::BOTH,
+                none.to_vec(),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "nor by a session's grant",
+                open,
+                vec![network("a")],
+                Taint::BOTH,
+                session_grant(network("a")),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "a stranger's words are not noted unasked",
+                Rules::default(),
+                vec![Effect::Remember],
+                Taint::UNTRUSTED,
+                none.to_vec(),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "forbidden",
+                shut,
+                vec![write(true)],
+                Taint::NONE,
+                session_grant(write(true)),
+                Origin::Model,
+                "deny",
+            ),
+            (
+                "forbidden for people too",
+                shut,
+                vec![write(true)],
+                Taint::NONE,
+                none.to_vec(),
+                Origin::Person,
+                "deny",
+            ),
+            (
+                "people decide for themselves",
+                Rules::default(),
+                vec![write(false)],
+                Taint::BOTH,
+                none.to_vec(),
+                Origin::Person,
+                "allow",
+            ),
+        ];
+        for (name, rules, effects, taint, grants, origin, expected) in table {
+            assert_eq!(
+                verdict(rules, &effects, taint, &grants, origin),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grant_for_one_tool_does_not_serve_another() {
+        let grants = vec![Grant {
+            tool: "other".into(),
+            scope: GrantScope::Session {
+                effects: vec![write(true)],
+            },
+        }];
+        assert_eq!(
+            verdict(
+                Rules::default(),
+                &[write(true)],
+                Taint::NONE,
+                &grants,
+                Origin::Model
+            ),
+            "ask"
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! Reads the GGUF container: metadata, the list of tensors, and their bytes straight from the mapped file.
+//!
+//! The file comes from outside, so every count and offset is checked against the file's size before it is believed.
+//! Knows nothing of what the metadata means; the tokenizer and the decoder ask by key.
+
+use crate::error::LocalError;
+use crate::quant::Format;
+use memmap2::Mmap;
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 4] = b"GGUF";
+const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+const ALIGNMENT_DEFAULT: u64 = 32;
+const METADATA_ENTRIES_MAX: u64 = 4_096;
+const TENSORS_MAX: u64 = 16_384;
+const TEXT_BYTES_MAX: u64 = 4 << 20;
+const ARRAY_ITEMS_MAX: u64 = 2 << 20;
+const DIMENSIONS_MAX: u32 = 4;
+
+/// A mapped model file.
+pub(crate) struct Gguf {
+    path: PathBuf,
+    map: Mmap,
+    metadata: HashMap<String, Value>,
+    tensors: HashMap<String, Tensor>,
+}
+
+/// A value of the metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Integers(Vec<i64>),
+    Floats(Vec<f32>),
+}
+
+/// Where a tensor lies and how it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tensor {
+    /// Sizes, the contiguous one first.
+    pub(crate) dimensions: Vec<usize>,
+    /// How numbers are stored.
+    pub(crate) format: Format,
+    /// Its bytes in the file.
+    pub(crate) bytes: Range<usize>,
+}
+
+impl Gguf {
+    /// Maps the file and reads its head. Cheap: the weights are read from disk when they are used.
+    pub(crate) fn open(path: &Path) -> Result<Self, LocalError> {
+        let at_path = |source| LocalError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(at_path)?;
+        // SAFETY: model files are written under another name, checked, renamed into place and then never written
+        // again by this program; a person who truncates one while it is in use ends the process by SIGBUS, as with
+        // any mapped file. Bytes that change under us are only ever read as plain integers.
+        let map = unsafe { Mmap::map(&file) }.map_err(at_path)?;
+        let head = Head::read(&map).map_err(|problem| match problem {
+            Problem::Damaged(detail) => LocalError::Damaged {
+                path: path.to_owned(),
+                detail,
+            },
+            Problem::Unsupported(detail) => LocalError::Unsupported {
+                path: path.to_owned(),
+                detail,
+            },
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            metadata: head.metadata,
+            tensors: head.tensors,
+        })
+    }
+
+    /// The file's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file's size.
+    pub(crate) fn file_bytes(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Asks the system to read the whole file ahead.
+    pub(crate) fn read_ahead(&self) {
+        #[cfg(unix)]
+        if let Err(error) = self.map.advise(memmap2::Advice::WillNeed) {
+            tracing::debug!(%error, "no read-ahead for the model file");
+        }
+    }
+
+    /// A tensor by name.
+    pub(crate) fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// A tensor's bytes. Their range was checked when the head was read.
+    pub(crate) fn bytes(&self, tensor: &Tensor) -> &[u8] {
+        &self.map[tensor.bytes.clone()]
+    }
+
+    /// All the head's bytes up to the first tensor: they name the model exactly, short of its weights.
+    pub(crate) fn head_bytes(&self) -> &[u8] {
+        let end = self.tensors.values().map(|t| t.bytes.start).min();
+        &self.map[..end.unwrap_or(self.map.len())]
+    }
+
+    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
+        self.metadata.get(key)
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        match self.value(key)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn size(&self, key: &str) -> Option<usize> {
+        match self.value(key)? {
+            Value::Integer(number) => usize::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn float(&self, key: &str) -> Option<f32> {
+        match self.value(key)? {
+            Value::Float(number) => Some(*number as f32),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn texts(&self, key: &str) -> Option<&[String]> {
+        match self.value(key)? {
+            Value::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn integers(&self, key: &str) -> Option<&[i64]> {
+        match self.value(key)? {
+            Value::Integers(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// An error that says that this file is damaged.
+    pub(crate) fn damaged(&self, detail: impl Into<String>) -> LocalError {
+        LocalError::Damaged {
+            path: self.path.clone(),
+            detail: detail.into(),
+        }
+    }
+
+    /// An error that says that this file can't be run here.
+    pub(crate) fn unsupported(&self, detail: impl Into<String>) -> LocalError {
+        LocalError::Unsupported {
+            path: self.path.clone(),
+            detail: detail.into(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Problem {
+    Damaged(String),
+    Unsupported(String),
+}
+
+fn damaged(detail: impl Into<String>) -> Problem {
+    Problem::Damaged(detail.into())
+}
+
+struct Head {
+    metadata: HashMap<String, Value>,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Head {
+    fn read(file: &[u8]) -> Result<Self, Problem> {
+        let mut reader = Reader { file, at: 0 };
+        if reader.take(4)? != MAGIC {
+            return Err(damaged("it does not begin with \"GGUF\""));
+        }
+        let version = reader.u32()?;
+        if !VERSIONS.contains(&version) {
+            return Err(Problem::Unsupported(format!("GGUF version {version}")));
+        }
+        let tensor_count = bounded(reader.u64()?, TENSORS_MAX, "tensors")?;
+        let entry_count = bounded(reader.u64()?, METADATA_ENTRIES_MAX, "metadata entries")?;
+        let mut metadata = HashMap::with_capacity(entry_count);
+        for _ in 0..entry_count {
+            let key = reader.text()?;
+            let kind = reader.u32()?;
+            metadata.insert(key, reader.value(kind)?);
+        }
+        let mut tensors = HashMap::with_capacity(tensor_count);
+        for _ in 0..tensor_count {
+            let (name, tensor) = reader.tensor()?;
+            tensors.insert(name, tensor);
+        }
+        let alignment = match metadata.get("general.alignment") {
+            Some(Value::Integer(n)) if (1..=4096).contains(n) => n.unsigned_abs(),
+            _ => ALIGNMENT_DEFAULT,
+        };
+        let data = (reader.at as u64).next_multiple_of(alignment) as usize;
+        for (name, tensor) in &mut tensors {
+            let start = tensor.bytes.start.checked_add(data);
+            let end = tensor.bytes.end.checked_add(data);
+            match (start, end) {
+                (Some(start), Some(end)) if end <= file.len() => tensor.bytes = start..end,
+                _ => return Err(damaged(format!("tensor {name} lies past its end"))),
+            }
+        }
+        Ok(Self { metadata, tensors })
+    }
+}
+
+fn bounded(count: u64, max: u64, what: &str) -> Result<usize, Problem> {
+    if count > max {
+        return Err(damaged(format!("it claims {count} {what}, at most {max} are read")));
+    }
+    Ok(count as usize)
+}
+
+struct Reader<'a> {
+    file: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Problem> {
+        let end = self.at.checked_add(count);
+        let bytes = end.and_then(|end| self.file.get(self.at..end));
+        let bytes = bytes.ok_or_else(|| damaged("it ends in the middle of its head"))?;
+        self.at += count;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N)?);
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Problem> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Problem> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Result<String, Problem> {
+        let length = bounded(self.u64()?, TEXT_BYTES_MAX, "bytes of text")?;
+        Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
+    }
+
+    fn value(&mut self, kind: u32) -> Result<Value, Problem> {
+        Ok(match kind {
+            6 => Value::Float(self.array().map(f32::from_le_bytes)?.into()),
+            7 => Value::Bool(self.array::<1>()?[0] != 0),
+            8 => Value::Text(self.text()?),
+            9 => self.list()?,
+            12 => Value::Float(self.array().map(f64::from_le_bytes)?),
+            _ => Value::Integer(self.integer(kind)?),
+        })
+    }
+
+    fn integer(&mut self, kind: u32) -> Result<i64, Problem> {
+        Ok(match kind {
+            0 => self.array().map(u8::from_le_bytes)?.into(),
+            1 => self.array().map(i8::from_le_bytes)?.into(),
+            2 => self.array().map(u16::from_le_bytes)?.into(),
+            3 => self.array().map(i16::from_le_bytes)?.into(),
+            4 => self.u32()?.into(),
+            5 => self.array().map(i32::from_le_bytes)?.into(),
+            7 => self.array::<1>()?[0].into(),
+            10 => self.u64()?.cast_signed(),
+            11 => self.array().map(i64::from_le_bytes)?,
+            _ => return Err(damaged(format!("metadata of unknown type {kind}"))),
+        })
+    }
+
+    fn list(&mut self) -> Result<Value, Problem> {
+        let kind = self.u32()?;
+        let count = bounded(self.u64()?, ARRAY_ITEMS_MAX, "items in a list")?;
+        Ok(match kind {
+            6 => Value::Floats(
+                (0..count)
+                    .map(|_| self.array().map(f32::from_le_bytes))
+                    .collect::<Result<_, _>>()?,
+            ),
+            8 => Value::Texts((0..count).map(|_| self.text()).collect::<Result<_, _>>()?),
+            _ => Value::Integers(
+                (0..count)
+                    .map(|_| self.integer(kind))
+                    .collect::<Result<_, _>>()?,
+            ),
+        })
+    }
+
+    fn tensor(&mut self) -> Result<(String, Tensor), Problem> {
+        let name = self.text()?;
+        let count = self.u32()?;
+        if !(1..=DIMENSIONS_MAX).contains(&count) {
+            return Err(damaged(format!("tensor {name} has {count} dimensions")));
+        }
+        let dimensions: Vec<usize> = (0..count)
+            .map(|_| self.u64().map(|n| n as usize))
+            .collect::<Result<_, _>>()?;
+        let code = self.u32()?;
+        let format = Format::from_code(code).ok_or_else(|| {
+            Problem::Unsupported(format!("tensor {name} is stored in format {code}"))
+        })?;
+        let start = self.u64()? as usize;
+        let size = dimensions[1..]
+            .iter()
+            .try_fold(format.row_bytes(dimensions[0]), |size, n| {
+                size.and_then(|size| Some(size.checked_mul(*n)))
+            })
+            .flatten();
+        let end = size.and_then(|size| start.checked_add(size));
+        let end = end.ok_or_else(|| damaged(format!("tensor {name} has impossible sizes")))?;
+        let tensor = Tensor {
+            dimensions,
+            format,
+            bytes: start..end,
+        };
+        Ok((name, tensor))
+    }
+}

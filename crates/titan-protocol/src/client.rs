@@ -1,0 +1,119 @@
+//! What a surface holds: a way to command the engine, to follow it and to ask about it.
+
+use crate::{BoxStream, Op, Record, Seq, SessionId, StorageError, UnixMillis, Usage};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The engine as a surface sees it, in this process or behind the control socket.
+#[async_trait]
+pub trait Client: Send + Sync {
+    /// Hands in a command. Returns when it is accepted and would survive a restart.
+    ///
+    /// # Errors
+    /// When it makes no sense or can't be stored; the text says which.
+    async fn submit(&self, op: Op) -> Result<(), ClientError>;
+
+    /// All records after `after` and then those to come, of one session or of all, without gaps or repeats.
+    fn follow(
+        &self,
+        session: Option<SessionId>,
+        after: Seq,
+    ) -> BoxStream<Result<Record, ClientError>>;
+
+    /// Sessions, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, ClientError>;
+
+    /// Usage by day and model since `since`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn costs(&self, since: UnixMillis) -> Result<Vec<CostLine>, ClientError>;
+
+    /// How the engine is.
+    ///
+    /// # Errors
+    /// When it can't be reached.
+    async fn status(&self) -> Result<EngineStatus, ClientError>;
+}
+
+/// Why the engine did not take a command or answer a question.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "detail", rename_all = "snake_case")]
+pub enum ClientError {
+    /// The command makes no sense now.
+    #[error("{0}")]
+    Refused(String),
+    /// The store failed.
+    #[error("{0}")]
+    Storage(String),
+    /// The engine is gone.
+    #[error("{0}")]
+    Disconnected(String),
+}
+
+impl From<StorageError> for ClientError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+/// A session in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionSummary {
+    /// Its id.
+    pub session: SessionId,
+    /// Its title, or the beginning of what was said first.
+    pub title: String,
+    /// Its workspace.
+    pub workspace: PathBuf,
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// When something last happened in it.
+    pub active_at: UnixMillis,
+    /// Turns so far.
+    pub turns: u32,
+    /// Whether a turn runs now.
+    pub is_running: bool,
+    /// All its model calls together.
+    pub usage: Usage,
+}
+
+/// Usage of one model on one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostLine {
+    /// The day, UTC, as `YYYY-MM-DD`.
+    pub day: String,
+    /// The provider's configured name.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Model calls.
+    pub calls: u32,
+    /// Their tokens and cost.
+    pub usage: Usage,
+}
+
+/// How the engine is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// The engine's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: UnixMillis,
+    /// Its home directory.
+    pub home: PathBuf,
+    /// The model that answers chats, and why, in one line.
+    pub model: String,
+    /// Turns that run now.
+    pub turns_running: u32,
+    /// Memory in use (resident set), in bytes.
+    pub resident_bytes: u64,
+    /// Whether nothing beyond loopback may be reached.
+    pub is_offline: bool,
+}

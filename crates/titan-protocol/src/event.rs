@@ -1,0 +1,276 @@
+//! What the engine reports. Every event is in the journal; screens, costs and threads are projections of it.
+
+use crate::{
+    ApprovalId, BlobId, CallId, Decision, Effect, ModelError, Origin, QuestionId, Seq, SessionId,
+    StopReason, Taint, ToolCall, TurnId, UnixMillis, Usage, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// An event with its place in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Position in the journal.
+    pub seq: Seq,
+    /// When, by the engine's clock.
+    pub at: UnixMillis,
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// The turn that it belongs to, if any.
+    pub turn: Option<TurnId>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A session began.
+    SessionStarted {
+        /// Its workspace, absolute.
+        workspace: PathBuf,
+    },
+    /// A session was given a title.
+    SessionTitled {
+        /// The title.
+        title: String,
+    },
+    /// A turn began.
+    TurnStarted {
+        /// What the person said.
+        text: String,
+    },
+    /// The person said something while a turn ran; the model reads it at its next call.
+    Steered {
+        /// What was said.
+        text: String,
+    },
+    /// The engine told the model something between two of its calls: a limit, a cut answer, a repetition.
+    Instructed {
+        /// What the model was told.
+        text: String,
+    },
+    /// The prompt for a model call was put together.
+    ContextAssembled {
+        /// Estimated tokens of all that is sent.
+        tokens_estimated: u32,
+        /// Messages sent.
+        messages: u32,
+        /// Names of the instruction files that were read into it.
+        instructions: Vec<String>,
+    },
+    /// A model call began, or a fallback took it over.
+    ModelCallStarted {
+        /// The provider's configured name.
+        provider: String,
+        /// The model.
+        model: String,
+        /// Why this one, when it is not the first choice.
+        reason: Option<String>,
+    },
+    /// The next piece of the answer.
+    TextDelta {
+        /// The piece.
+        text: String,
+    },
+    /// The next piece of the model's thinking.
+    ThinkingDelta {
+        /// The piece.
+        text: String,
+    },
+    /// The vendor's seal on the thinking, to be sent back.
+    ThinkingSealed {
+        /// Opaque.
+        signature: String,
+    },
+    /// A tool call began to arrive.
+    ToolCallStarted {
+        /// The call.
+        call: CallId,
+        /// The tool's name as the model wrote it.
+        name: String,
+    },
+    /// The next piece of a call's arguments, raw JSON text.
+    ToolArgumentsDelta {
+        /// The call.
+        call: CallId,
+        /// The piece.
+        json: String,
+    },
+    /// A call arrived whole.
+    ToolCallReady {
+        /// The call.
+        call: ToolCall,
+        /// Who started it.
+        origin: Origin,
+    },
+    /// Policy judged a step.
+    StepDecided {
+        /// The call.
+        call: CallId,
+        /// The step's position in the call.
+        step: u32,
+        /// What was decided.
+        verdict: Verdict,
+    },
+    /// A person has to decide.
+    ApprovalRequested {
+        /// Names the request; answered by [`crate::Op::Decide`].
+        approval: ApprovalId,
+        /// The call that waits, whole.
+        call: ToolCall,
+        /// What no rule or grant covers.
+        effects: Vec<Effect>,
+        /// What it is about, in a sentence.
+        reason: String,
+        /// When it will count as denied.
+        expires_at: UnixMillis,
+    },
+    /// An approval request was answered, or ran out.
+    ApprovalDecided {
+        /// Which.
+        approval: ApprovalId,
+        /// The answer.
+        decision: Decision,
+        /// Who answered: `person`, `timeout`, `unattended`, `cancelled`, `restart`.
+        by: String,
+    },
+    /// The next piece of a running call's output.
+    ToolOutputDelta {
+        /// The call.
+        call: CallId,
+        /// The piece, redacted.
+        text: String,
+    },
+    /// A call ended.
+    ToolCallEnded {
+        /// The call.
+        call: CallId,
+        /// What the model reads, bounded.
+        text: String,
+        /// Whether it failed.
+        is_error: bool,
+        /// Where the text came from.
+        taint: Taint,
+        /// The whole output, when the text above is a part of it.
+        whole: Option<BlobId>,
+        /// How long it ran, in milliseconds, waiting for people left out.
+        elapsed_ms: u64,
+    },
+    /// The agent's plan, whole.
+    PlanUpdated {
+        /// Its items in order.
+        items: Vec<PlanItem>,
+    },
+    /// A tool asks the person.
+    QuestionAsked {
+        /// Names the question; answered by [`crate::Op::Answer`].
+        question: QuestionId,
+        /// The question.
+        text: String,
+        /// Suggested answers; empty for free text.
+        choices: Vec<String>,
+    },
+    /// A question was answered.
+    QuestionAnswered {
+        /// Which.
+        question: QuestionId,
+        /// The answer; `None` when nobody answered.
+        text: Option<String>,
+    },
+    /// A model call ended well.
+    ModelCallEnded {
+        /// Tokens and cost.
+        usage: Usage,
+        /// Why the model stopped.
+        stop: StopReason,
+    },
+    /// A model call failed. The turn may go on with what was said before.
+    ModelCallFailed {
+        /// Why.
+        error: ModelError,
+    },
+    /// Something that the person should know.
+    Notice {
+        /// How much it matters.
+        level: NoticeLevel,
+        /// In plain words.
+        text: String,
+    },
+    /// What the model is shown of this session was shortened.
+    Compacted {
+        /// What stands for the part that was left out.
+        summary: String,
+        /// The model is shown the events after this position word for word.
+        kept_after: Seq,
+        /// Estimated tokens before.
+        tokens_before: u32,
+        /// Estimated tokens after.
+        tokens_after: u32,
+    },
+    /// A turn ended.
+    TurnEnded {
+        /// How.
+        outcome: TurnOutcome,
+        /// All its model calls together.
+        usage: Usage,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// Content was deleted. Stands in the place of what it replaces.
+    Forgotten,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeLevel {
+    /// Good to know.
+    Info,
+    /// Something did not go as it should; the work goes on.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TurnOutcome {
+    /// The model had said all.
+    Completed,
+    /// The person interrupted.
+    Interrupted,
+    /// A limit ended it; an answer was written all the same.
+    Limited {
+        /// Which limit and its value.
+        limit: String,
+    },
+    /// It failed.
+    Failed {
+        /// Cause and next step.
+        error: String,
+    },
+}
+
+/// One line of the agent's plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanItem {
+    /// What is to be done.
+    pub text: String,
+    /// How far it is.
+    pub status: PlanStatus,
+}
+
+/// How far a plan's item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanStatus {
+    /// Not begun.
+    Pending,
+    /// Being done.
+    InProgress,
+    /// Done.
+    Done,
+}

@@ -1,0 +1,31 @@
+//! The words that cross a boundary, and the ports.
+//!
+//! Everything here is data or a trait: no behaviour beyond what keeps a value well-formed, no I/O, no clock.
+//! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
+//! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
+//! [`Search`], [`Blobs`]).
+
+mod client;
+mod effect;
+mod event;
+mod id;
+mod message;
+mod model;
+mod op;
+mod storage;
+mod tool;
+mod world;
+
+pub use client::*;
+pub use effect::*;
+pub use event::*;
+pub use id::*;
+pub use message::*;
+pub use model::*;
+pub use op::*;
+pub use storage::*;
+pub use tool::*;
+pub use world::*;
+
+/// A boxed stream that owns what it needs and may cross threads.
+pub type BoxStream<T> = futures::stream::BoxStream<'static, T>;

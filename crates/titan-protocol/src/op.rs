@@ -1,0 +1,96 @@
+//! What a surface asks of the engine.
+
+use crate::{ApprovalId, Decision, QuestionId, Seq, SessionId, TurnId};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A command to the engine. Accepted at once; what comes of it is told by events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// The person says something. Starts a turn, or steers the one that runs in this session at its next model
+    /// call. The same turn id sent twice is accepted once.
+    UserTurn {
+        /// The session; it begins with its first turn.
+        session: SessionId,
+        /// The turn, minted by the surface.
+        turn: TurnId,
+        /// What was said.
+        text: String,
+        /// How the turn is to run.
+        options: TurnOptions,
+    },
+    /// Stops the turn that runs; what was said stays.
+    Interrupt {
+        /// The session.
+        session: SessionId,
+    },
+    /// Answers an approval request.
+    Decide {
+        /// Which one.
+        approval: ApprovalId,
+        /// The answer.
+        decision: Decision,
+    },
+    /// Answers a tool's question.
+    Answer {
+        /// Which one.
+        question: QuestionId,
+        /// The answer.
+        text: String,
+    },
+    /// Shortens what the model is shown of a session; the log keeps all.
+    Compact {
+        /// The session.
+        session: SessionId,
+    },
+    /// Deletes content for good: from the journal, notes and blobs that nothing else names.
+    Forget {
+        /// What.
+        what: Forget,
+    },
+    /// Gives a session a title.
+    Rename {
+        /// The session.
+        session: SessionId,
+        /// The title, at most 200 characters.
+        title: String,
+    },
+}
+
+/// How a turn is to run. Every field has a sensible default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TurnOptions {
+    /// The workspace, absolute. Fixed by a session's first turn.
+    pub workspace: Option<PathBuf>,
+    /// The model for this turn, as `provider/model` or `model`.
+    pub model: Option<String>,
+    /// Whether somebody is there to approve and answer. If not, what must be asked is denied.
+    pub is_attended: bool,
+}
+
+/// What to delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Forget {
+    /// A whole session.
+    Session {
+        /// Which.
+        session: SessionId,
+    },
+    /// One turn: what was said, done and put out in it.
+    Turn {
+        /// The session.
+        session: SessionId,
+        /// Which turn.
+        turn: TurnId,
+    },
+    /// Single events.
+    Events {
+        /// The session.
+        session: SessionId,
+        /// Their positions.
+        seqs: Vec<Seq>,
+    },
+}

@@ -1,0 +1,450 @@
+//! One vendor behind an egress: sends what a codec wrote, feeds it what comes back, and tries again while nothing
+//! was said.
+//!
+//! There is no HTTP client here. Dropping a stream drops the response's body, and with it the connection.
+
+use crate::failure::{Failure, Refusal, Vendor, one_line, page_title, retry_after};
+use crate::retry::{Breaker, Permit, RetryPolicy};
+use crate::sse::{Frame, Framer};
+use crate::wire::{Decoder, ModelOptions, Wire};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, future, stream};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use titan_protocol::{
+    BoxStream, Credential, Egress, EgressError, EgressPurpose, HttpMethod, HttpRequest,
+    HttpResponse, ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, Provider,
+};
+use url::Url;
+
+/// The longest body that is read whole, in bytes: lists of models, embeddings, error messages.
+pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// As much of an error's body is read.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// A server and how to reach it.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) egress: Arc<dyn Egress>,
+    /// Ends without a slash.
+    pub(crate) base_url: Url,
+    pub(crate) credential: Option<Credential>,
+    /// Headers of the configuration.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The longest wait for the head, and between two pieces of a body.
+    pub(crate) idle_max: Duration,
+}
+
+impl Endpoint {
+    /// Sends a request to a path below the base address.
+    pub(crate) async fn send(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<HttpResponse, EgressError> {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}/{path}", self.base_url.path().trim_end_matches('/')));
+        // Compression would hold deltas back.
+        let mut all = vec![("accept-encoding".to_owned(), "identity".to_owned())];
+        if body.is_some() {
+            all.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        let own = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        all.extend(own);
+        all.extend(self.headers.iter().cloned());
+        let request = HttpRequest {
+            method: match body {
+                Some(_) => HttpMethod::Post,
+                None => HttpMethod::Get,
+            },
+            url,
+            headers: all,
+            body: body.map_or_else(Bytes::new, |it| it.to_string().into()),
+            credential: self.credential.clone(),
+            purpose: EgressPurpose::Provider,
+            redirects_max: 0,
+            idle_max: self.idle_max,
+        };
+        self.egress.send(request).await
+    }
+
+    /// Asks for a JSON value.
+    pub(crate) async fn json(
+        &self,
+        vendor: &Vendor,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let response = self
+            .send(path, headers, body)
+            .await
+            .map_err(|error| vendor.egress(&error))?;
+        let response = accepted(vendor, response).await?;
+        let bytes = read(response.body, BODY_BYTES_MAX)
+            .await
+            .map_err(|error| vendor.egress(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| vendor.malformed(error.to_string()).into())
+    }
+}
+
+/// The response, if its status is a success.
+async fn accepted(vendor: &Vendor, response: HttpResponse) -> Result<HttpResponse, Failure> {
+    if (200..300).contains(&response.status) {
+        return Ok(response);
+    }
+    let status = response.status;
+    let wait = retry_after(|name| response.header(name), jiff::Timestamp::now());
+    // The status says enough if the body breaks off.
+    let body = read(response.body, ERROR_BYTES_MAX)
+        .await
+        .unwrap_or_default();
+    Err(vendor.refused(&Refusal {
+        status,
+        retry_after: wait,
+        body: &body,
+    }))
+}
+
+/// A body up to `bytes_max`; what is beyond is left out.
+async fn read(
+    mut body: BoxStream<Result<Bytes, EgressError>>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, EgressError> {
+    let mut all = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece?;
+        let room = bytes_max - all.len();
+        all.extend_from_slice(&piece[..piece.len().min(room)]);
+        if all.len() == bytes_max {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// One vendor, or one compatible server.
+pub(crate) struct HttpProvider {
+    core: Arc<Core>,
+}
+
+struct Core {
+    name: String,
+    wire: Wire,
+    endpoint: Endpoint,
+    options: ModelOptions,
+    retry: RetryPolicy,
+    breaker: Breaker,
+    native_tools: Option<bool>,
+    is_local: bool,
+}
+
+/// What [`HttpProvider::new`] needs.
+pub(crate) struct HttpConfig {
+    pub(crate) name: String,
+    pub(crate) wire: Wire,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) options: ModelOptions,
+    pub(crate) retry: RetryPolicy,
+    /// What is known of the server's tool calling, for the list of models.
+    pub(crate) native_tools: Option<bool>,
+    /// Whether the server is on this machine.
+    pub(crate) is_local: bool,
+}
+
+impl HttpProvider {
+    pub(crate) fn new(config: HttpConfig) -> Self {
+        Self {
+            core: Arc::new(Core {
+                breaker: Breaker::new(&config.retry),
+                name: config.name,
+                wire: config.wire,
+                endpoint: config.endpoint,
+                options: config.options,
+                retry: config.retry,
+                native_tools: config.native_tools,
+                is_local: config.is_local,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for HttpProvider {
+    fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    fn stream(&self, request: ModelRequest) -> ModelStream {
+        let core = Arc::clone(&self.core);
+        let mut options = core.options.clone();
+        if let Some(model) = &request.model {
+            options.model.clone_from(model);
+        }
+        let vendor = Vendor {
+            provider: core.name.clone(),
+            model: options.model.clone(),
+        };
+        let route = ModelEvent::Route {
+            provider: core.name.clone(),
+            model: options.model.clone(),
+            reason: None,
+        };
+        let reading = Reading {
+            core,
+            vendor,
+            request,
+            options,
+            attempts: 0,
+            answer: None,
+            queue: VecDeque::new(),
+            failure: None,
+            has_spoken: false,
+            is_over: false,
+        };
+        stream::once(future::ready(Ok(route)))
+            .chain(stream::unfold(reading, |mut reading| async move {
+                reading.next().await.map(|item| (item, reading))
+            }))
+            .boxed()
+    }
+
+    async fn models(&self) -> Result<Vec<ModelInfo>, ModelError> {
+        let core = &self.core;
+        let vendor = Vendor {
+            provider: core.name.clone(),
+            model: core.options.model.clone(),
+        };
+        let listed = crate::probe::list_models(&core.endpoint, &vendor, core.wire).await?;
+        let listed = listed.into_iter().map(|mut info| {
+            info.native_tools = info.native_tools.or(core.native_tools);
+            info.is_local = core.is_local;
+            info
+        });
+        Ok(listed.collect())
+    }
+}
+
+/// One reply on its way.
+struct Reading {
+    core: Arc<Core>,
+    vendor: Vendor,
+    request: ModelRequest,
+    options: ModelOptions,
+    attempts: u32,
+    answer: Option<Answer>,
+    queue: VecDeque<ModelEvent>,
+    /// What ended the answer; told after the events that came before it.
+    failure: Option<Failure>,
+    /// Content went out, so the request is not sent again.
+    has_spoken: bool,
+    is_over: bool,
+}
+
+/// The response that is being read.
+struct Answer {
+    body: BoxStream<Result<Bytes, EgressError>>,
+    framer: Framer,
+    decoder: Box<dyn Decoder>,
+    permit: Option<Permit>,
+    /// The body is one JSON value, not a stream.
+    is_whole: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Result<ModelEvent, ModelError>> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                self.note(&event);
+                return Some(Ok(event));
+            }
+            if self.is_over {
+                return None;
+            }
+            if let Some(failure) = self.failure.take() {
+                match self.give_up_or_wait(failure).await {
+                    Some(error) => return Some(Err(error)),
+                    None => continue,
+                }
+            }
+            let step = match &mut self.answer {
+                None => self.open().await,
+                Some(_) => self.read_on().await,
+            };
+            self.failure = step.err();
+        }
+    }
+
+    fn note(&mut self, event: &ModelEvent) {
+        if matches!(event, ModelEvent::Usage(_) | ModelEvent::Route { .. }) {
+            return;
+        }
+        self.has_spoken = true;
+        let permit = self.answer.as_mut().and_then(|answer| answer.permit.take());
+        if let Some(permit) = permit {
+            permit.succeeded();
+        }
+        if matches!(event, ModelEvent::Done { .. }) {
+            self.is_over = true;
+            self.queue.clear();
+            self.answer = None;
+        }
+    }
+
+    /// The error to end with, or `None` after a wait when the request is to be sent again.
+    async fn give_up_or_wait(&mut self, failure: Failure) -> Option<ModelError> {
+        let permit = self.answer.take().and_then(|answer| answer.permit);
+        if let Some(permit) = permit {
+            if failure.error.is_transient() {
+                permit.failed();
+            } else {
+                permit.succeeded();
+            }
+        }
+        let wait = self
+            .core
+            .retry
+            .wait(&failure, self.attempts, rand::random::<f64>());
+        if let Some(wait) = wait.filter(|_| !self.has_spoken) {
+            tracing::debug!(
+                provider = self.vendor.provider,
+                attempts = self.attempts,
+                wait_ms = wait.as_millis() as u64,
+                error = %failure.error,
+                "asking again"
+            );
+            tokio::time::sleep(wait).await;
+            return None;
+        }
+        self.is_over = true;
+        Some(match failure.error {
+            ModelError::Unavailable { provider, detail } if self.has_spoken => {
+                ModelError::Interrupted { provider, detail }
+            }
+            error => error,
+        })
+    }
+
+    async fn open(&mut self) -> Result<(), Failure> {
+        let permit = self.core.breaker.permit().map_err(|wait| Failure {
+            error: self.vendor.unavailable(format!(
+                "it failed several times in a row and is left alone for {} s more",
+                wait.as_secs().max(1)
+            )),
+            retry_after: None,
+            may_retry: false,
+        })?;
+        self.attempts += 1;
+        let result = self.connect().await;
+        match result {
+            Ok(mut answer) => {
+                answer.permit = Some(permit);
+                self.answer = Some(answer);
+                Ok(())
+            }
+            Err(failure) => {
+                if failure.may_retry {
+                    permit.failed();
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Answer, Failure> {
+        let wire = self.core.wire;
+        let encoded = wire.encode(&self.request, &self.options);
+        let response = self
+            .core
+            .endpoint
+            .send(encoded.path, &encoded.headers, Some(&encoded.body))
+            .await
+            .map_err(|error| self.vendor.egress(&error))?;
+        let response = accepted(&self.vendor, response).await?;
+        let content_type = response.header("content-type").unwrap_or("").to_owned();
+        if content_type.starts_with("text/html") {
+            let page = read(response.body, ERROR_BYTES_MAX)
+                .await
+                .unwrap_or_default();
+            let title = page_title(&String::from_utf8_lossy(&page)).unwrap_or_default();
+            return Err(self
+                .vendor
+                .malformed(format!(
+                    "a web page ({title}) instead of an answer; is the base address right?"
+                ))
+                .into());
+        }
+        Ok(Answer {
+            body: response.body,
+            framer: Framer::new(wire.framing()),
+            decoder: wire.decoder(self.vendor.clone()),
+            permit: None,
+            is_whole: wire != Wire::Ollama && content_type.starts_with("application/json"),
+        })
+    }
+
+    async fn read_on(&mut self) -> Result<(), Failure> {
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
+        if answer.is_whole {
+            let body = std::mem::replace(&mut answer.body, stream::empty().boxed());
+            let bytes = read(body, BODY_BYTES_MAX)
+                .await
+                .map_err(|error| self.vendor.egress(&error))?;
+            answer.is_whole = false;
+            let frame = Frame {
+                event: String::new(),
+                data: String::from_utf8_lossy(&bytes).into_owned(),
+            };
+            return self.decode(&frame);
+        }
+        let frames = match answer.body.next().await {
+            Some(Ok(bytes)) => answer.framer.push(&bytes),
+            Some(Err(error)) => return Err(self.vendor.egress(&error)),
+            None => return self.finish(),
+        };
+        let frames = frames.map_err(|_| self.vendor.malformed("a line that does not end"))?;
+        for frame in frames {
+            self.decode(&frame)?;
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, frame: &Frame) -> Result<(), Failure> {
+        if let Some(answer) = &mut self.answer {
+            let events = answer.decoder.decode(frame)?;
+            self.queue.extend(events);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
+        if let Ok(Some(frame)) = answer.framer.finish() {
+            // Cut short it is no JSON, which is then no news: the decoder says that the answer broke off.
+            match answer.decoder.decode(&frame) {
+                Ok(events) => self.queue.extend(events),
+                Err(error @ ModelError::Malformed { .. }) => {
+                    tracing::debug!(last = one_line(&frame.data), %error, "an answer broke off");
+                    return Err(self
+                        .vendor
+                        .interrupted("the connection closed in the middle of a message")
+                        .into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let events = answer.decoder.finish()?;
+        self.queue.extend(events);
+        Ok(())
+    }
+}

@@ -1,0 +1,389 @@
+//! Programs: started in one place, followed by one task, ended as a whole tree.
+//!
+//! The task that follows a program owns it. Dropping the output stream tells the task; the task ends the tree and
+//! reaps the program, so no thread waits and no zombie stays.
+
+use super::environment::Environment;
+use super::path::Places;
+use super::tree::Tree;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use titan_protocol::{BoxStream, Command, Exit, ProcessEvent, WorkbenchError};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+/// Pieces of output that a program runs ahead of its reader; the program then waits.
+const OUTPUT_AHEAD_MAX: usize = 16;
+
+/// The largest piece of output.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a program that is to end may tidy up (remove its lock files) before it is killed.
+const TIDY_MAX: Duration = Duration::from_millis(40);
+
+/// How long processes that a program left behind may go on writing after it ended.
+const AFTERMATH_MAX: Duration = Duration::from_millis(100);
+
+/// How long a killed program may take to be gone before the runtime is left to reap it.
+const REAP_MAX: Duration = Duration::from_secs(2);
+
+/// The variable that marks all processes of one run, however far they went from the program that started them.
+pub(super) const MARKER: &str = "TITAN_PROCESS";
+
+type Event = Result<ProcessEvent, WorkbenchError>;
+type Events = mpsc::Sender<Event>;
+
+/// Starts a program and gives what it does. See [`titan_protocol::Workbench::run`].
+pub(super) fn run(
+    command: Command,
+    places: Arc<Places>,
+    environment: Arc<Environment>,
+) -> BoxStream<Event> {
+    let (events, reader) = mpsc::channel(OUTPUT_AHEAD_MAX);
+    let dropped = CancellationToken::new();
+    let on_drop = dropped.clone().drop_guard();
+    tokio::spawn(async move {
+        if let Err(error) = conduct(command, places, environment, &events, dropped).await {
+            // A reader that is gone needs no error.
+            let _ = events.send(Err(error)).await;
+        }
+    });
+    let with_guard = (ReceiverStream::new(reader), on_drop);
+    futures::stream::unfold(with_guard, |(mut reader, on_drop)| async move {
+        let event = reader.next().await?;
+        Some((event, (reader, on_drop)))
+    })
+    .boxed()
+}
+
+/// A program from its start to its end.
+async fn conduct(
+    command: Command,
+    places: Arc<Places>,
+    environment: Arc<Environment>,
+    events: &Events,
+    dropped: CancellationToken,
+) -> Result<(), WorkbenchError> {
+    let deadline = Instant::now() + command.wall_clock_max;
+    let output_bytes_max = command.output_bytes_max;
+    let marker = Tree::fresh_marker();
+    let start = {
+        let marker = marker.clone();
+        move || {
+            let launch = Launch::prepare(command, &places, &environment, &marker)?;
+            launch.launch()
+        }
+    };
+    let mut running = Running::new(super::blocking(start).await?, marker);
+    let followed = running
+        .follow(events, output_bytes_max, deadline, &dropped)
+        .await?;
+    let Some(exit) = followed else {
+        return Ok(());
+    };
+    // A reader that is gone needs no exit.
+    let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
+    running.tree.end().await;
+    Ok(())
+}
+
+/// All that is needed to start a program, checked.
+struct Launch {
+    program: PathBuf,
+    name: String,
+    arguments: Vec<String>,
+    directory: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl Launch {
+    fn prepare(
+        command: Command,
+        places: &Places,
+        environment: &Environment,
+        marker: &str,
+    ) -> Result<Self, WorkbenchError> {
+        let directory = command.directory.unwrap_or_else(|| places.root.clone());
+        let directory = super::path::follow(&directory)?;
+        places.check(&directory)?;
+        if !directory.is_dir() {
+            return Err(super::file::not_found(&directory));
+        }
+        let program = environment
+            .which(&command.program, &directory)
+            .ok_or_else(|| WorkbenchError::NotFound {
+                path: command.program.clone(),
+            })?;
+        let mut environment = environment.with(&command.environment)?;
+        environment.insert(MARKER.to_owned(), marker.to_owned());
+        environment.insert("PWD".to_owned(), directory.display().to_string());
+        Ok(Self {
+            program,
+            name: command.program,
+            arguments: command.arguments,
+            directory,
+            environment,
+        })
+    }
+
+    /// Starts the program. All programs start here: confinement belongs between the fork and the exec below.
+    fn launch(self) -> Result<Child, WorkbenchError> {
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .arg0(&self.name)
+            .args(&self.arguments)
+            .current_dir(&self.directory)
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // SAFETY: between fork and exec only async-signal-safe work is allowed; this is one system call.
+        unsafe { command.pre_exec(enter_own_session) };
+        tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| explain_start(&self.program, &error))
+    }
+}
+
+/// A session of its own: no terminal to ask for a password on, and one group that signals reach as a whole.
+fn enter_own_session() -> std::io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}
+
+fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
+    let shown = program.display();
+    match error.kind() {
+        ErrorKind::NotFound => WorkbenchError::Failed(format!(
+            "{shown} exists, but the interpreter it asks for does not"
+        )),
+        ErrorKind::PermissionDenied => {
+            WorkbenchError::Denied(format!("{shown} may not be run by this account"))
+        }
+        ErrorKind::ArgumentListTooLong => WorkbenchError::Failed(format!(
+            "the arguments for {shown} are too long for the system; put them in a file"
+        )),
+        _ => WorkbenchError::Failed(format!("{shown} can't be started: {error}")),
+    }
+}
+
+struct Running {
+    child: Child,
+    tree: Tree,
+}
+
+impl Drop for Running {
+    /// Only a runtime that shuts down comes here with a living program.
+    fn drop(&mut self) {
+        if self.child.id().is_some() {
+            self.tree.kill_group();
+        }
+    }
+}
+
+/// Why following a program came to an end.
+enum Ending {
+    Exited(ExitStatus),
+    Limit(Exit),
+    Dropped,
+    Lost(std::io::Error),
+}
+
+impl Running {
+    fn new(child: Child, marker: String) -> Self {
+        let tree = Tree::of(child.id(), marker);
+        Self { child, tree }
+    }
+
+    /// Passes output on until the program ends or has to. `None` when the reader is gone. When this returns, the
+    /// program itself is reaped.
+    async fn follow(
+        &mut self,
+        events: &Events,
+        output_bytes_max: u64,
+        deadline: Instant,
+        dropped: &CancellationToken,
+    ) -> Result<Option<Exit>, WorkbenchError> {
+        let output = Output {
+            stdout: self.child.stdout.take(),
+            stderr: self.child.stderr.take(),
+            bytes_left: output_bytes_max,
+        };
+        let ending = tokio::select! {
+            biased;
+            () = dropped.cancelled() => Ending::Dropped,
+            () = tokio::time::sleep_until(deadline) => Ending::Limit(Exit::TimedOut),
+            ending = attend(&mut self.child, &self.tree, output, events) => ending,
+        };
+        let exit = match ending {
+            Ending::Exited(status) => return Ok(Some(exit_of(status))),
+            Ending::Limit(exit) => Ok(Some(exit)),
+            Ending::Dropped => Ok(None),
+            Ending::Lost(error) => Err(WorkbenchError::Failed(format!(
+                "how the program ended can't be learnt: {error}"
+            ))),
+        };
+        self.end().await;
+        exit
+    }
+
+    /// Ends the whole tree: a moment to tidy up for those in the group, then death for everybody.
+    async fn end(&mut self) {
+        if self.child.id().is_some() {
+            self.tree.ask_to_end();
+            // Whether it went by itself or not, it is killed next.
+            let _ = tokio::time::timeout(TIDY_MAX, self.child.wait()).await;
+        }
+        if self.child.id().is_some() {
+            self.tree.kill_group();
+        }
+        self.tree.end().await;
+        match tokio::time::timeout(REAP_MAX, self.child.wait()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a killed program can't be reaped"),
+            Err(_) => tracing::warn!("a killed program is not gone yet"),
+        }
+    }
+}
+
+/// Follows a program to its own end, or to the end of its output allowance.
+async fn attend(child: &mut Child, tree: &Tree, output: Output, events: &Events) -> Ending {
+    let mut passing = std::pin::pin!(output.pass_on(events));
+    let mut is_passed = false;
+    let status = loop {
+        tokio::select! {
+            passed = &mut passing, if !is_passed => match passed {
+                Passed::All => is_passed = true,
+                Passed::Exceeded => return Ending::Limit(Exit::OutputExceeded),
+                Passed::ReaderGone => return Ending::Dropped,
+            },
+            status = child.wait() => break status,
+        }
+    };
+    let status = match status {
+        Ok(status) if is_passed => return Ending::Exited(status),
+        Ok(status) => status,
+        Err(error) => return Ending::Lost(error),
+    };
+    // Output may still be in the pipes, or come from processes that were left behind. Those end soon, and with them
+    // the output.
+    let aftermath = async {
+        tokio::time::sleep(AFTERMATH_MAX).await;
+        tree.end().await;
+        std::future::pending::<()>().await;
+    };
+    let passed = tokio::select! {
+        passed = passing => passed,
+        () = aftermath => Passed::All,
+    };
+    match passed {
+        Passed::All => Ending::Exited(status),
+        Passed::Exceeded => Ending::Limit(Exit::OutputExceeded),
+        Passed::ReaderGone => Ending::Dropped,
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Status(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        // Neither can't be for a program that ended.
+        (None, None) => Exit::Status(-1),
+    }
+}
+
+struct Output {
+    stdout: Option<tokio::process::ChildStdout>,
+    stderr: Option<tokio::process::ChildStderr>,
+    bytes_left: u64,
+}
+
+enum Passed {
+    All,
+    Exceeded,
+    ReaderGone,
+}
+
+impl Output {
+    /// Passes both streams on as they come, until both are closed.
+    async fn pass_on(mut self, events: &Events) -> Passed {
+        let (mut out, mut err) = (BytesMut::new(), BytesMut::new());
+        while self.stdout.is_some() || self.stderr.is_some() {
+            let event = tokio::select! {
+                piece = read_piece(&mut self.stdout, &mut out) => piece.map(ProcessEvent::Stdout),
+                piece = read_piece(&mut self.stderr, &mut err) => piece.map(ProcessEvent::Stderr),
+            };
+            let Some(event) = event else {
+                continue;
+            };
+            let (event, is_exceeded) = self.bounded(event);
+            if let Some(event) = event
+                && events.send(Ok(event)).await.is_err()
+            {
+                return Passed::ReaderGone;
+            }
+            if is_exceeded {
+                return Passed::Exceeded;
+            }
+        }
+        Passed::All
+    }
+
+    /// The part of the output that is still allowed, and whether there was more.
+    fn bounded(&mut self, event: ProcessEvent) -> (Option<ProcessEvent>, bool) {
+        let cut = |bytes: &Bytes, bytes_left: &mut u64| {
+            let allowed = usize::try_from(*bytes_left).unwrap_or(usize::MAX);
+            let kept = bytes.slice(..bytes.len().min(allowed));
+            *bytes_left -= kept.len() as u64;
+            kept
+        };
+        let (length, kept, event) = match event {
+            ProcessEvent::Stdout(bytes) => {
+                let kept = cut(&bytes, &mut self.bytes_left);
+                (bytes.len(), kept.len(), ProcessEvent::Stdout(kept))
+            }
+            ProcessEvent::Stderr(bytes) => {
+                let kept = cut(&bytes, &mut self.bytes_left);
+                (bytes.len(), kept.len(), ProcessEvent::Stderr(kept))
+            }
+            exited @ ProcessEvent::Exited(_) => return (Some(exited), false),
+        };
+        ((kept > 0).then_some(event), kept < length)
+    }
+}
+
+/// The next piece of a pipe; `None`, and the pipe gone, at its end. Never ends for a pipe that is gone. Safe to drop:
+/// bytes are taken from the pipe only when the future is ready.
+async fn read_piece(
+    pipe: &mut Option<impl AsyncRead + Unpin>,
+    buffer: &mut BytesMut,
+) -> Option<Bytes> {
+    let Some(open) = pipe else {
+        return std::future::pending().await;
+    };
+    buffer.reserve(PIECE_BYTES_MAX);
+    let mut limited = bytes::BufMut::limit(&mut *buffer, PIECE_BYTES_MAX);
+    match open.read_buf(&mut limited).await {
+        Ok(n) if n > 0 => Some(buffer.split().freeze()),
+        ended => {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a program's output can't be read");
+            }
+            *pipe = None;
+            None
+        }
+    }
+}

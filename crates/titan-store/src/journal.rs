@@ -1,0 +1,236 @@
+//! The journal: what is durable is read from the database, what is not yet from the writer's queue, both as one.
+
+use crate::Core;
+use crate::sql::{Row, Sql, bytes, integer, text};
+use crate::writer::{Batch, EntryRef, ROW_SPAN_MAX, Wrote};
+use async_trait::async_trait;
+use futures::StreamExt;
+use serde::Deserialize;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use titan_protocol::{
+    BoxStream, Delivery, Event, Journal, Record, Seq, SessionId, StorageError, TurnId, UnixMillis,
+};
+
+/// An event in a row, as `[seq, at, turn, event]`.
+#[derive(Deserialize)]
+struct Entry(Seq, UnixMillis, Option<TurnId>, Event);
+
+#[async_trait]
+impl Journal for Core {
+    async fn append(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        events: Vec<Event>,
+    ) -> Result<Vec<Record>, StorageError> {
+        self.queue.append(session, turn, events).await
+    }
+
+    async fn sync(&self) -> Result<(), StorageError> {
+        self.queue.sync().await
+    }
+
+    async fn read(
+        &self,
+        session: Option<SessionId>,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Record>, StorageError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        // The queue is looked at first: what leaves it from here on is found in the database.
+        let (tail, durable_to) = self.queue.tail();
+        let mut found = Vec::new();
+        if after < durable_to {
+            let query = move |sql: &Sql| read_rows(sql, session, after, limit);
+            found = self.readers.read(query).await?;
+        }
+        add_tail(&mut found, &tail, session, after, limit);
+        Ok(found)
+    }
+
+    fn subscribe(&self, session: Option<SessionId>) -> BoxStream<Delivery> {
+        self.hub.subscribe(session).boxed()
+    }
+
+    async fn tombstone(&self, session: SessionId, seqs: &[Seq]) -> Result<(), StorageError> {
+        if let Some(failure) = self.queue.journal_failure() {
+            return Err(failure);
+        }
+        let mut seqs = seqs.to_vec();
+        seqs.sort_unstable();
+        seqs.dedup();
+        // Batches that wait are committed in the same transaction, before this change.
+        let work = move |sql: &Sql| forget(sql, session, &seqs);
+        self.queue.write(work).await
+    }
+}
+
+/// The last position in the database, or 0.
+pub(crate) fn last_seq(sql: &Sql) -> Result<Seq, StorageError> {
+    let last = sql.first(
+        "SELECT max(last_seq) FROM journal \
+         WHERE first_seq > (SELECT max(first_seq) FROM journal) - ?1 HAVING count(*) > 0",
+        [ROW_SPAN_MAX as i64],
+        |row| integer(row, 0),
+    )?;
+    Ok(last.unwrap_or(0) as Seq)
+}
+
+fn read_rows(
+    sql: &Sql,
+    session: Option<SessionId>,
+    after: Seq,
+    limit: usize,
+) -> Result<Vec<Record>, StorageError> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    // A row that holds a later position begins at most one span before it.
+    let first_after = after.saturating_sub(ROW_SPAN_MAX as i64);
+    let mut found: Vec<Record> = Vec::new();
+    let mut end = i64::MAX;
+    let mut show = |row: &Row| {
+        // Rows of several sessions interleave, so what is found is complete only up to where this row begins.
+        if integer(row, 0)? > end {
+            return Ok(ControlFlow::Break(()));
+        }
+        let of = text(row, 1)?
+            .parse()
+            .map_err(|_| damaged("a session's id"))?;
+        let records = decode(&bytes(row, 2)?, of)?;
+        found.extend(records.filter(|record| record.seq as i64 > after));
+        if end == i64::MAX && found.len() >= limit {
+            let (_, nth, _) = found.select_nth_unstable_by_key(limit - 1, |record| record.seq);
+            end = nth.seq as i64;
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    match session {
+        Some(session) => sql.rows(
+            "SELECT first_seq, session, entries FROM journal \
+             WHERE session = ?3 AND first_seq > ?1 AND last_seq > ?2 ORDER BY first_seq",
+            (first_after, after, session.to_string()),
+            &mut show,
+        )?,
+        None => sql.rows(
+            "SELECT first_seq, session, entries FROM journal \
+             WHERE first_seq > ?1 AND last_seq > ?2 ORDER BY first_seq",
+            (first_after, after),
+            &mut show,
+        )?,
+    }
+    found.sort_unstable_by_key(|record| record.seq);
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Adds what waits in the queue, unless the database had it: there a tombstone may have changed it.
+fn add_tail(
+    found: &mut Vec<Record>,
+    tail: &[Arc<Batch>],
+    session: Option<SessionId>,
+    after: Seq,
+    limit: usize,
+) {
+    let after = found.last().map_or(after, |record| record.seq.max(after));
+    let wanted = tail
+        .iter()
+        .flat_map(|batch| batch.records.iter())
+        .filter(|record| record.seq > after)
+        .filter(|record| session.is_none_or(|session| record.session == session));
+    found.extend(wanted.take(limit - found.len()).cloned());
+}
+
+fn decode(
+    entries: &[u8],
+    session: SessionId,
+) -> Result<impl Iterator<Item = Record> + use<>, StorageError> {
+    let entries: Vec<Entry> = serde_json::from_slice(entries).map_err(|error| {
+        StorageError::Incompatible(format!(
+            "an event of session {session} can't be read ({error}): a newer titanclaw may have written it, or the \
+             store is damaged; update titanclaw, or restore a backup"
+        ))
+    })?;
+    let record = move |Entry(seq, at, turn, event)| Record {
+        seq,
+        at,
+        session,
+        turn,
+        event,
+    };
+    Ok(entries.into_iter().map(record))
+}
+
+fn damaged(what: &str) -> StorageError {
+    StorageError::Incompatible(format!(
+        "{what} in the journal is damaged: restore a backup"
+    ))
+}
+
+/// Rewrites the rows that hold these positions. Rows of one session do not overlap.
+fn forget(sql: &Sql, session: SessionId, seqs: &[Seq]) -> Result<Wrote, StorageError> {
+    let mut wrote = Wrote::Added;
+    let mut rest = seqs;
+    while let Some(seq) = rest.first() {
+        let row = row_with(sql, session, *seq)?;
+        let last_seq = row.as_ref().map_or(*seq, |row| row.last_seq);
+        let (here, beyond) = rest.split_at(rest.partition_point(|seq| *seq <= last_seq));
+        if let Some(row) = row {
+            rewrite(sql, session, &row, here)?;
+            wrote = Wrote::Erased;
+        }
+        rest = beyond;
+    }
+    Ok(wrote)
+}
+
+struct StoredRow {
+    first_seq: i64,
+    last_seq: Seq,
+    entries: Vec<u8>,
+}
+
+fn row_with(sql: &Sql, session: SessionId, seq: Seq) -> Result<Option<StoredRow>, StorageError> {
+    let Ok(seq) = i64::try_from(seq) else {
+        return Ok(None);
+    };
+    let row = sql.first(
+        "SELECT first_seq, last_seq, entries FROM journal \
+         WHERE session = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1",
+        (session.to_string(), seq),
+        |row| {
+            Ok(StoredRow {
+                first_seq: integer(row, 0)?,
+                last_seq: integer(row, 1)? as Seq,
+                entries: bytes(row, 2)?,
+            })
+        },
+    )?;
+    Ok(row.filter(|row| row.last_seq >= seq as Seq))
+}
+
+fn rewrite(
+    sql: &Sql,
+    session: SessionId,
+    row: &StoredRow,
+    seqs: &[Seq],
+) -> Result<(), StorageError> {
+    let mut records: Vec<Record> = decode(&row.entries, session)?.collect();
+    for record in &mut records {
+        if seqs.binary_search(&record.seq).is_ok() {
+            record.event = Event::Forgotten;
+        }
+    }
+    let entries: Vec<EntryRef<'_>> = records
+        .iter()
+        .map(|record| EntryRef(record.seq, record.at, record.turn, &record.event))
+        .collect();
+    let entries = serde_json::to_vec(&entries)
+        .map_err(|error| StorageError::Failed(format!("an event can't be written: {error}")))?;
+    sql.execute(
+        "UPDATE journal SET entries = ?2 WHERE first_seq = ?1",
+        (row.first_seq, entries),
+    )?;
+    Ok(())
+}

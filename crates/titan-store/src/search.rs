@@ -1,0 +1,364 @@
+//! Texts by FTS5 and BM25, vectors by a flat scan, both joined by reciprocal rank fusion.
+//!
+//! The scan reads every vector of the collection that passes the filter. An index over vectors is the engine's matter,
+//! not the store's.
+
+use crate::Core;
+use crate::sql::{Row, Sql, Value, bytes, integer, optional_bytes, real, text, utf8};
+use crate::writer::Wrote;
+use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use titan_protocol::{Document, Hit, Query, Search, StorageError};
+
+/// The constant of reciprocal rank fusion.
+const FUSION_K: f32 = 60.0;
+/// How far down each ranking fusion looks, at least.
+const FUSION_DEPTH: usize = 200;
+/// Hits that one query may ask for.
+const LIMIT_MAX: usize = 1_000;
+/// Different words of a query that are looked up; the rest is passed over.
+const WORDS_MAX: usize = 64;
+/// Attributes that one query may filter by.
+const FILTERS_MAX: usize = 16;
+
+#[async_trait]
+impl Search for Core {
+    async fn upsert(&self, collection: &str, documents: Vec<Document>) -> Result<(), StorageError> {
+        let collection = collection.to_owned();
+        let work = move |sql: &Sql| {
+            let mut wrote = Wrote::Added;
+            for document in documents {
+                if delete(sql, &collection, &document.id)? {
+                    wrote = Wrote::Erased;
+                }
+                insert(sql, &collection, document)?;
+            }
+            Ok(wrote)
+        };
+        self.queue.write(work).await
+    }
+
+    async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError> {
+        let (collection, ids) = (collection.to_owned(), ids.to_vec());
+        let work = move |sql: &Sql| {
+            let mut wrote = Wrote::Added;
+            for id in &ids {
+                if delete(sql, &collection, id)? {
+                    wrote = Wrote::Erased;
+                }
+            }
+            Ok(wrote)
+        };
+        self.queue.write(work).await
+    }
+
+    async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
+        if query.filter.len() > FILTERS_MAX {
+            return Err(StorageError::Failed(format!(
+                "a search filters by at most {FILTERS_MAX} attributes, not {}",
+                query.filter.len()
+            )));
+        }
+        let collection = collection.to_owned();
+        let search = move |sql: &Sql| search(sql, &collection, &query);
+        self.readers.read(search).await
+    }
+}
+
+/// Places of documents with their scores, best first.
+type Ranking = Vec<(i64, f32)>;
+
+fn search(sql: &Sql, collection: &str, query: &Query) -> Result<Vec<Hit>, StorageError> {
+    let limit = query.limit.clamp(1, LIMIT_MAX);
+    let filter = Filter::new(collection, &query.filter);
+    let ranking = match (&query.text, &query.vector) {
+        (Some(text), Some(vector)) => {
+            let depth = limit.max(FUSION_DEPTH);
+            fuse(&[
+                by_text(sql, &filter, text, depth)?,
+                by_vector(sql, &filter, vector, depth)?,
+            ])
+        }
+        (Some(text), None) => by_text(sql, &filter, text, limit)?,
+        (None, Some(vector)) => by_vector(sql, &filter, vector, limit)?,
+        (None, None) => by_age(sql, &filter, limit)?,
+    };
+    let mut hits = Vec::with_capacity(limit.min(ranking.len()));
+    for (place, score) in ranking.into_iter().take(limit) {
+        // A document that was removed since it was ranked is no hit.
+        if let Some(document) = document_at(sql, place)? {
+            hits.push(Hit { document, score });
+        }
+    }
+    Ok(hits)
+}
+
+/// The condition that all rankings share, and its parameters, which begin at `?2`.
+struct Filter {
+    condition: String,
+    params: Vec<Value>,
+}
+
+impl Filter {
+    fn new(collection: &str, attributes: &BTreeMap<String, String>) -> Self {
+        let mut condition = "d.collection = ?2".to_owned();
+        let mut params = vec![Value::Blob(collection.as_bytes().to_vec())];
+        for (name, value) in attributes {
+            let n = params.len() + 2;
+            let m = n + 1;
+            // Writing to a string can't fail.
+            let _infallible = write!(
+                condition,
+                " AND EXISTS (SELECT 1 FROM json_each(d.attributes) a WHERE a.key = ?{n} AND a.value = ?{m})"
+            );
+            params.extend([Value::Text(name.clone()), Value::Text(value.clone())]);
+        }
+        Self { condition, params }
+    }
+
+    /// All parameters of a query whose own one is `?1`.
+    fn params_after(&self, first: Value) -> Vec<Value> {
+        let mut params = vec![first];
+        params.extend(self.params.iter().cloned());
+        params
+    }
+}
+
+fn by_text(sql: &Sql, filter: &Filter, text: &str, limit: usize) -> Result<Ranking, StorageError> {
+    let Some(words) = match_expression(text) else {
+        return Ok(Vec::new());
+    };
+    let select = format!(
+        "SELECT d.place, bm25(document_text) AS badness FROM document_text \
+         JOIN document d ON d.place = document_text.rowid \
+         WHERE document_text MATCH ?1 AND {} ORDER BY badness, d.id LIMIT {limit}",
+        filter.condition
+    );
+    let mut ranking = Vec::new();
+    sql.rows(&select, filter.params_after(Value::Text(words)), |row| {
+        ranking.push((integer(row, 0)?, -real(row, 1)? as f32));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(ranking)
+}
+
+/// The words as an FTS5 expression that has no operators but OR: each is a quoted string of letters and digits.
+fn match_expression(text: &str) -> Option<String> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        if !word.is_empty() && words.len() < WORDS_MAX && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    (!quoted.is_empty()).then(|| quoted.join(" OR "))
+}
+
+fn by_vector(
+    sql: &Sql,
+    filter: &Filter,
+    wanted: &[f32],
+    limit: usize,
+) -> Result<Ranking, StorageError> {
+    let select = format!(
+        "SELECT d.place, d.vector FROM document d WHERE d.vector IS NOT NULL AND ?1 AND {}",
+        filter.condition
+    );
+    let length = dot(wanted, wanted).sqrt();
+    let mut ranking: Ranking = Vec::new();
+    let mut vector = Vec::with_capacity(wanted.len());
+    sql.rows(&select, filter.params_after(Value::Integer(1)), |row| {
+        decode_vector(&bytes(row, 1)?, &mut vector);
+        check_dimensions(vector.len(), wanted.len())?;
+        let lengths = length * dot(&vector, &vector).sqrt();
+        let cosine = dot(&vector, wanted) / lengths.max(f32::MIN_POSITIVE);
+        ranking.push((integer(row, 0)?, cosine));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    sort_best_first(&mut ranking);
+    ranking.truncate(limit);
+    Ok(ranking)
+}
+
+fn by_age(sql: &Sql, filter: &Filter, limit: usize) -> Result<Ranking, StorageError> {
+    let select = format!(
+        "SELECT d.place FROM document d WHERE ?1 AND {} ORDER BY d.place DESC LIMIT {limit}",
+        filter.condition
+    );
+    let mut ranking: Ranking = Vec::new();
+    sql.rows(&select, filter.params_after(Value::Integer(1)), |row| {
+        let rank = ranking.len() as f32;
+        ranking.push((integer(row, 0)?, -rank));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(ranking)
+}
+
+fn fuse(rankings: &[Ranking]) -> Ranking {
+    let mut scores: HashMap<i64, f32> = HashMap::new();
+    for ranking in rankings {
+        for (rank, (place, _)) in (1_u16..).zip(ranking) {
+            *scores.entry(*place).or_default() += 1.0 / (FUSION_K + f32::from(rank));
+        }
+    }
+    let mut fused: Ranking = scores.into_iter().collect();
+    sort_best_first(&mut fused);
+    fused
+}
+
+/// Ties by place, so that answers repeat.
+fn sort_best_first(ranking: &mut Ranking) {
+    ranking.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+}
+
+/// In eight lanes, which compilers turn into vector instructions; one running sum they must leave in order.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a_lanes, a_rest) = a.as_chunks::<8>();
+    let (b_lanes, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0_f32; 8];
+    for (a, b) in a_lanes.iter().zip(b_lanes) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn document_at(sql: &Sql, place: i64) -> Result<Option<Document>, StorageError> {
+    let select = "SELECT id, text, vector, attributes FROM document WHERE place = ?1";
+    sql.first(select, [place], read_document)
+}
+
+fn read_document(row: &Row) -> Result<Document, StorageError> {
+    let vector = optional_bytes(row, 2)?.map(|bytes| {
+        let mut vector = Vec::new();
+        decode_vector(&bytes, &mut vector);
+        vector
+    });
+    let attributes = serde_json::from_str(&text(row, 3)?).map_err(|error| {
+        StorageError::Incompatible(format!(
+            "a document's attributes can't be read ({error}): the store is damaged, restore a backup"
+        ))
+    })?;
+    Ok(Document {
+        id: utf8(row, 0)?,
+        text: utf8(row, 1)?,
+        vector,
+        attributes,
+    })
+}
+
+fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), StorageError> {
+    let collection = collection.as_bytes().to_vec();
+    if let Some(vector) = &document.vector {
+        let select = "SELECT length(vector) FROM document \
+                      WHERE collection = ?1 AND vector IS NOT NULL LIMIT 1";
+        let held = sql.first(select, [collection.clone()], |row| integer(row, 0))?;
+        if let Some(held_bytes) = held {
+            check_dimensions(held_bytes as usize / 4, vector.len())?;
+        }
+    }
+    let attributes = serde_json::to_string(&document.attributes)
+        .map_err(|error| StorageError::Failed(format!("attributes can't be written: {error}")))?;
+    sql.execute(
+        "INSERT INTO document (place, collection, id, text, vector, attributes) \
+         VALUES ((SELECT coalesce(max(place), 0) + 1 FROM document), ?1, ?2, ?3, ?4, ?5)",
+        (
+            collection,
+            document.id.into_bytes(),
+            document.text.as_bytes().to_vec(),
+            document.vector.as_deref().map(encode_vector),
+            attributes,
+        ),
+    )?;
+    sql.execute(
+        "INSERT INTO document_text (rowid, text) VALUES ((SELECT max(place) FROM document), ?1)",
+        [document.text],
+    )?;
+    Ok(())
+}
+
+/// Whether there was such a document. The index needs the old text to find what to delete.
+fn delete(sql: &Sql, collection: &str, id: &str) -> Result<bool, StorageError> {
+    let key = (collection.as_bytes().to_vec(), id.as_bytes().to_vec());
+    let select = "SELECT place, text FROM document WHERE collection = ?1 AND id = ?2";
+    let found = sql.first(select, key, |row| Ok((integer(row, 0)?, utf8(row, 1)?)))?;
+    let Some((place, text)) = found else {
+        return Ok(false);
+    };
+    sql.execute(
+        "INSERT INTO document_text (document_text, rowid, text) VALUES ('delete', ?1, ?2)",
+        (place, text),
+    )?;
+    sql.execute("DELETE FROM document WHERE place = ?1", [place])?;
+    Ok(true)
+}
+
+fn check_dimensions(held: usize, given: usize) -> Result<(), StorageError> {
+    if held == given {
+        return Ok(());
+    }
+    Err(StorageError::Failed(format!(
+        "the vectors of this collection have {held} dimensions, this one has {given}: embed with the same model"
+    )))
+}
+
+fn encode_vector(vector: &[f32]) -> Vec<u8> {
+    vector
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+fn decode_vector(bytes: &[u8], vector: &mut Vec<f32>) {
+    let (values, _) = bytes.as_chunks::<4>();
+    vector.clear();
+    vector.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_quoted_strings_and_nothing_else_gets_through() {
+        let expression = |text| match_expression(text).unwrap_or_default();
+        assert_eq!(
+            expression("what's NEAR(a) a"),
+            r#""what" OR "s" OR "NEAR" OR "a""#
+        );
+        assert_eq!(expression("\"*^-:{}()+ \0"), "");
+        assert_eq!(expression("größe 中文"), r#""größe" OR "中文""#);
+        let many: String = (0..1_000).map(|n| format!("w{n} ")).collect();
+        assert_eq!(expression(&many).matches(" OR ").count(), WORDS_MAX - 1);
+    }
+
+    #[test]
+    fn a_dot_product_counts_every_lane_and_the_rest() {
+        let ones = |n| vec![1.0_f32; n];
+        for n in [0, 1, 7, 8, 9, 384, 385] {
+            assert_eq!(dot(&ones(n), &ones(n)), n as f32);
+        }
+    }
+
+    #[test]
+    fn vectors_are_stored_bit_for_bit() {
+        let vector = [0.1, -0.0, f32::MIN_POSITIVE, f32::MAX];
+        let mut back = Vec::new();
+        decode_vector(&encode_vector(&vector), &mut back);
+        assert_eq!(back.map_bits(), vector.to_vec().map_bits());
+    }
+
+    trait Bits {
+        fn map_bits(&self) -> Vec<u32>;
+    }
+
+    impl Bits for Vec<f32> {
+        fn map_bits(&self) -> Vec<u32> {
+            self.iter().map(|value| value.to_bits()).collect()
+        }
+    }
+}

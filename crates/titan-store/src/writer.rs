@@ -1,0 +1,450 @@
+//! The one thread that writes: every commit and every checkpoint is made here, in groups.
+//!
+//! Journal batches and other changes wait in one queue. The thread takes all that waits, commits it as one transaction
+//! and answers everybody at once, so a disk flush is shared by all who came while the last one ran. When nobody waits
+//! for durability it lets journal batches gather for [`GATHER_MAX`] first. An idle store has no timer.
+
+use crate::sql::Sql;
+use crate::subscribe::Hub;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use titan_protocol::{Event, Record, Seq, SessionId, StorageError, TurnId, UnixMillis};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Events that may wait to be committed; appending waits beyond.
+const WAITING_EVENTS_MAX: usize = 32_768;
+/// Other changes that may wait to be committed; making one waits beyond.
+const WAITING_CHANGES_MAX: usize = 256;
+/// How long events gather when nobody waits for them to be durable.
+const GATHER_MAX: Duration = Duration::from_millis(50);
+/// Events that end the gathering early.
+const GATHER_EVENTS_MAX: usize = 8_192;
+/// Positions from the first to the last event of one journal row. Readers rely on it.
+pub(crate) const ROW_SPAN_MAX: u64 = 4_096;
+/// Bytes of one journal row, but for a single event that is larger.
+const ROW_BYTES_MAX: usize = 256 * 1_024;
+
+/// What a change left behind.
+pub(crate) enum Wrote {
+    /// Nothing that must be gone.
+    Added,
+    /// Content that must not survive in the write-ahead log.
+    Erased,
+}
+
+type Answer = oneshot::Sender<Result<(), StorageError>>;
+type Work = Box<dyn FnOnce(&Sql) -> Result<Wrote, StorageError> + Send>;
+
+struct Change {
+    work: Work,
+    answer: Answer,
+    place: OwnedSemaphorePermit,
+}
+
+/// Records of one append that are not durable yet.
+pub(crate) struct Batch {
+    pub(crate) records: Arc<[Record]>,
+    _places: OwnedSemaphorePermit,
+}
+
+/// What waits for the writer thread, and what it says of itself.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    event_places: Arc<Semaphore>,
+    change_places: Arc<Semaphore>,
+    hub: Arc<Hub>,
+}
+
+struct State {
+    next_seq: Seq,
+    /// Batches that are not durable, oldest first. The first `in_commit` of them are being committed now.
+    tail: VecDeque<Arc<Batch>>,
+    in_commit: usize,
+    /// Events of the batches that no commit took yet, and when the first of them came.
+    gathered: usize,
+    gathering_since: Option<Instant>,
+    changes: Vec<Change>,
+    syncs: Vec<Answer>,
+    journal_failure: Option<StorageError>,
+    is_closing: bool,
+}
+
+/// All that one transaction commits.
+struct Group {
+    batches: Vec<Arc<Batch>>,
+    changes: Vec<Change>,
+    syncs: Vec<Answer>,
+}
+
+impl Queue {
+    pub(crate) fn new(last_seq: Seq, hub: Arc<Hub>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                next_seq: last_seq + 1,
+                tail: VecDeque::new(),
+                in_commit: 0,
+                gathered: 0,
+                gathering_since: None,
+                changes: Vec::new(),
+                syncs: Vec::new(),
+                journal_failure: None,
+                is_closing: false,
+            }),
+            wake: Condvar::new(),
+            event_places: Arc::new(Semaphore::new(WAITING_EVENTS_MAX)),
+            change_places: Arc::new(Semaphore::new(WAITING_CHANGES_MAX)),
+            hub,
+        }
+    }
+
+    /// Gives events their places, shows them to subscribers and leaves them to the writer.
+    pub(crate) async fn append(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        events: Vec<Event>,
+    ) -> Result<Vec<Record>, StorageError> {
+        if events.is_empty() {
+            return self.journal_failure().map_or(Ok(Vec::new()), Err);
+        }
+        let n_places = events.len().min(WAITING_EVENTS_MAX) as u32;
+        let places = acquire(&self.event_places, n_places).await;
+        let places = places.map_err(|closed| self.journal_failure().unwrap_or(closed))?;
+        let at = unix_millis_now();
+        let n_events = events.len();
+
+        // Places are given, and subscribers told, under one lock: everybody sees the same order.
+        let mut state = self.state.lock();
+        if let Some(failure) = &state.journal_failure {
+            return Err(failure.clone());
+        }
+        let records: Vec<Record> = (state.next_seq..)
+            .zip(events)
+            .map(|(seq, event)| Record {
+                seq,
+                at,
+                session,
+                turn,
+                event,
+            })
+            .collect();
+        let shared: Arc<[Record]> = records.as_slice().into();
+        state.next_seq += n_events as u64;
+        self.hub.publish(session, &shared);
+        state.tail.push_back(Arc::new(Batch {
+            records: shared,
+            _places: places,
+        }));
+        let had_gathered = state.gathered;
+        state.gathered += n_events;
+        state.gathering_since.get_or_insert_with(Instant::now);
+        // Between these two moments the writer sleeps on its own timer.
+        if had_gathered == 0 || state.gathered >= GATHER_EVENTS_MAX {
+            self.wake.notify_one();
+        }
+        Ok(records)
+    }
+
+    /// Waits until all that was appended before is durable.
+    pub(crate) async fn sync(&self) -> Result<(), StorageError> {
+        let answered = {
+            let mut state = self.state.lock();
+            if let Some(failure) = &state.journal_failure {
+                return Err(failure.clone());
+            }
+            if state.tail.is_empty() {
+                return Ok(());
+            }
+            let (answer, answered) = oneshot::channel();
+            state.syncs.push(answer);
+            self.wake.notify_one();
+            answered
+        };
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Has the writer make a change; it is durable, and what it erased is gone, when this returns.
+    pub(crate) async fn write(
+        &self,
+        work: impl FnOnce(&Sql) -> Result<Wrote, StorageError> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let place = acquire(&self.change_places, 1).await?;
+        let (answer, answered) = oneshot::channel();
+        self.state.lock().changes.push(Change {
+            work: Box::new(work),
+            answer,
+            place,
+        });
+        self.wake.notify_one();
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Batches that may not be durable yet, oldest first, and the last position that is.
+    pub(crate) fn tail(&self) -> (Vec<Arc<Batch>>, Seq) {
+        let state = self.state.lock();
+        let first_waiting = state
+            .tail
+            .front()
+            .map_or(state.next_seq, |batch| batch.records[0].seq);
+        (state.tail.iter().cloned().collect(), first_waiting - 1)
+    }
+
+    /// Why the journal takes nothing more, if so.
+    pub(crate) fn journal_failure(&self) -> Option<StorageError> {
+        self.state.lock().journal_failure.clone()
+    }
+
+    /// Lets the writer end after it has committed all that waits.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closing = true;
+        self.event_places.close();
+        self.change_places.close();
+        self.wake.notify_one();
+    }
+
+    /// Waits for something to commit; `None` when the store closes and nothing is left.
+    fn next_group(&self) -> Option<Group> {
+        let mut state = self.state.lock();
+        loop {
+            let is_urgent = !state.changes.is_empty()
+                || !state.syncs.is_empty()
+                || state.gathered >= GATHER_EVENTS_MAX
+                || state.is_closing;
+            match state.gathering_since {
+                _ if is_urgent => break,
+                Some(since) => {
+                    if self
+                        .wake
+                        .wait_until(&mut state, since + GATHER_MAX)
+                        .timed_out()
+                    {
+                        break;
+                    }
+                }
+                None => self.wake.wait(&mut state),
+            }
+        }
+        let is_last = state.is_closing;
+        let group = state.take_group();
+        let is_empty =
+            group.batches.is_empty() && group.changes.is_empty() && group.syncs.is_empty();
+        (!(is_last && is_empty)).then_some(group)
+    }
+
+    /// The commit that holds the group's batches is over.
+    fn journal_done(&self, result: &Result<(), StorageError>) {
+        let mut state = self.state.lock();
+        let n_done = std::mem::take(&mut state.in_commit);
+        match result {
+            Ok(()) => drop(state.tail.drain(..n_done)),
+            // What was lost stays readable: screens have shown it. Nothing is taken after it.
+            Err(error) => {
+                state.journal_failure = Some(error.clone());
+                self.event_places.close();
+            }
+        }
+    }
+}
+
+impl State {
+    fn take_group(&mut self) -> Group {
+        let mut batches = Vec::new();
+        if self.journal_failure.is_none() {
+            self.in_commit = self.tail.len();
+            batches.extend(self.tail.iter().cloned());
+        }
+        self.gathered = 0;
+        self.gathering_since = None;
+        Group {
+            batches,
+            changes: std::mem::take(&mut self.changes),
+            syncs: std::mem::take(&mut self.syncs),
+        }
+    }
+}
+
+async fn acquire(places: &Arc<Semaphore>, n: u32) -> Result<OwnedSemaphorePermit, StorageError> {
+    let places = Arc::clone(places).acquire_many_owned(n).await;
+    places.map_err(|_closed| closed())
+}
+
+fn closed() -> StorageError {
+    StorageError::Failed("the store was closed: open it again".to_owned())
+}
+
+fn unix_millis_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as UnixMillis)
+}
+
+/// Commits groups until the queue is closed and empty.
+pub(crate) fn run(sql: &Sql, queue: &Queue) {
+    while let Some(group) = queue.next_group() {
+        commit(sql, queue, group);
+    }
+}
+
+fn commit(sql: &Sql, queue: &Queue, group: Group) {
+    let Group {
+        batches,
+        changes,
+        syncs,
+    } = group;
+    let has_changes = !changes.is_empty();
+    let (works, answers): (Vec<Work>, Vec<(Answer, OwnedSemaphorePermit)>) = changes
+        .into_iter()
+        .map(|change| (change.work, (change.answer, change.place)))
+        .unzip();
+
+    let mut committed = transaction(sql, &batches, works);
+    let mut journal = committed.as_ref().map(drop).map_err(Clone::clone);
+    if journal.is_err() && has_changes && !batches.is_empty() {
+        // A change that can't be made must not take the journal with it.
+        journal = transaction(sql, &batches, Vec::new()).map(drop);
+    }
+    if let Ok(outcomes) = &mut committed {
+        cut_log_if_erased(sql, outcomes);
+    }
+    if !batches.is_empty() {
+        drop(batches);
+        queue.journal_done(&journal);
+    }
+    let synced = queue.journal_failure().map_or(Ok(()), Err);
+    for answer in syncs {
+        // Whoever stopped waiting needs no answer.
+        let _gone = answer.send(synced.clone());
+    }
+    let outcomes: Vec<Result<Wrote, StorageError>> = match committed {
+        Ok(outcomes) => outcomes,
+        Err(error) => answers.iter().map(|_| Err(error.clone())).collect(),
+    };
+    for ((answer, _place), outcome) in answers.into_iter().zip(outcomes) {
+        let _gone = answer.send(outcome.map(drop));
+    }
+}
+
+/// Commits batches and works together. A work that fails is undone alone; its error is in its place in the answer.
+fn transaction(
+    sql: &Sql,
+    batches: &[Arc<Batch>],
+    works: Vec<Work>,
+) -> Result<Vec<Result<Wrote, StorageError>>, StorageError> {
+    if batches.is_empty() && works.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written = sql
+        .execute("BEGIN IMMEDIATE", ())
+        .and_then(|_| insert_batches(sql, batches))
+        .and_then(|()| works.into_iter().map(|work| alone(sql, work)).collect())
+        .and_then(|outcomes| sql.execute("COMMIT", ()).map(|_| outcomes));
+    if written.is_err() && sql.in_transaction() {
+        // The first error is the one to tell; what a failed rollback leaves open, the next BEGIN reports.
+        let _rolled_back = sql.execute("ROLLBACK", ());
+    }
+    written
+}
+
+/// Runs a work so that its failure undoes it alone. The outer error means that the whole transaction is gone.
+fn alone(sql: &Sql, work: Work) -> Result<Result<Wrote, StorageError>, StorageError> {
+    sql.execute("SAVEPOINT change", ())?;
+    let outcome = work(sql);
+    if let Err(error) = &outcome {
+        if !sql.in_transaction() {
+            return Err(error.clone());
+        }
+        sql.execute("ROLLBACK TO change", ())?;
+    }
+    sql.execute("RELEASE change", ())?;
+    Ok(outcome)
+}
+
+fn cut_log_if_erased(sql: &Sql, outcomes: &mut [Result<Wrote, StorageError>]) {
+    let erased = |outcome: &Result<Wrote, StorageError>| matches!(outcome, Ok(Wrote::Erased));
+    if !outcomes.iter().any(erased) {
+        return;
+    }
+    if let Err(error) = sql.truncate_log() {
+        for outcome in outcomes.iter_mut().filter(|outcome| erased(outcome)) {
+            *outcome = Err(error.clone());
+        }
+    }
+}
+
+/// An event in a row, as `[seq, at, turn, event]`.
+#[derive(serde::Serialize)]
+pub(crate) struct EntryRef<'a>(
+    pub(crate) Seq,
+    pub(crate) UnixMillis,
+    pub(crate) Option<TurnId>,
+    pub(crate) &'a Event,
+);
+
+/// A journal row in the making.
+struct Row {
+    first_seq: Seq,
+    last_seq: Seq,
+    session: SessionId,
+    entries: Vec<u8>,
+}
+
+impl Row {
+    fn begin(record: &Record) -> Self {
+        Self {
+            first_seq: record.seq,
+            last_seq: record.seq,
+            session: record.session,
+            entries: Vec::with_capacity(256),
+        }
+    }
+
+    fn has_room_for(&self, record: &Record) -> bool {
+        record.seq - self.first_seq < ROW_SPAN_MAX && self.entries.len() < ROW_BYTES_MAX
+    }
+
+    fn push(&mut self, record: &Record) -> Result<(), StorageError> {
+        let separator = if self.entries.is_empty() { b'[' } else { b',' };
+        self.entries.push(separator);
+        self.last_seq = record.seq;
+        let entry = EntryRef(record.seq, record.at, record.turn, &record.event);
+        serde_json::to_writer(&mut self.entries, &entry)
+            .map_err(|error| StorageError::Failed(format!("an event can't be written: {error}")))
+    }
+}
+
+fn insert_batches(sql: &Sql, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+    for mut row in rows_of(batches)? {
+        row.entries.push(b']');
+        sql.execute(
+            "INSERT INTO journal (first_seq, last_seq, session, entries) VALUES (?1, ?2, ?3, ?4)",
+            (
+                row.first_seq as i64,
+                row.last_seq as i64,
+                row.session.to_string(),
+                row.entries,
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// One row for each session, and another whenever one is full; in the order of their first events.
+fn rows_of(batches: &[Arc<Batch>]) -> Result<Vec<Row>, StorageError> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut open: HashMap<SessionId, usize> = HashMap::new();
+    for record in batches.iter().flat_map(|batch| batch.records.iter()) {
+        let in_room = open
+            .get(&record.session)
+            .copied()
+            .filter(|idx| rows[*idx].has_room_for(record));
+        let idx = in_room.unwrap_or_else(|| {
+            rows.push(Row::begin(record));
+            open.insert(record.session, rows.len() - 1);
+            rows.len() - 1
+        });
+        rows[idx].push(record)?;
+    }
+    Ok(rows)
+}

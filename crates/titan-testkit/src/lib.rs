@@ -1,0 +1,13 @@
+//! What tests are made with: a scripted model, in-memory ports, contract suites that fakes and real parts pass alike,
+//! a scripted HTTP server that speaks each vendor's wire, and the transcript renderer.
+
+pub mod egress;
+pub mod gate;
+pub mod model;
+pub mod server;
+pub mod skip;
+pub mod storage;
+pub mod transcript;
+pub mod workbench;
+
+pub use skip::skip;

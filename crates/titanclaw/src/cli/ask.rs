@@ -1,0 +1,151 @@
+//! `titanclaw ask`: one turn.
+
+use super::turn::{self, Allow, Stage};
+use super::transcript::{self, fence};
+use super::{Context, Exit, engine_runtime};
+use crate::config::Config;
+use crate::wire::{self, Need};
+use anyhow::{Context as _, bail};
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use titan_protocol::{SessionId, TurnId, TurnOptions};
+
+/// Standard input is read up to this size.
+const INPUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Ask once and print the answer
+///
+/// What is piped in is added to the question as a block. The answer goes to standard output, all else to standard
+/// error.
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The question; what is piped in is added
+    text: Vec<String>,
+    /// Print every record of the turn as a line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+    /// Allow these kinds of effects without asking
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    allow: Vec<Allow>,
+}
+
+/// Where and with what a turn runs.
+#[derive(clap::Args, Debug, Default)]
+pub(super) struct Place {
+    /// The model, as provider/model, or local
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    /// Go on with a session: its id, the end of its id, or the beginning of its title
+    #[arg(long, value_name = "ID", conflicts_with = "latest")]
+    pub(super) session: Option<String>,
+    /// Go on with the latest session
+    #[arg(long = "continue", short = 'c')]
+    pub(super) latest: bool,
+    /// Where the tools work [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) workspace: Option<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let text = question(&arguments.text)?;
+    engine_runtime()?.block_on(ask(context, &config, arguments, text))
+}
+
+async fn ask(context: &Context, config: &Config, arguments: Arguments, text: String) -> anyhow::Result<Exit> {
+    let stage = Stage::new(context, config, arguments.json);
+    let need = Need::Model {
+        asked: arguments.place.model.as_deref(),
+    };
+    let attached = wire::attach(context, need).await?;
+    let client = attached.client.as_ref();
+    let asked = async {
+        let session = arguments.place.session(client).await?;
+        let options = TurnOptions {
+            workspace: Some(arguments.place.workspace()?),
+            model: arguments.place.model.clone(),
+            is_attended: stage.has_person() || !arguments.allow.is_empty(),
+        };
+        let mut records = client.follow(Some(session), 0);
+        let ask = turn::Ask {
+            session,
+            turn: TurnId::new(),
+            text,
+            options,
+            allow: &arguments.allow,
+        };
+        turn::run(&stage, client, &mut records, ask).await
+    };
+    let end = asked.await;
+    let closed = attached.close().await;
+    let end = end?;
+    closed?;
+    Ok(end.exit())
+}
+
+impl Place {
+    /// The session that is meant; a fresh one when none is named.
+    pub(super) async fn session(&self, client: &dyn titan_protocol::Client) -> anyhow::Result<SessionId> {
+        match &self.session {
+            Some(named) => Ok(transcript::find(client, named).await?.session),
+            None if self.latest => Ok(transcript::latest(client).await?.session),
+            None => Ok(SessionId::new()),
+        }
+    }
+
+    /// The workspace, absolute.
+    pub(super) fn workspace(&self) -> anyhow::Result<PathBuf> {
+        let path = self.workspace.as_deref().unwrap_or(Path::new("."));
+        let folder = path
+            .canonicalize()
+            .with_context(|| format!("the workspace {} can't be used", path.display()))?;
+        if !folder.is_dir() {
+            bail!("the workspace {} is not a folder. Name one with --workspace", path.display());
+        }
+        Ok(folder)
+    }
+}
+
+/// What is asked: the words of the command line, and what is piped in.
+fn question(words: &[String]) -> anyhow::Result<String> {
+    let typed = words.join(" ");
+    let piped = match io::stdin().is_terminal() {
+        true => String::new(),
+        false => read_bounded(io::stdin().lock())?,
+    };
+    match (typed.trim(), piped.trim()) {
+        ("", "") => bail!("there is no question. Write one: titanclaw ask \"What is in this folder?\""),
+        (_, "") => Ok(typed),
+        ("", _) => Ok(piped),
+        (typed, _) => Ok(format!("{typed}\n\n{}", fence(&piped))),
+    }
+}
+
+fn read_bounded(input: impl Read) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    input
+        .take(INPUT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .context("standard input can't be read")?;
+    if bytes.len() as u64 > INPUT_BYTES_MAX {
+        bail!("more than {} KiB are piped in. Put it into a file and name the file in the question", INPUT_BYTES_MAX / 1024);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(_) => bail!("what is piped in is not text. Put it into a file and name the file in the question"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_is_text_of_bounded_size() {
+        assert_eq!(read_bounded("grüße".as_bytes()).unwrap(), "grüße");
+        assert!(read_bounded(&[0xff][..]).unwrap_err().to_string().contains("not text"));
+        assert!(read_bounded(io::repeat(b'x')).unwrap_err().to_string().contains("1024 KiB"));
+    }
+}

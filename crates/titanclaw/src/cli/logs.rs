@@ -1,0 +1,114 @@
+//! `titanclaw logs [-f]`: the engine's log, one line an entry.
+
+use super::{Context, Exit};
+use crate::logging;
+use crate::render::visible::clean;
+use anyhow::Context as _;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a followed file is looked at again.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// Go on as the log grows
+    #[arg(long, short)]
+    follow: bool,
+    /// This many entries from the end
+    #[arg(long, short = 'n', default_value_t = 100, value_name = "N")]
+    lines: usize,
+    /// The entries as they are stored
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let path = logging::current(&context.home.logs());
+    let mut reader = match open(&path) {
+        Ok(reader) => reader,
+        Err(error) if error.kind() == ErrorKind::NotFound && !arguments.follow => {
+            context.say(&format!("there is no log yet at {}", path.display()));
+            return Ok(Exit::Completed);
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+    };
+    let mut lines = rest(&mut reader)?;
+    lines.drain(..lines.len().saturating_sub(arguments.lines));
+    loop {
+        for line in &lines {
+            let text = if arguments.json { line.clone() } else { entry(line) };
+            context.output().text(&format!("{}\n", text.trim_end()))?;
+        }
+        if !arguments.follow {
+            return Ok(Exit::Completed);
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+        lines = rest(&mut reader)?;
+        let was_set_aside = is_another(reader.get_ref(), &path);
+        if lines.is_empty() && was_set_aside && let Ok(next) = open(&path) {
+            reader = next;
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<BufReader<File>> {
+    File::open(path).map(BufReader::new)
+}
+
+fn is_another(open: &File, path: &Path) -> bool {
+    match (open.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => open.ino() != named.ino(),
+        _ => false,
+    }
+}
+
+/// The whole lines from where the reader is to the end.
+fn rest(reader: &mut BufReader<File>) -> std::io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes)? > 0 {
+        lines.push(String::from_utf8_lossy(&bytes).into_owned());
+        bytes.clear();
+    }
+    Ok(lines)
+}
+
+/// An entry for people: time, level, where, fields. What is no entry is shown as it is, made harmless.
+fn entry(line: &str) -> String {
+    let Ok(Value::Object(mut entry)) = serde_json::from_str(line) else {
+        return clean(line).into_owned();
+    };
+    let mut take = |name: &str| match entry.remove(name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let head = format!("{} {:5} {}", take("timestamp"), take("level"), take("target"));
+    let fields: Vec<String> = match entry.get("fields").and_then(Value::as_object) {
+        Some(fields) => fields
+            .iter()
+            .map(|(name, value)| match (name.as_str(), value) {
+                ("message", Value::String(text)) => text.clone(),
+                (name, value) => format!("{name}={value}"),
+            })
+            .collect(),
+        None => Vec::new(),
+    };
+    clean(&format!("{head} {}", fields.join(" "))).replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_harmless_line() {
+        let line = r#"{"timestamp":"2026-11-22T10:00:00Z","level":"INFO","fields":{"message":"star\nted\u001b[2J","pid":7},"target":"titanclaw"}"#;
+        assert_eq!(entry(line), "2026-11-22T10:00:00Z INFO  titanclaw star ted pid=7");
+        assert_eq!(entry("no \u{1b}[31mjson"), "no json");
+    }
+}

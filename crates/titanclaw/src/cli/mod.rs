@@ -1,0 +1,280 @@
+//! The command line: what was typed, which command it is, and how it ends.
+//!
+//! Each command is one file with a `run`. A command gives its [`Exit`] or an error whose text is one paragraph, cause
+//! first, then the next step; this module alone prints it.
+
+mod ask;
+mod chat;
+mod completions;
+mod config;
+mod cost;
+mod daemon;
+mod doctor;
+mod logs;
+mod models;
+mod onboard;
+mod prompt;
+mod sessions;
+mod status;
+mod transcript;
+mod turn;
+
+use crate::config::env::{Env, VARIABLES};
+use crate::config::home::Home;
+use crate::config::{Config, load};
+use crate::render::output::Output;
+use crate::render::visible::clean;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command ended. The numbers are documented in `--help` and do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Completed = 0,
+    Failed = 1,
+    NoModel = 3,
+    Limited = 4,
+    Denied = 5,
+    Interrupted = 130,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    completed
+  1    failed
+  2    the command line was not understood
+  3    no model answers: none is set up, or it cannot be reached
+  4    a limit ended the turn; what was found until then is printed
+  5    something was denied because nobody could approve it (see ask --allow)
+  130  interrupted";
+
+/// An error with its own exit code.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    pub(crate) text: String,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// A personal AI engine that runs on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "titanclaw", version, max_term_width = 100)]
+#[command(subcommand_required = false, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Debug)]
+struct Globals {
+    /// Reach nothing beyond this machine
+    #[arg(long, global = true, help_heading = "Global options")]
+    offline: bool,
+    /// Where config, sessions and logs are kept [default: ~/.titanclaw]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    home: Option<PathBuf>,
+    /// Print the answer alone
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+    /// When to write colour
+    #[arg(long, global = true, value_name = "WHEN", help_heading = "Global options")]
+    color: Option<ColorChoice>,
+}
+
+/// When colour is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Talk in the terminal (what runs without a command)
+    Chat(chat::Arguments),
+    /// Ask once and print the answer
+    Ask(ask::Arguments),
+    /// List, show, resume, export or forget sessions
+    Sessions(sessions::Arguments),
+    /// List, download, choose or test models
+    Models(models::Arguments),
+    /// Set up a model, step by step; nothing is uploaded
+    Onboard(onboard::Arguments),
+    /// Check the home, the models and this machine
+    Doctor(doctor::Arguments),
+    /// Show the engine that runs now
+    Status(status::Arguments),
+    /// Show, read, change or check the settings
+    Config(config::Arguments),
+    /// Show what models cost, by day
+    Cost(cost::Arguments),
+    /// Show the engine's log
+    Logs(logs::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+    /// Start, stop or look at the engine in the background
+    Daemon(daemon::Arguments),
+}
+
+/// What every command may use.
+pub(crate) struct Context {
+    pub(crate) home: Home,
+    pub(crate) env: Env,
+    pub(crate) is_offline: bool,
+    pub(crate) is_quiet: bool,
+    color: Option<ColorChoice>,
+}
+
+impl Context {
+    fn new(globals: Globals) -> anyhow::Result<Self> {
+        let env = Env::read();
+        Ok(Self {
+            home: Home::locate(globals.home.as_deref(), &env)?,
+            is_offline: globals.offline || env.is_offline,
+            is_quiet: globals.quiet,
+            color: globals.color,
+            env,
+        })
+    }
+
+    /// The settings. What is odd about them is told on standard error.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let loaded = load(&self.home.config())?;
+        for warning in &loaded.warnings {
+            self.say(&format!("config.toml: {warning}"));
+        }
+        Ok(loaded.config)
+    }
+
+    /// Tells the person something about the command, on standard error; not with `--quiet`.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.is_quiet {
+            tell(text);
+        }
+    }
+
+    /// When colour is written: the flag, then the config.
+    pub(crate) fn color(&self, config: &Config) -> ColorChoice {
+        self.color.unwrap_or(config.display.color)
+    }
+
+    /// Standard output for commands that do not read the config.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.color.unwrap_or_default(), self.env.no_color)
+    }
+}
+
+/// Understands the command line, runs it and says how it ended.
+pub(crate) fn main() -> ExitCode {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => finish(run(cli)),
+        Err(error) => {
+            // Nobody is left to hear that help could not be printed.
+            drop(error.print());
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+/// The whole command line as clap knows it.
+fn command() -> clap::Command {
+    Cli::command().after_help(EXIT_CODES).after_long_help(long_help())
+}
+
+fn long_help() -> String {
+    let widest = VARIABLES.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let variables: String = VARIABLES
+        .iter()
+        .map(|(name, about)| format!("\n  {name:widest$}  {about}"))
+        .collect();
+    format!("{EXIT_CODES}\n\nEnvironment variables:{variables}")
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    if let Some(Command::Completions(arguments)) = &cli.command {
+        return completions::run(arguments);
+    }
+    let context = Context::new(cli.globals)?;
+    match cli.command {
+        None => chat::run(&context, chat::Arguments::default()),
+        Some(Command::Chat(arguments)) => chat::run(&context, arguments),
+        Some(Command::Ask(arguments)) => ask::run(&context, arguments),
+        Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
+        Some(Command::Models(arguments)) => models::run(&context, arguments),
+        Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
+        Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),
+        Some(Command::Status(arguments)) => status::run(&context, &arguments),
+        Some(Command::Config(arguments)) => config::run(&context, arguments),
+        Some(Command::Cost(arguments)) => cost::run(&context, &arguments),
+        Some(Command::Logs(arguments)) => logs::run(&context, &arguments),
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Daemon(arguments)) => daemon::run(&context, arguments),
+    }
+}
+
+fn finish(result: anyhow::Result<Exit>) -> ExitCode {
+    let exit = match result {
+        Ok(exit) => exit,
+        // A reader who left wants to hear no more.
+        Err(error) if is_closed_pipe(&error) => Exit::Completed,
+        Err(error) => {
+            let text = format!("{error:#}");
+            if !text.is_empty() {
+                tell(&text);
+            }
+            error.downcast_ref::<Ended>().map_or(Exit::Failed, |ended| ended.exit)
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// One paragraph on standard error.
+fn tell(text: &str) {
+    let text = clean(text);
+    let paragraph: Vec<&str> = text.split_whitespace().collect();
+    // Where standard error is closed there is nobody to tell.
+    drop(writeln!(io::stderr(), "titanclaw: {}", paragraph.join(" ")));
+}
+
+/// A runtime for commands that only look: one thread.
+pub(crate) fn light_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// A runtime for commands that run an engine.
+pub(crate) fn engine_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+}

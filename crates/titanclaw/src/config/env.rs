@@ -1,0 +1,85 @@
+//! Every environment variable that TitanClaw reads. No other module asks for one.
+
+use secrecy::SecretString;
+use std::path::PathBuf;
+
+/// The variables and what each is for, in the order of the manual.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    ("TITANCLAW_HOME", "where config, sessions and logs are kept (default: ~/.titanclaw)"),
+    ("TITANCLAW_OFFLINE", "any value but 0: the same as --offline"),
+    ("TITANCLAW_MODEL", "the model that answers, before what the config says"),
+    ("TITANCLAW_LOG", "what is logged, such as info or titan_agent=debug (default: info)"),
+    ("ANTHROPIC_API_KEY", "a key for Anthropic; used when the config names no model"),
+    ("OPENAI_API_KEY", "a key for OpenAI or for the server at OPENAI_BASE_URL"),
+    ("OPENAI_BASE_URL", "a server with OpenAI's API, such as http://127.0.0.1:8000/v1"),
+    ("OLLAMA_HOST", "where Ollama listens (default: 127.0.0.1:11434)"),
+    ("NO_COLOR", "any value: no colour, unless --color says otherwise"),
+    ("TERM", "dumb: no cursor movement"),
+    ("HOME, XDG_CACHE_HOME", "where the person's files and caches are"),
+];
+
+/// The environment, read once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Env {
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) is_offline: bool,
+    pub(crate) model: Option<String>,
+    pub(crate) log: Option<String>,
+    pub(crate) anthropic_key: Option<SecretString>,
+    pub(crate) openai_key: Option<SecretString>,
+    pub(crate) openai_base_url: Option<String>,
+    pub(crate) ollama_host: Option<String>,
+    pub(crate) no_color: bool,
+    pub(crate) is_dumb_terminal: bool,
+    pub(crate) user_home: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
+}
+
+impl Env {
+    /// Reads the process's environment.
+    pub(crate) fn read() -> Self {
+        Self::from(|name| std::env::var_os(name).and_then(|value| value.into_string().ok()))
+    }
+
+    /// Reads variables from `get`. An empty value counts as none.
+    pub(crate) fn from(get: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        let user_home = get("HOME").map(PathBuf::from);
+        Self {
+            home: get("TITANCLAW_HOME").map(PathBuf::from),
+            is_offline: get("TITANCLAW_OFFLINE").is_some_and(|value| value != "0"),
+            model: get("TITANCLAW_MODEL"),
+            log: get("TITANCLAW_LOG"),
+            anthropic_key: get("ANTHROPIC_API_KEY").map(SecretString::from),
+            openai_key: get("OPENAI_API_KEY").map(SecretString::from),
+            openai_base_url: get("OPENAI_BASE_URL"),
+            ollama_host: get("OLLAMA_HOST"),
+            no_color: get("NO_COLOR").is_some(),
+            is_dumb_terminal: get("TERM").is_none_or(|term| term == "dumb"),
+            cache: get("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(user_home.as_ref()?.join(".cache"))),
+            user_home,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let env = Env::from(|name| match name {
+            "HOME" => Some("/u".into()),
+            "TITANCLAW_OFFLINE" => Some("0".into()),
+            "ANTHROPIC_API_KEY" => Some("sk-1".into()),
+            _ => Some(" ".into()),
+        });
+        assert!(!env.is_offline);
+        assert_eq!(env.model, None);
+        assert_eq!(env.cache, Some("/u/.cache".into()));
+        assert!(env.anthropic_key.is_some() && env.openai_key.is_none());
+        assert!(!format!("{env:?}").contains("sk-1"));
+    }
+}

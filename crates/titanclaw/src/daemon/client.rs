@@ -1,0 +1,349 @@
+//! The caller's side of the control socket.
+
+use super::frame::{Ask, Frames, Reply, Request};
+use async_trait::async_trait;
+use futures::StreamExt;
+use std::path::{Path, PathBuf};
+use titan_protocol::{
+    BoxStream, Client, ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId,
+    SessionSummary, UnixMillis,
+};
+use tokio::net::UnixStream;
+
+/// An engine in another process.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketClient {
+    path: PathBuf,
+}
+
+/// Whether an engine answers at this socket.
+pub(crate) async fn is_served(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
+}
+
+impl SocketClient {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    /// Asks the engine to end. Returns when it has heard it.
+    pub(crate) async fn stop(&self) -> Result<(), ClientError> {
+        match self.ask(Ask::Stop).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Reply, ClientError> {
+        let mut frames = connect(&self.path, ask).await?;
+        reply(&mut frames).await
+    }
+}
+
+#[async_trait]
+impl Client for SocketClient {
+    async fn submit(&self, op: Op) -> Result<(), ClientError> {
+        match self.ask(Ask::Submit(op)).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn follow(&self, session: Option<SessionId>, after: Seq) -> BoxStream<Result<Record, ClientError>> {
+        let path = self.path.clone();
+        let opened = async move { connect(&path, Ask::Follow { session, after }).await };
+        futures::stream::once(opened)
+            .flat_map(|opened| {
+                futures::stream::unfold(Some(opened), |state| async {
+                    match state? {
+                        Err(error) => Some((Err(error), None)),
+                        Ok(mut frames) => match reply(&mut frames).await {
+                            Ok(Reply::Record(record)) => Some((Ok(record), Some(Ok(frames)))),
+                            Ok(other) => Some((Err(unexpected(&other)), None)),
+                            Err(error) => Some((Err(error), None)),
+                        },
+                    }
+                })
+            })
+            .boxed()
+    }
+
+    async fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, ClientError> {
+        match self.ask(Ask::Sessions { limit }).await? {
+            Reply::Sessions(sessions) => Ok(sessions),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn costs(&self, since: UnixMillis) -> Result<Vec<CostLine>, ClientError> {
+        match self.ask(Ask::Costs { since }).await? {
+            Reply::Costs(lines) => Ok(lines),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn status(&self) -> Result<EngineStatus, ClientError> {
+        match self.ask(Ask::Status).await? {
+            Reply::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+async fn connect(path: &Path, ask: Ask) -> Result<Frames, ClientError> {
+    let stream = UnixStream::connect(path).await.map_err(|error| {
+        ClientError::Disconnected(format!(
+            "no engine answers at {} ({error}). Run the command again to start one.",
+            path.display()
+        ))
+    })?;
+    let mut frames = Frames::new(stream);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    frames.send(&Request { version, ask }).await?;
+    Ok(frames)
+}
+
+async fn reply(frames: &mut Frames) -> Result<Reply, ClientError> {
+    match frames.receive().await? {
+        Some(Reply::Error(error)) => Err(error),
+        Some(reply) => Ok(reply),
+        None => Err(ClientError::Disconnected(
+            "the engine that owns this home has ended. Run the command again to start another.".into(),
+        )),
+    }
+}
+
+fn unexpected(reply: &Reply) -> ClientError {
+    let kind = match reply {
+        Reply::Done => "done",
+        Reply::Record(_) => "a record",
+        Reply::Sessions(_) => "sessions",
+        Reply::Costs(_) => "costs",
+        Reply::Status(_) => "its status",
+        Reply::Error(_) => "an error",
+    };
+    ClientError::Refused(format!("the engine answered with {kind}, which was not asked for"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::{CONNECTIONS_MAX, ControlSocket, FRAME_BYTES_MAX, Serving};
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Arc, Mutex};
+    use tempfile::TempDir;
+    use titan_protocol::{Event, TurnId, TurnOptions, Usage};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Remembers ops, and gives a fixed log to followers, which then wait for ever.
+    #[derive(Default)]
+    struct FakeEngine {
+        ops: Mutex<Vec<Op>>,
+    }
+
+    fn record(seq: Seq) -> Record {
+        Record {
+            seq,
+            at: 5,
+            session: SessionId::from_u128(1),
+            turn: Some(TurnId::from_u128(2)),
+            event: Event::TextDelta {
+                text: format!("piece {seq}\n\u{1b}"),
+            },
+        }
+    }
+
+    fn summary() -> SessionSummary {
+        SessionSummary {
+            session: SessionId::from_u128(1),
+            title: "a title".into(),
+            workspace: "/w".into(),
+            started_at: 1,
+            active_at: 2,
+            turns: 3,
+            is_running: true,
+            usage: Usage::default(),
+        }
+    }
+
+    #[async_trait]
+    impl Client for FakeEngine {
+        async fn submit(&self, op: Op) -> Result<(), ClientError> {
+            if let Op::Compact { .. } = op {
+                return Err(ClientError::Refused("nothing to shorten".into()));
+            }
+            self.ops.lock().expect("no test panics with it").push(op);
+            Ok(())
+        }
+
+        fn follow(&self, _: Option<SessionId>, after: Seq) -> BoxStream<Result<Record, ClientError>> {
+            let records = (after + 1..=after + 3).map(|seq| Ok(record(seq)));
+            futures::stream::iter(records).chain(futures::stream::pending()).boxed()
+        }
+
+        async fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, ClientError> {
+            Ok(vec![summary(); limit])
+        }
+
+        async fn costs(&self, _: UnixMillis) -> Result<Vec<CostLine>, ClientError> {
+            Err(ClientError::Storage("the disk is full".into()))
+        }
+
+        async fn status(&self) -> Result<EngineStatus, ClientError> {
+            Ok(EngineStatus {
+                version: "0".into(),
+                pid: 1,
+                started_at: 0,
+                home: "/h".into(),
+                model: "m".into(),
+                turns_running: 0,
+                resident_bytes: 0,
+                is_offline: true,
+            })
+        }
+    }
+
+    fn served() -> (TempDir, Arc<FakeEngine>, Serving, SocketClient) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let engine = Arc::new(FakeEngine::default());
+        let serving = ControlSocket::bind(&path).unwrap().serve(engine.clone());
+        let client = SocketClient::new(&path);
+        (folder, engine, serving, client)
+    }
+
+    fn turn(text: &str) -> Op {
+        Op::UserTurn {
+            session: SessionId::from_u128(1),
+            turn: TurnId::from_u128(2),
+            text: text.into(),
+            options: TurnOptions::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn all_questions_and_answers_cross_the_socket_unchanged() {
+        let (_folder, engine, serving, client) = served();
+        let op = turn("line one\nline \u{2028} two \" \\ 日本");
+        client.submit(op.clone()).await.unwrap();
+        assert_eq!(*engine.ops.lock().unwrap(), [op]);
+        let compact = Op::Compact {
+            session: SessionId::from_u128(1),
+        };
+        let refused = ClientError::Refused("nothing to shorten".into());
+        assert_eq!(client.submit(compact).await, Err(refused));
+        assert_eq!(client.sessions(2).await.unwrap(), vec![summary(); 2]);
+        let full = ClientError::Storage("the disk is full".into());
+        assert_eq!(client.costs(0).await, Err(full));
+        assert_eq!(client.status().await, engine.status().await);
+        let records: Vec<_> = client.follow(None, 4).take(3).collect().await;
+        assert_eq!(records, [Ok(record(5)), Ok(record(6)), Ok(record(7))]);
+        serving.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_closed_to_others_and_removed_at_the_end() {
+        let (folder, _, serving, _) = served();
+        let path = folder.path().join("control.sock");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(is_served(&path).await);
+        serving.close().await;
+        assert!(!path.exists());
+        assert!(!is_served(&path).await);
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_by_a_dead_owner_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(!is_served(&path).await);
+        let serving = ControlSocket::bind(&path).unwrap().serve(Arc::new(FakeEngine::default()));
+        assert!(is_served(&path).await);
+        serving.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_follower_learns_that_the_engine_ended() {
+        let (_folder, _, serving, client) = served();
+        let mut records = client.follow(None, 0);
+        assert_eq!(records.next().await, Some(Ok(record(1))));
+        serving.close().await;
+        let rest: Vec<_> = records.collect().await;
+        assert!(matches!(rest.last(), Some(Err(ClientError::Disconnected(_)))), "{rest:?}");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_frees_its_place() {
+        let (_folder, _, serving, client) = served();
+        let mut records = client.follow(None, 0);
+        records.next().await.unwrap().unwrap();
+        assert_eq!(serving.connections(), 1);
+        drop(records);
+        while serving.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+        serving.close().await;
+    }
+
+    #[tokio::test]
+    async fn stop_is_heard_and_answered() {
+        let (_folder, _, serving, client) = served();
+        let (stopped, answer) = tokio::join!(serving.stopped(), client.stop());
+        let () = stopped;
+        assert_eq!(answer, Ok(()));
+        serving.close().await;
+    }
+
+    #[tokio::test]
+    async fn another_version_may_only_look_and_stop() {
+        let (folder, _, serving, _) = served();
+        let path = folder.path().join("control.sock");
+        let ask = async |question: &str| {
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let line = format!("{{\"version\":\"0.0.0\",\"ask\":{question}}}\n");
+            stream.write_all(line.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert!(ask("\"status\"").await.starts_with("{\"status\""));
+        assert!(ask("{\"sessions\":{\"limit\":1}}").await.contains("daemon stop"));
+        assert!(ask("\"unknown\"").await.starts_with("{\"error\""));
+        serving.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_message_too_large_is_refused_by_both_sides() {
+        let (folder, engine, serving, client) = served();
+        let refused = client.submit(turn(&"x".repeat(FRAME_BYTES_MAX))).await;
+        assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
+        let mut stream = UnixStream::connect(folder.path().join("control.sock")).await.unwrap();
+        let endless = vec![b'x'; 1 << 20];
+        let mut sent = 0;
+        while stream.write_all(&endless).await.is_ok() {
+            sent += endless.len();
+            assert!(sent < 4 * FRAME_BYTES_MAX, "the owner reads without end");
+        }
+        assert!(engine.ops.lock().unwrap().is_empty());
+        serving.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_connection_too_many_is_told_so() {
+        let (_folder, _, serving, client) = served();
+        let mut followers = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            let mut records = client.follow(None, 0);
+            records.next().await.unwrap().unwrap();
+            followers.push(records);
+        }
+        let refused = client.status().await;
+        assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
+        drop(followers);
+        serving.close().await;
+    }
+}

@@ -1,0 +1,86 @@
+//! What goes over the control socket.
+
+use super::FRAME_BYTES_MAX;
+use futures::{SinkExt, StreamExt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use titan_protocol::{
+    ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId, SessionSummary, UnixMillis,
+};
+use tokio::net::UnixStream;
+use tokio_util::codec::{Framed, LinesCodec};
+
+/// A question, with the version of the program that asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) version: String,
+    pub(super) ask: Ask,
+}
+
+/// What is asked.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ask {
+    Submit(Op),
+    Follow {
+        session: Option<SessionId>,
+        after: Seq,
+    },
+    Sessions {
+        limit: usize,
+    },
+    Costs {
+        since: UnixMillis,
+    },
+    Status,
+    Stop,
+}
+
+/// An answer; many of them to [`Ask::Follow`], one to all else.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reply {
+    Done,
+    Record(Record),
+    Sessions(Vec<SessionSummary>),
+    Costs(Vec<CostLine>),
+    Status(EngineStatus),
+    Error(ClientError),
+}
+
+/// A connection as lines of JSON.
+pub(super) struct Frames(Framed<UnixStream, LinesCodec>);
+
+impl Frames {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        let codec = LinesCodec::new_with_max_length(FRAME_BYTES_MAX);
+        Self(Framed::new(stream, codec))
+    }
+
+    /// Sends a frame. Not cancel-safe: a frame may be cut.
+    pub(super) async fn send(&mut self, frame: &impl Serialize) -> Result<(), ClientError> {
+        let line = serde_json::to_string(frame).map_err(|e| ClientError::Refused(e.to_string()))?;
+        if line.len() > FRAME_BYTES_MAX {
+            let text = format!("a message of {} bytes is larger than the control socket carries ({FRAME_BYTES_MAX})", line.len());
+            return Err(ClientError::Refused(text));
+        }
+        self.0.send(line).await.map_err(|error| gone(&error))
+    }
+
+    /// The next frame; `None` when the other side closed. Cancel-safe.
+    pub(super) async fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        match self.0.next().await {
+            None => Ok(None),
+            Some(Err(error)) => Err(gone(&error)),
+            Some(Ok(line)) => serde_json::from_str(&line).map(Some).map_err(|error| {
+                ClientError::Refused(format!("a message on the control socket is not understood: {error}"))
+            }),
+        }
+    }
+}
+
+fn gone(error: &dyn std::fmt::Display) -> ClientError {
+    ClientError::Disconnected(format!(
+        "the engine that owns this home is gone ({error}). Run the command again to start another."
+    ))
+}

@@ -1,0 +1,147 @@
+//! Logs for operators: fields as JSON lines in the home, bounded in size. What people see comes from events alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// A log file that reaches this size is set aside.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Files that were set aside; older ones are deleted.
+const OLD_FILES_MAX: u32 = 3;
+
+/// The newest log file in a folder of logs.
+pub(crate) fn current(folder: &Path) -> PathBuf {
+    folder.join("titanclaw.log")
+}
+
+/// Sends this process's log to the folder. A second call does nothing; a folder that can't be written is told once
+/// on standard error and logging stays off.
+pub(crate) fn start(folder: &Path, filter: Option<&str>) {
+    let log = match RollingFile::open(current(folder), FILE_BYTES_MAX) {
+        Ok(log) => Log(Mutex::new(log)),
+        Err(error) => {
+            eprintln!("titanclaw: no log is kept: {} can't be written ({error})", folder.display());
+            return;
+        }
+    };
+    let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|error| {
+        eprintln!("titanclaw: TITANCLAW_LOG is not understood ({error}); info is logged");
+        EnvFilter::new("info")
+    });
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(log)
+        .finish();
+    // An error here means that a log is kept already.
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "started");
+    }
+}
+
+struct Log(Mutex<RollingFile>);
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = LogLine<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LogLine(&self.0)
+    }
+}
+
+struct LogLine<'a>(&'a Mutex<RollingFile>);
+
+impl Write for LogLine<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file that is set aside as `NAME.1` when it is full, and `NAME.1` as `NAME.2`, up to a maximum.
+struct RollingFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl RollingFile {
+    fn open(path: PathBuf, bytes_max: u64) -> io::Result<Self> {
+        let file = append_to(&path)?;
+        Ok(Self {
+            bytes: file.metadata()?.len(),
+            path,
+            file,
+            bytes_max,
+        })
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        for n in (1..OLD_FILES_MAX).rev() {
+            let (from, to) = (self.old(n), self.old(n + 1));
+            if from.exists() {
+                std::fs::rename(from, to)?;
+            }
+        }
+        std::fs::rename(&self.path, self.old(1))?;
+        self.file = append_to(&self.path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn old(&self, n: u32) -> PathBuf {
+        self.path.with_extension(format!("log.{n}"))
+    }
+}
+
+impl Write for RollingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes > 0 && self.bytes + bytes.len() as u64 > self.bytes_max {
+            self.roll()?;
+        }
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_never_grows_beyond_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = current(folder.path());
+        let mut log = RollingFile::open(path.clone(), 100).unwrap();
+        for n in 0..100 {
+            writeln!(log, "{n:029}").unwrap();
+        }
+        let mut names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["titanclaw.log", "titanclaw.log.1", "titanclaw.log.2", "titanclaw.log.3"]);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("99\n"));
+        for name in names {
+            assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() <= 100);
+        }
+    }
+}

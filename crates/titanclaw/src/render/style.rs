@@ -1,0 +1,288 @@
+//! Styled lines: what is shown, apart from how a terminal is told.
+
+use super::visible::columns;
+use unicode_width::UnicodeWidthChar;
+
+/// How a piece of text looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Style {
+    pub(crate) bold: bool,
+    pub(crate) dim: bool,
+    pub(crate) italic: bool,
+    pub(crate) underline: bool,
+    pub(crate) strike: bool,
+    pub(crate) color: Option<Color>,
+}
+
+/// The terminal's own colours; the person chose how they look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Color {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Magenta = 35,
+    Cyan = 36,
+}
+
+impl Style {
+    pub(crate) const PLAIN: Self = Self {
+        bold: false,
+        dim: false,
+        italic: false,
+        underline: false,
+        strike: false,
+        color: None,
+    };
+    pub(crate) const BOLD: Self = Self {
+        bold: true,
+        ..Self::PLAIN
+    };
+    pub(crate) const DIM: Self = Self {
+        dim: true,
+        ..Self::PLAIN
+    };
+
+    pub(crate) const fn color(color: Color) -> Self {
+        Self {
+            color: Some(color),
+            ..Self::PLAIN
+        }
+    }
+
+    fn codes(self) -> String {
+        let flags = [
+            (self.bold, "1"),
+            (self.dim, "2"),
+            (self.italic, "3"),
+            (self.underline, "4"),
+            (self.strike, "9"),
+        ];
+        let mut codes: Vec<String> = flags
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, code)| (*code).to_owned())
+            .collect();
+        codes.extend(self.color.map(|color| (color as u8).to_string()));
+        codes.join(";")
+    }
+}
+
+/// Text of one style, without line breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) text: String,
+    pub(crate) style: Style,
+}
+
+impl Span {
+    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
+        Self {
+            text: text.into(),
+            style,
+        }
+    }
+}
+
+/// A line on the screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line(pub(crate) Vec<Span>);
+
+impl Line {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self::default().with(Style::PLAIN, text)
+    }
+
+    pub(crate) fn dim(text: impl Into<String>) -> Self {
+        Self::default().with(Style::DIM, text)
+    }
+
+    /// The line with more text at its end.
+    pub(crate) fn with(mut self, style: Style, text: impl Into<String>) -> Self {
+        self.push(Span::new(text, style));
+        self
+    }
+
+    /// Adds a span, joined to the last one when both look alike.
+    pub(crate) fn push(&mut self, span: Span) {
+        if span.text.is_empty() {
+            return;
+        }
+        match self.0.last_mut() {
+            Some(last) if last.style == span.style => last.text.push_str(&span.text),
+            _ => self.0.push(span),
+        }
+    }
+
+    /// Columns that it takes.
+    pub(crate) fn width(&self) -> usize {
+        self.0.iter().map(|span| columns(&span.text)).sum()
+    }
+
+    /// At most `width` columns of it, with an ellipsis when something is left out.
+    pub(crate) fn cut(&self, width: usize) -> Self {
+        if self.width() <= width {
+            return self.clone();
+        }
+        let mut room = width.saturating_sub(1);
+        let mut cut = Self::default();
+        'spans: for span in &self.0 {
+            let mut text = String::new();
+            for c in span.text.chars() {
+                let columns = c.width().unwrap_or(1);
+                if columns > room {
+                    cut.push(Span::new(text, span.style));
+                    break 'spans;
+                }
+                room -= columns;
+                text.push(c);
+            }
+            cut.push(Span::new(text, span.style));
+        }
+        if width > 0 {
+            cut.push(Span::new("…", Style::DIM));
+        }
+        cut
+    }
+
+    /// The text alone.
+    pub(crate) fn text(&self) -> String {
+        self.0.iter().map(|span| span.text.as_str()).collect()
+    }
+
+    /// The text with the terminal's codes, or without when there is no colour.
+    pub(crate) fn paint(&self, has_color: bool) -> String {
+        if !has_color {
+            return self.text();
+        }
+        self.0
+            .iter()
+            .map(|span| match span.style.codes() {
+                codes if codes.is_empty() => span.text.clone(),
+                codes => format!("\u{1b}[{codes}m{}\u{1b}[0m", span.text),
+            })
+            .collect()
+    }
+}
+
+/// Breaks spans into lines of at most `width` columns between words; a longer word is cut where the line ends.
+/// A line break in a span's text is kept.
+pub(crate) fn wrap(spans: &[Span], width: usize) -> Vec<Line> {
+    let width = width.max(1);
+    let mut wrapper = Wrapper {
+        width,
+        lines: Vec::new(),
+        line: Line::default(),
+        used: 0,
+        word: Vec::new(),
+        word_columns: 0,
+        space: None,
+    };
+    for span in spans {
+        for c in span.text.chars() {
+            wrapper.take(c, span.style);
+        }
+    }
+    wrapper.end_word();
+    wrapper.end_line();
+    wrapper.lines
+}
+
+struct Wrapper {
+    width: usize,
+    lines: Vec<Line>,
+    line: Line,
+    used: usize,
+    word: Vec<(char, Style)>,
+    word_columns: usize,
+    space: Option<Style>,
+}
+
+impl Wrapper {
+    fn take(&mut self, c: char, style: Style) {
+        match c {
+            '\n' => {
+                self.end_word();
+                self.end_line();
+            }
+            c if c.is_whitespace() && c != '\u{a0}' => {
+                self.end_word();
+                self.space = Some(style);
+            }
+            c => {
+                let columns = c.width().unwrap_or(0);
+                // Wide characters need no space between words.
+                if columns == 2 {
+                    self.end_word();
+                }
+                if self.word_columns + columns > self.width {
+                    self.end_word();
+                }
+                self.word.push((c, style));
+                self.word_columns += columns;
+                if columns == 2 {
+                    self.end_word();
+                }
+            }
+        }
+    }
+
+    fn end_word(&mut self) {
+        if self.word.is_empty() {
+            return;
+        }
+        let gap = usize::from(self.space.is_some() && self.used > 0);
+        if self.used + gap + self.word_columns > self.width {
+            self.end_line();
+        } else if let Some(style) = self.space.take().filter(|_| self.used > 0) {
+            self.line.push(Span::new(" ", style));
+            self.used += 1;
+        }
+        self.space = None;
+        for (c, style) in self.word.drain(..) {
+            self.line.push(Span::new(c, style));
+        }
+        self.used += std::mem::take(&mut self.word_columns);
+    }
+
+    fn end_line(&mut self) {
+        self.lines.push(std::mem::take(&mut self.line));
+        self.used = 0;
+        self.space = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_wrap(text: &str, width: usize, expected: &[&str]) {
+        let lines = wrap(&[Span::new(text, Style::PLAIN)], width);
+        assert_eq!(lines.iter().map(Line::text).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        check_wrap("one two three", 7, &["one two", "three"]);
+        check_wrap("a  b", 10, &["a b"]);
+        check_wrap("abcdefgh ij", 3, &["abc", "def", "gh", "ij"]);
+        check_wrap("日本語", 4, &["日本", "語"]);
+        check_wrap("a\nb", 4, &["a", "b"]);
+        check_wrap("", 4, &[""]);
+    }
+
+    #[test]
+    fn a_cut_line_says_so_and_keeps_its_width() {
+        let line = Line::plain("hello ").with(Style::BOLD, "日本語");
+        assert_eq!(line.cut(9).text(), "hello 日…");
+        assert_eq!(line.cut(12), line);
+        assert_eq!(line.cut(1).text(), "…");
+        assert_eq!(line.cut(0).text(), "");
+    }
+
+    #[test]
+    fn colour_is_written_only_when_wanted() {
+        let line = Line::plain("a").with(Style::color(Color::Red), "b");
+        assert_eq!(line.paint(false), "ab");
+        assert_eq!(line.paint(true), "a\u{1b}[31mb\u{1b}[0m");
+    }
+}

@@ -1,0 +1,107 @@
+//! What this machine has, and what can be added to it from package registries.
+
+use crate::cargo;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where models and builds are kept between runs; `None` without a home directory.
+pub(crate) fn cache_directory() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME")?;
+    Some(PathBuf::from(home).join(".cache/titanclaw"))
+}
+
+/// Something that tests need, as [`crate::skips`] knows it.
+pub(crate) struct Need {
+    /// Its name, as tests say it when they skip.
+    pub(crate) name: &'static str,
+    is_there: fn() -> bool,
+    /// The Debian package that brings it.
+    package: &'static str,
+}
+
+const PROGRAMS: &[Need] = &[
+    Need {
+        name: "program:python3",
+        is_there: || runs("python3", &["--version"]),
+        package: "python3",
+    },
+    Need {
+        name: "program:pip",
+        is_there: || runs("python3", &["-m", "pip", "--version"]),
+        package: "python3-pip",
+    },
+    Need {
+        name: "program:git",
+        is_there: || runs("git", &["--version"]),
+        package: "git",
+    },
+];
+
+/// Installs what is missing where that is possible, and gives the names of all that is there then.
+pub(crate) fn provide_programs() -> Result<Vec<&'static str>> {
+    let missing: Vec<&Need> = PROGRAMS.iter().filter(|need| !(need.is_there)()).collect();
+    if !missing.is_empty() {
+        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        install(&packages)?;
+    }
+    let there = PROGRAMS.iter().filter(|need| (need.is_there)());
+    Ok(there.map(|need| need.name).collect())
+}
+
+/// Makes sure that rustfmt and clippy belong to the toolchain.
+pub(crate) fn provide_components() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if cargo::succeeds(cargo::cargo(&[subcommand, "--version"])) {
+            continue;
+        }
+        let mut command = Command::new("rustup");
+        command.args(["component", "add", component]);
+        cargo::run(command)
+            .with_context(|| format!("`cargo {subcommand}` is missing; install {component}"))?;
+    }
+    Ok(())
+}
+
+/// Debian packages, when there is an apt-get that may be used. Without one the tests that need them skip and say so.
+fn install(packages: &[&str]) -> Result<()> {
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !is_root || !runs("apt-get", &["--version"]) {
+        eprintln!(
+            "not installed, for want of root or apt-get: {}",
+            packages.join(" ")
+        );
+        return Ok(());
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    cargo::run(update)?;
+    let mut command = Command::new("apt-get");
+    command
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    cargo::run(command)
+}
+
+/// A local model for the tests, fetched by the product itself so that its fetching is tested too.
+pub(crate) fn provide_model(model: &str) -> Result<()> {
+    let build = cargo::cargo(&["build", "--package", "titanclaw"]);
+    cargo::run(build)?;
+    let binary = cargo::target_directory().join("debug/titanclaw");
+    if !binary.is_file() {
+        bail!("{} was not built", binary.display());
+    }
+    let mut pull = Command::new(binary);
+    pull.args(["models", "pull", model]);
+    cargo::run(pull)
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    cargo::succeeds(command)
+}

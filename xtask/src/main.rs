@@ -1,0 +1,46 @@
+//! The project's own chores, in place of shell scripts: `cargo xtask tidy | test | bench`.
+//!
+//! It must compile in seconds and on a bare machine, so it depends on next to nothing, and on no crate of the product.
+
+mod bench;
+mod cargo;
+mod machine;
+mod skips;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+commands:
+  tidy                              check what compilers don't: crate edges, orphaned files, docs
+  test                              install what the tests need, then run every check and every test
+  bench [NAME…] [--json] [--quick]  measure; without a name everything, with --quick all but the long ones
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((command, [])) if command == "tidy" => tidy::run(),
+        Some((command, [])) if command == "test" => test::run(),
+        Some((command, rest)) if command == "bench" => bench::run(rest),
+        Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("that is no command of xtask\n\n{USAGE}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! What compilers don't check: which crate may know which, files that no crate compiles, documentation, leftovers.
+//!
+//! Every rule is a function from values to complaints, so that a test can plant a violation and see it named.
+
+mod edges;
+mod files;
+
+use crate::cargo;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// Checks the whole workspace and prints every complaint.
+pub(crate) fn run() -> Result<()> {
+    let complaints = check(&cargo::root())?;
+    for complaint in &complaints {
+        eprintln!("tidy: {complaint}");
+    }
+    if !complaints.is_empty() {
+        bail!("tidy found {} things to mend", complaints.len());
+    }
+    Ok(())
+}
+
+fn check(root: &Path) -> Result<Vec<String>> {
+    let mut command = cargo::cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+    let output = command.current_dir(root).output()?;
+    if !output.status.success() {
+        bail!(
+            "`cargo metadata` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let metadata = serde_json::from_slice(&output.stdout).context("reading `cargo metadata`")?;
+    let packages = edges::packages(&metadata);
+    let mut complaints = edges::check(&packages);
+    complaints.extend(files::check(root, &packages)?);
+    complaints.sort();
+    Ok(complaints)
+}
+
+/// A crate of the workspace, as `cargo metadata` describes it.
+#[derive(Clone, Debug, Default)]
+struct Package {
+    name: String,
+    folder: std::path::PathBuf,
+    license: String,
+    dependencies: Vec<Dependency>,
+    /// The root files of its library, programs, tests, examples and build script.
+    sources: Vec<std::path::PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Dependency {
+    name: String,
+    is_dev: bool,
+}
