@@ -459,7 +459,7 @@ impl Turn {
             Some(Ending::Limited(limit)) if !self.reply.has_calls => {
                 return self.finish(TurnOutcome::Limited { limit }, actions);
             }
-            Some(Ending::Limited(limit)) if self.model_calls > self.limits.model_calls_max => {
+            Some(Ending::Limited(limit)) if self.model_calls >= self.limits.model_calls_max => {
                 return self.finish(TurnOutcome::Limited { limit }, actions);
             }
             Some(Ending::Limited(_)) => return self.ask(actions),

@@ -191,7 +191,7 @@ impl Pipeline {
                 taint: Taint::NONE,
             },
             Err(ToolError::Cancelled) => ToolOutput {
-                text: "Interrupted by the person.".to_owned(),
+                text: "Interrupted.".to_owned(),
                 is_error: true,
                 taint: Taint::NONE,
             },

@@ -1,0 +1,279 @@
+use crate::harness::{SESSION, Setup, is_end, transcript};
+use std::sync::Arc;
+use titan_protocol::{Blobs, Client, Event, Forget, Journal, Op, SessionId, TurnId, TurnOptions};
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_restart() {
+    let setup = Setup::new(["call read {\"path\":\"a.txt\"}", "alpha"]);
+    let store = setup.store.clone();
+    let mut rig = setup.open().await;
+    rig.turn("what is in a?", &[]).await;
+    drop(rig);
+
+    let mut setup = Setup::new(["still alpha"]);
+    setup.store = store;
+    let rig = setup.open().await;
+    let op = Op::UserTurn {
+        session: SESSION,
+        turn: TurnId::from_u128(77),
+        text: "and now?".into(),
+        options: TurnOptions::default(),
+    };
+    let after = rig.last().await;
+    rig.engine.submit(op).await.expect("it is accepted");
+    rig.read(after, &[], is_end).await;
+    let request = rig.requests().remove(0);
+    let said: Vec<String> = request
+        .messages
+        .iter()
+        .map(titan_protocol::Message::text)
+        .collect();
+    assert!(said[0].ends_with("what is in a?"), "{said:?}");
+    assert_eq!(said[2..].join("|"), "|alpha\n|and now?", "{said:?}");
+}
+
+#[tokio::test]
+async fn the_same_turn_sent_twice_starts_once() {
+    let rig = Setup::new(["hello", "never said"]).open().await;
+    let op = Op::UserTurn {
+        session: SESSION,
+        turn: TurnId::from_u128(5),
+        text: "hi".into(),
+        options: TurnOptions {
+            workspace: Some("/workspace".into()),
+            ..TurnOptions::default()
+        },
+    };
+    rig.engine.submit(op.clone()).await.expect("accepted");
+    rig.read(0, &[], is_end).await;
+    rig.engine.submit(op).await.expect("accepted again");
+    assert_eq!(rig.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_a_crash_left_open_is_ended_and_said() {
+    let setup = Setup::new(["gate a"]);
+    let store = setup.store.clone();
+    let mut rig = setup.open().await;
+    rig.say("hi").await;
+    rig.gate("a").reached().await;
+    // The engine is gone without a word; only what is stored is left.
+    let mut setup = Setup::new(["back again"]);
+    setup.store = store;
+    let rig = setup.open().await;
+    let records = rig.read(0, &[], is_end).await;
+    let text = transcript(&records);
+    assert!(
+        text.contains("turn_ended failed (The engine stopped while this turn ran."),
+        "{text}"
+    );
+    assert!(!rig.engine.sessions(10).await.expect("listed")[0].is_running);
+}
+
+#[tokio::test]
+async fn sessions_and_costs_are_listed() {
+    let mut rig = Setup::new(["hello\nusage 100 20", "again\nusage 50 10"])
+        .open()
+        .await;
+    rig.turn("say hello", &[]).await;
+    rig.turn("say it again", &[]).await;
+    let sessions = rig.engine.sessions(10).await.expect("listed");
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(
+        (sessions[0].title.as_str(), sessions[0].turns),
+        ("say hello", 2)
+    );
+    let costs = rig.engine.costs(0).await.expect("listed");
+    assert_eq!(
+        (costs.len(), costs[0].calls, costs[0].usage.input_tokens),
+        (1, 2, 150)
+    );
+    let op = Op::Rename {
+        session: SESSION,
+        title: "greetings".into(),
+    };
+    rig.engine.submit(op).await.expect("renamed");
+    assert_eq!(
+        rig.engine.sessions(10).await.expect("listed")[0].title,
+        "greetings"
+    );
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_gone_from_journal_blobs_and_thread() {
+    let secret = "the needle 4711 ".repeat(100);
+    let mut setup = Setup::new([
+        "call read {\"path\":\"s.txt\"}",
+        "I saw needle 4711",
+        "hello",
+        "who knows",
+    ]);
+    setup.workbench = titan_testkit::workbench::MemoryWorkbench::new().file("s.txt", secret);
+    setup.limits.output_bytes_max = 200;
+    let store = setup.store.clone();
+    let mut rig = setup.open().await;
+    let records = rig.turn("read needle 4711", &[]).await;
+    let whole = records.iter().find_map(|record| match &record.event {
+        Event::ToolCallEnded { whole, .. } => whole.clone(),
+        _ => None,
+    });
+    let whole = whole.expect("the output was long");
+    rig.turn("hi", &[]).await;
+    let what = Forget::Turn {
+        session: SESSION,
+        turn: TurnId::from_u128(1),
+    };
+    rig.engine
+        .submit(Op::Forget { what })
+        .await
+        .expect("forgotten");
+    let all = Journal::read(&*store, None, 0, usize::MAX)
+        .await
+        .expect("memory can be read");
+    assert!(!format!("{all:?}").contains("4711"));
+    assert_eq!(
+        Blobs::get(&*store, &whole)
+            .await
+            .expect("memory can be read"),
+        None
+    );
+    rig.turn("what did I say?", &[]).await;
+    assert!(!format!("{:?}", rig.requests().last()).contains("4711"));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_in_words() {
+    let rig = Setup::new(["unused"]).open().await;
+    let say = |text: &str, options: TurnOptions| Op::UserTurn {
+        session: SessionId::from_u128(9),
+        turn: TurnId::new(),
+        text: text.into(),
+        options,
+    };
+    let here = TurnOptions {
+        workspace: Some("/workspace".into()),
+        ..TurnOptions::default()
+    };
+    let refused = |op: Op| {
+        let engine = rig.engine.clone();
+        async move {
+            engine
+                .submit(op)
+                .await
+                .expect_err("it is refused")
+                .to_string()
+        }
+    };
+    assert!(
+        refused(say("  \n", here.clone()))
+            .await
+            .contains("the message is empty")
+    );
+    assert!(
+        refused(say("hi", TurnOptions::default()))
+            .await
+            .contains("has to name its workspace")
+    );
+    assert!(
+        refused(say(&"x".repeat(2 << 20), here))
+            .await
+            .contains("at most 1024 KiB")
+    );
+    assert!(
+        refused(Op::Rename {
+            session: SESSION,
+            title: " ".into()
+        })
+        .await
+        .contains("1 to 200 characters")
+    );
+    assert!(
+        refused(Op::Compact { session: SESSION })
+            .await
+            .contains("short already")
+    );
+}
+
+#[tokio::test]
+async fn a_long_session_is_shortened_and_says_so() {
+    let mut setup = Setup::new((0..12).flat_map(|n| {
+        [
+            format!("call read {{\"path\":\"long.txt\",\"offset_line\":{}}}", n + 1),
+            format!("answer {n}"),
+        ]
+    }));
+    let long: String = (0..200)
+        .map(|n| format!("line {n} of a long file\n"))
+        .collect();
+    setup.workbench = titan_testkit::workbench::MemoryWorkbench::new().file("long.txt", long);
+    setup.context_tokens_max = 8_000;
+    let mut rig = setup.open().await;
+    for n in 0..12 {
+        rig.turn(&format!("needle {n}"), &[]).await;
+    }
+    let all = rig
+        .read(
+            0,
+            &[],
+            |event| matches!(event, Event::TextDelta { text } if text == "answer 11\n"),
+        )
+        .await;
+    let text = transcript(&all);
+    assert!(text.contains("compacted "), "{text}");
+    assert!(
+        text.contains("was shortened for the model; the full log is kept"),
+        "{text}"
+    );
+    let last = format!("{:?}", rig.requests().last());
+    for n in 0..12 {
+        assert!(
+            last.contains(&format!("needle {n}")),
+            "needle {n} is lost: {last}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_record_once_from_wherever_it_begins() {
+    let mut rig = Setup::new(["one", "two"]).open().await;
+    let first = rig.turn("a", &[]).await;
+    rig.turn("b", &[]).await;
+    let whole = rig.last().await;
+    for after in 0..whole {
+        let records = rig.read(after, &[], |_| true).await;
+        assert_eq!(records.first().map(|record| record.seq), Some(after + 1));
+    }
+    assert!(first.len() > 3);
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_run_side_by_side() {
+    let rig = Arc::new(Setup::new((0..1000).map(|_| "hello")).open().await);
+    let mut turns = tokio::task::JoinSet::new();
+    for n in 0..1000_u128 {
+        let rig = rig.clone();
+        turns.spawn(async move {
+            let session = SessionId::from_u128(1000 + n);
+            let options = TurnOptions {
+                workspace: Some("/workspace".into()),
+                ..TurnOptions::default()
+            };
+            let op = Op::UserTurn {
+                session,
+                turn: TurnId::from_u128(n),
+                text: "hi".into(),
+                options,
+            };
+            rig.engine.submit(op).await.expect("accepted");
+            let mut events = rig.engine.follow(Some(session), 0);
+            while let Some(record) = futures::StreamExt::next(&mut events).await {
+                if is_end(&record.expect("read").event) {
+                    return;
+                }
+            }
+        });
+    }
+    turns.join_all().await;
+    assert_eq!(rig.requests().len(), 1000);
+    assert_eq!(rig.engine.sessions(2000).await.expect("listed").len(), 1000);
+}

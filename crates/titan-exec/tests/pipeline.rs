@@ -1,0 +1,299 @@
+//! The pipeline around a tool made for these tests.
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use titan_exec::{
+    EventSink, Limits, Pipeline, Policy, Ports, Redactor, Registry, RegistryError, Rules, Scope,
+};
+use titan_protocol::{
+    BoxStream, CallId, Effect, Event, Origin, SessionId, Step, StorageError, Taint, Tool, ToolCall,
+    ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, Workbench,
+};
+use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::gate::Gate;
+use titan_testkit::storage::MemoryStore;
+use titan_testkit::transcript::Transcript;
+use titan_testkit::workbench::MemoryWorkbench;
+use tokio_util::sync::CancellationToken;
+
+/// Says its `text` in pieces of 3 bytes, as output and as its result. Writes a file, if policy is asked.
+struct Echo {
+    spec: ToolSpec,
+    runs: Arc<AtomicUsize>,
+    gate: Option<Gate>,
+    writes: bool,
+}
+
+impl Echo {
+    fn new(name: &str, writes: bool, gate: Option<Gate>) -> Self {
+        let input_schema = json!({
+            "type": "object",
+            "properties": {"text": {"type": "string"}},
+            "required": ["text"],
+            "additionalProperties": false,
+        });
+        let spec = ToolSpec {
+            name: name.to_owned(),
+            description: "Says it again.".to_owned(),
+            input_schema,
+        };
+        Self {
+            spec,
+            runs: Arc::default(),
+            gate,
+            writes,
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for Echo {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn effects(&self, _: &Step, workbench: &dyn Workbench) -> Result<Vec<Effect>, ToolError> {
+        let path = workbench.root().join("a");
+        let write = Effect::Write {
+            path,
+            in_workspace: true,
+        };
+        Ok(if self.writes { vec![write] } else { vec![] })
+    }
+
+    async fn run(
+        &self,
+        context: ToolContext,
+        mut steps: BoxStream<Step>,
+    ) -> Result<ToolOutput, ToolError> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let step = steps.next().await.ok_or(ToolError::Cancelled)?;
+        let text = step.call.arguments["text"]
+            .as_str()
+            .expect("the schema was checked")
+            .to_owned();
+        for piece in text.as_bytes().chunks(3) {
+            context
+                .signals
+                .output(std::str::from_utf8(piece).expect("ASCII"))
+                .await;
+        }
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
+        Ok(ToolOutput {
+            text,
+            is_error: false,
+            taint: Taint::UNTRUSTED,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Events(Mutex<Vec<Event>>);
+
+#[async_trait]
+impl EventSink for Events {
+    async fn emit(&self, event: Event) -> Result<(), StorageError> {
+        self.0.lock().push(event);
+        Ok(())
+    }
+
+    async fn ask(&self, _: &str, _: &[String]) -> Option<String> {
+        None
+    }
+}
+
+struct Rig {
+    pipeline: Pipeline,
+    events: Arc<Events>,
+    scope: Scope,
+    cancel: CancellationToken,
+}
+
+fn rig(tools: Vec<Arc<dyn Tool>>, rules: Rules, limits: Limits) -> Rig {
+    let store = MemoryStore::new();
+    let ports = Ports {
+        blobs: store.clone(),
+        records: store,
+        now: || 0,
+    };
+    let registry = Registry::new(tools).expect("the tools are well-formed");
+    let redactor = Redactor::new([("KEY".to_owned(), "sk-0123456789".to_owned())]);
+    let pipeline = Pipeline::new(registry, Policy::new(rules), limits, redactor, ports);
+    let events = Arc::new(Events::default());
+    let cancel = CancellationToken::new();
+    let scope = Scope::new(
+        SessionId::from_u128(1),
+        TurnId::from_u128(1),
+        Arc::new(MemoryWorkbench::new()),
+        Arc::new(ScriptedEgress::new()),
+        events.clone(),
+        cancel.clone(),
+        false,
+        Taint::NONE,
+        Arc::default(),
+    );
+    Rig {
+        pipeline,
+        events,
+        scope,
+        cancel,
+    }
+}
+
+impl Rig {
+    async fn call(
+        &self,
+        id: &str,
+        name: &str,
+        arguments: serde_json::Value,
+    ) -> Result<(), ToolError> {
+        let serde_json::Value::Object(arguments) = arguments else {
+            panic!("arguments are an object")
+        };
+        let call = ToolCall {
+            id: CallId::from(id),
+            name: name.to_owned(),
+            arguments,
+        };
+        self.pipeline.run(&self.scope, Origin::Model, call).await
+    }
+
+    fn transcript(&self) -> String {
+        Transcript::of(self.events.0.lock().iter())
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_event_even_when_it_comes_in_pieces() {
+    let rig = rig(
+        vec![Arc::new(Echo::new("echo", false, None))],
+        Rules::default(),
+        Limits::default(),
+    );
+    rig.call(
+        "a",
+        "echo",
+        json!({"text": "my key is sk-0123456789, keep it"}),
+    )
+    .await
+    .expect("it ran");
+    let text = rig.transcript();
+    assert!(!text.contains("sk-0123456789"), "{text}");
+    assert_eq!(
+        text.matches("my key is [secret KEY], keep it").count(),
+        2,
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_id_runs_once() {
+    let echo = Echo::new("echo", false, None);
+    let runs = echo.runs.clone();
+    let rig = rig(vec![Arc::new(echo)], Rules::default(), Limits::default());
+    rig.call("a", "echo", json!({"text": "x"}))
+        .await
+        .expect("it ran");
+    let again = rig.call("a", "echo", json!({"text": "x"})).await;
+    assert!(matches!(again, Err(ToolError::Fatal(text)) if text.contains("started twice")));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_policy_forbids_or_nobody_approves_reaches_no_tool() {
+    for (rules, reason) in [
+        (
+            Rules {
+                write: titan_exec::Rule::Deny,
+                ..Rules::default()
+            },
+            "policy forbids to change /workspace/a",
+        ),
+        (Rules::default(), "nobody is there to give it"),
+    ] {
+        let echo = Echo::new("echo", true, None);
+        let runs = echo.runs.clone();
+        let rig = rig(vec![Arc::new(echo)], rules, Limits::default());
+        rig.call("a", "echo", json!({"text": "x"}))
+            .await
+            .expect("it is answered");
+        assert!(rig.transcript().contains(reason), "{}", rig.transcript());
+        assert_eq!(runs.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_too_long_is_stopped() {
+    let gate = Gate::new();
+    let rig = rig(
+        vec![Arc::new(Echo::new("echo", false, Some(gate)))],
+        Rules::default(),
+        Limits::default(),
+    );
+    rig.call("a", "echo", json!({"text": "x"}))
+        .await
+        .expect("it is answered");
+    assert!(
+        rig.transcript().contains("it ran longer than 600 s"),
+        "{}",
+        rig.transcript()
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_call_ends_with_what_it_put_out() {
+    let gate = Gate::new();
+    let rig = rig(
+        vec![Arc::new(Echo::new("echo", false, Some(gate.clone())))],
+        Rules::default(),
+        Limits::default(),
+    );
+    let cancel = async {
+        gate.reached().await;
+        rig.cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(rig.call("a", "echo", json!({"text": "half"})), cancel);
+    ended.expect("it is answered");
+    let text = rig.transcript();
+    assert!(
+        text.contains("output c1 \"half\"")
+            && text.contains("tool_call_failed c1 \"Interrupted.\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn tools_that_could_be_confused_are_refused() {
+    let refused = |names: [&str; 2]| {
+        let tools = names
+            .map(|name| Arc::new(Echo::new(name, false, None)) as Arc<dyn Tool>)
+            .to_vec();
+        Registry::new(tools)
+            .err()
+            .expect("it is refused")
+            .to_string()
+    };
+    assert!(refused(["echo", "echo"]).contains("two tools are called \"echo\""));
+    assert!(refused(["echo", "Echo"]).contains("\"Echo\" is no tool name"));
+    assert!(
+        refused(["echo", "еcho"]).contains("is no tool name"),
+        "a Cyrillic letter"
+    );
+    let broken = Echo {
+        spec: ToolSpec {
+            input_schema: json!({"type": 5}),
+            ..Echo::new("a", false, None).spec
+        },
+        ..Echo::new("a", false, None)
+    };
+    assert!(matches!(
+        Registry::new(vec![Arc::new(broken)]),
+        Err(RegistryError::Schema { .. })
+    ));
+}
