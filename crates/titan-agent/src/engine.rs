@@ -15,7 +15,7 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Event, Forget, Journal,
-    Op, Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec,
+    Op, Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnId,
     TurnOutcome, UnixMillis, Usage, Workbench, WorkbenchError,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +40,8 @@ pub struct Config {
     pub output_tokens_max: u32,
     /// Tokens of thinking in one reply, for models that can think.
     pub thinking_tokens_max: Option<u32>,
+    /// Whether sessions are named by the utility model after their first turn; else by their first words.
+    pub are_titled: bool,
     /// The person's own instruction files: name and content, the most general first.
     pub identity: Vec<(String, String)>,
     /// The home directory, for the status.
@@ -56,6 +58,9 @@ pub struct Config {
 pub type OpenWorkbench =
     Arc<dyn Fn(&Path) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
 
+/// Gives a turn its models: the session, the turn, and what the session has cost so far in millionths of a US dollar.
+pub type ProviderFor = Arc<dyn Fn(SessionId, TurnId, u64) -> Arc<dyn Provider> + Send + Sync>;
+
 /// What an engine is made of.
 #[derive(Clone)]
 pub struct Parts {
@@ -65,8 +70,8 @@ pub struct Parts {
     pub records: Arc<dyn Records>,
     /// Large outputs.
     pub blobs: Arc<dyn Blobs>,
-    /// The models.
-    pub provider: Arc<dyn Provider>,
+    /// Gives each turn the models, paid for by it.
+    pub provider_for: ProviderFor,
     /// The one way to a tool.
     pub pipeline: Arc<Pipeline>,
     /// The one way to the network.
@@ -197,6 +202,25 @@ impl Client for Engine {
                 self.tell(session, |accepted| Command::Say {
                     turn,
                     text: text.clone(),
+                    options: options.clone(),
+                    accepted,
+                })
+                .await
+            }
+            Op::UserCall {
+                session,
+                turn,
+                text,
+                tool,
+                arguments,
+                options,
+            } => {
+                let text = checked(text)?;
+                self.tell(session, |accepted| Command::Call {
+                    turn,
+                    text: text.clone(),
+                    tool: tool.clone(),
+                    arguments: arguments.clone(),
                     options: options.clone(),
                     accepted,
                 })

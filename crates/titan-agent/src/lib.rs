@@ -16,8 +16,9 @@ mod session;
 mod summary;
 mod surroundings;
 mod thread;
+mod title;
 mod turn;
 
-pub use engine::{Config, Engine, OpenWorkbench, Parts};
+pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
 pub use prompt::PromptSize;
 pub use turn::TurnLimits;

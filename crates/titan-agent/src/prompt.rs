@@ -81,8 +81,28 @@ pub(crate) fn assemble(
         },
         output_tokens_max: shape.output_tokens_max,
         thinking_tokens_max: shape.thinking_tokens_max,
-        ..ModelRequest::new(Task::Chat, shape.size.system(), messages)
+        ..ModelRequest::new(task(surroundings), shape.size.system(), messages)
     }
+}
+
+/// Work in a workspace that is a project of code goes to the models that are set up for code.
+fn task(surroundings: &Surroundings) -> Task {
+    const SIGNS: [&str; 9] = [
+        "Cargo.toml",
+        "package.json",
+        "pyproject.toml",
+        "go.mod",
+        "pom.xml",
+        "build.gradle",
+        "CMakeLists.txt",
+        "Makefile",
+        "src/",
+    ];
+    let is_code = surroundings
+        .top_level
+        .iter()
+        .any(|name| SIGNS.contains(&name.as_str()));
+    if is_code { Task::Code } else { Task::Chat }
 }
 
 /// The session's surroundings as the first thing that is said.

@@ -4,22 +4,25 @@ use crate::compact::compact;
 use crate::engine::Shared;
 use crate::log::{Log, TurnLog};
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
+use crate::title::title;
 use crate::turn::{Action, Input, Turn};
 use crate::{forget, summary, surroundings};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, ModelError, ModelEvent,
-    NoticeLevel, Origin, Role, SessionId, StorageError, ToolCall, ToolError, TurnId, TurnOptions,
-    TurnOutcome, Workbench,
+    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, Message, ModelError, ModelEvent,
+    NoticeLevel, Origin, Provider, Role, SessionId, StorageError, ToolCall, ToolError, TurnId,
+    TurnOptions, TurnOutcome, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +43,14 @@ pub(crate) enum Command {
     Say {
         turn: TurnId,
         text: String,
+        options: TurnOptions,
+        accepted: Accepted,
+    },
+    Call {
+        turn: TurnId,
+        text: String,
+        tool: String,
+        arguments: Map<String, Value>,
         options: TurnOptions,
         accepted: Accepted,
     },
@@ -67,6 +78,8 @@ pub(crate) struct Session {
     log: Arc<Log>,
     grants: Arc<Mutex<Vec<Grant>>>,
     inbox: mpsc::Receiver<Command>,
+    /// A title that is being thought of; at most one.
+    titles: JoinSet<Vec<Event>>,
 }
 
 /// The model's stream of one turn, in bursts.
@@ -94,18 +107,51 @@ impl Session {
             log,
             grants: Arc::default(),
             inbox,
+            titles: JoinSet::new(),
         })
     }
 
     /// Serves the session until nothing has happened for a while. Then it is unlisted, unless a command came in.
     pub(crate) async fn serve(mut self) {
         loop {
-            match tokio::time::timeout(IDLE_MAX, self.inbox.recv()).await {
-                Ok(Some(command)) => self.obey(command).await,
-                Ok(None) => return,
-                Err(_) if self.shared.unlist(self.id, &self.inbox) => return,
-                Err(_) => {}
+            tokio::select! {
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                Some(titled) = self.titles.join_next() => self.take_title(titled.unwrap_or_default()).await,
+                () = tokio::time::sleep(IDLE_MAX) => {
+                    if self.shared.unlist(self.id, &self.inbox) {
+                        return;
+                    }
+                }
             }
+        }
+    }
+
+    async fn take_title(&self, events: Vec<Event>) {
+        if let Err(error) = self.log.append(None, events).await {
+            tracing::error!(%error, session = %self.id, "a title could not be stored");
+        } else if let Err(error) = self.store_summary().await {
+            tracing::error!(%error, session = %self.id, "a session's summary could not be stored");
+        }
+    }
+
+    /// Has a title thought of while nothing else happens in the session.
+    async fn wish_for_title(&mut self, provider: Arc<dyn Provider>) {
+        if !self.shared.config.are_titled {
+            return;
+        }
+        let said = self.log.read(|state| {
+            let answer = state.thread.messages().last().map(Message::text);
+            state
+                .summary
+                .wants_title()
+                .then(|| (state.summary.first_words().to_owned(), answer))
+        });
+        if let Some((asked, answered)) = said.await {
+            self.titles
+                .spawn(title(provider, asked, answered.unwrap_or_default()));
         }
     }
 
@@ -116,7 +162,21 @@ impl Session {
                 text,
                 options,
                 accepted,
-            } => self.say(turn, text, options, accepted).await,
+            } => {
+                self.run_turn(turn, text, Input::Begin, options, accepted)
+                    .await
+            }
+            Command::Call {
+                turn,
+                text,
+                tool,
+                arguments,
+                options,
+                accepted,
+            } => {
+                let called = Input::PersonCalls { tool, arguments };
+                self.run_turn(turn, text, called, options, accepted).await;
+            }
             Command::Interrupt { accepted } => answer(accepted, Ok(())),
             Command::Compact { accepted } => {
                 let compacted = self.compact_by_hand().await;
@@ -170,7 +230,14 @@ impl Session {
     }
 
     /// Starts a turn and drives it to its end.
-    async fn say(&mut self, turn: TurnId, text: String, options: TurnOptions, accepted: Accepted) {
+    async fn run_turn(
+        &mut self,
+        turn: TurnId,
+        text: String,
+        first: Input,
+        options: TurnOptions,
+        accepted: Accepted,
+    ) {
         let workbench = match self.begin(turn, text, &options).await {
             Ok(Some(workbench)) => workbench,
             Ok(None) => return answer(accepted, Ok(())),
@@ -182,12 +249,15 @@ impl Session {
             answer(accepted, journal.sync().await.map_err(ClientError::from))
         });
         let started = Instant::now();
+        let was_said = matches!(first, Input::Begin);
         let mut running = Running::new(self, turn, workbench, options).await;
-        let (outcome, usage) = match running.drive(self).await {
+        let (outcome, usage) = match running.drive(self, first).await {
             Ok(outcome) => (outcome, running.turn.usage),
             Err(Broken(error)) => (TurnOutcome::Failed { error }, running.turn.usage),
         };
+        let provider = running.provider.clone();
         drop(running);
+        let is_completed = was_said && outcome == TurnOutcome::Completed;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = self
             .end(
@@ -201,6 +271,9 @@ impl Session {
             .await
         {
             tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
+        }
+        if is_completed {
+            self.wish_for_title(provider).await;
         }
         if let Err(error) = durable.await {
             tracing::error!(%error, "accepting a turn failed");
@@ -255,6 +328,7 @@ struct Running {
     turn: Turn,
     id: TurnId,
     scope: Arc<Scope>,
+    provider: Arc<dyn Provider>,
     cancel: CancellationToken,
     surroundings: Surroundings,
     shape: Shape,
@@ -284,7 +358,10 @@ impl Running {
             questions: questions.clone(),
             is_attended: options.is_attended,
         });
-        let taint = session.log.read(|state| state.thread.taint).await;
+        let (taint, usage) = session
+            .log
+            .read(|state| (state.thread.taint, state.summary.usage()))
+            .await;
         let today = summary::date((parts.now)() / 86_400_000);
         let surroundings = surroundings::look(
             workbench.as_ref(),
@@ -309,6 +386,7 @@ impl Running {
             turn: Turn::new(id, config.turn_limits),
             id,
             scope: Arc::new(scope),
+            provider: (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0)),
             cancel,
             surroundings,
             shape: Shape {
@@ -327,8 +405,8 @@ impl Running {
     }
 
     /// Performs actions and feeds what comes of them back, until the turn is over. Then whatever still runs is ended.
-    async fn drive(&mut self, session: &mut Session) -> Result<TurnOutcome, Broken> {
-        let mut actions: VecDeque<Action> = self.turn.next(Input::Begin).into();
+    async fn drive(&mut self, session: &mut Session, first: Input) -> Result<TurnOutcome, Broken> {
+        let mut actions: VecDeque<Action> = self.turn.next(first).into();
         loop {
             if let Some(outcome) = self.perform(session, &mut actions).await? {
                 self.cancel.cancel();
@@ -356,7 +434,7 @@ impl Running {
                 Action::Emit(_) => {}
                 Action::Ask { with_tools } => self.ask(session, with_tools, false).await?,
                 Action::CompactAndAsk { with_tools } => self.ask(session, with_tools, true).await?,
-                Action::Run(call) => self.run(session, call),
+                Action::Run(call, origin) => self.run(session, call, origin),
                 Action::StopModel => self.model = None,
                 Action::StopCalls => self.cancel.cancel(),
                 Action::End(outcome) => return Ok(Some(outcome)),
@@ -402,10 +480,7 @@ impl Running {
         };
         session.log.append(Some(self.id), vec![assembled]).await?;
         self.model = Some(
-            session
-                .shared
-                .parts
-                .provider
+            self.provider
                 .stream(request)
                 .ready_chunks(BURST_MAX)
                 .boxed(),
@@ -437,11 +512,11 @@ impl Running {
         Ok(())
     }
 
-    fn run(&mut self, session: &Session, call: ToolCall) {
+    fn run(&mut self, session: &Session, call: ToolCall, origin: Origin) {
         let (pipeline, scope) = (session.shared.parts.pipeline.clone(), self.scope.clone());
         let id = call.id.clone();
         self.calls.push(Box::pin(async move {
-            (id, pipeline.run(&scope, Origin::Model, call).await)
+            (id, pipeline.run(&scope, origin, call).await)
         }));
     }
 
@@ -534,7 +609,11 @@ impl Running {
                 answer(accepted, renamed);
                 Ok(Vec::new())
             }
-            Some(Command::Compact { accepted } | Command::Forget { accepted, .. }) => {
+            Some(
+                Command::Compact { accepted }
+                | Command::Forget { accepted, .. }
+                | Command::Call { accepted, .. },
+            ) => {
                 answer(accepted, Err(ClientError::Refused(LATER.to_owned())));
                 Ok(Vec::new())
             }

@@ -63,6 +63,23 @@ impl SummaryState {
         *sum = sum.plus(usage);
     }
 
+    /// Whether its first turn is done and it has no title yet.
+    pub(crate) fn wants_title(&self) -> bool {
+        self.title.is_none() && self.turns == 1
+    }
+
+    /// What was said first, shortened.
+    pub(crate) fn first_words(&self) -> &str {
+        &self.first_words
+    }
+
+    /// All its model calls together.
+    pub(crate) fn usage(&self) -> Usage {
+        self.costs
+            .values()
+            .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
+    }
+
     fn summary(&self, session: SessionId) -> SessionSummary {
         SessionSummary {
             session,
@@ -75,10 +92,7 @@ impl SummaryState {
             active_at: self.active_at,
             turns: self.turns,
             is_running: self.is_running,
-            usage: self
-                .costs
-                .values()
-                .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage)),
+            usage: self.usage(),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! person is never left without words.
 
 use crate::arguments::{ARGUMENTS_BYTES_MAX, parse_arguments};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use titan_protocol::{
@@ -55,8 +56,13 @@ const CONTINUATIONS_MAX: u32 = 3;
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The turn begins.
+    /// The turn begins with the person's words.
     Begin,
+    /// The turn is a call that the person makes.
+    PersonCalls {
+        tool: String,
+        arguments: Map<String, Value>,
+    },
     /// The model said something.
     Model(ModelEvent),
     /// The model's stream failed, or never began.
@@ -86,7 +92,7 @@ pub(crate) enum Action {
     /// Tell what happened.
     Emit(Event),
     /// Run a call.
-    Run(ToolCall),
+    Run(ToolCall, Origin),
     /// Drop the model's stream; nothing more is read from it.
     StopModel,
     /// Cancel the calls that run; each still ends.
@@ -170,6 +176,9 @@ impl Turn {
         let mut actions = Vec::new();
         match input {
             Input::Begin => self.ask(&mut actions),
+            Input::PersonCalls { tool, arguments } => {
+                self.person_calls(tool, arguments, &mut actions)
+            }
             Input::Model(event) => self.model(event, &mut actions),
             Input::ModelFailed(error) => self.model_failed(error, &mut actions),
             Input::CallEnded {
@@ -182,6 +191,32 @@ impl Turn {
             Input::Elapsed(elapsed) => self.elapsed(elapsed, &mut actions),
         }
         actions
+    }
+
+    /// There is no reply to wait for: when the call has ended, the turn has, unless the person has said more.
+    fn person_calls(
+        &mut self,
+        tool: String,
+        arguments: Map<String, Value>,
+        actions: &mut Vec<Action>,
+    ) {
+        let call = ToolCall {
+            id: CallId::new(self.id, 0),
+            name: tool,
+            arguments,
+        };
+        self.calls = 1;
+        self.reply = Reply {
+            has_text: true,
+            stop: Some(StopReason::End),
+            ..Reply::default()
+        };
+        self.running.insert(call.id.clone(), call.name.clone());
+        let ready = Event::ToolCallReady {
+            call: call.clone(),
+            origin: Origin::Person,
+        };
+        actions.extend([Action::Emit(ready), Action::Run(call, Origin::Person)]);
     }
 
     fn ask(&mut self, actions: &mut Vec<Action>) {
@@ -291,20 +326,20 @@ impl Turn {
         self.reply.has_calls = true;
         let (arguments, fault) = match parse_arguments(&json) {
             _ if self.ending.is_some() => (
-                serde_json::Map::new(),
+                Map::new(),
                 Some("no tool can be called any more".to_owned()),
             ),
             _ if self.reply.seen.len() > self.limits.calls_per_reply_max => {
                 let most = self.limits.calls_per_reply_max;
                 (
-                    serde_json::Map::new(),
+                    Map::new(),
                     Some(format!(
                         "one reply may make at most {most} calls; make this one in the next"
                     )),
                 )
             }
             Ok(arguments) => (arguments, None),
-            Err(fault) => (serde_json::Map::new(), Some(fault)),
+            Err(fault) => (Map::new(), Some(fault)),
         };
         let call = ToolCall {
             id: id.clone(),
@@ -317,10 +352,10 @@ impl Turn {
         }));
         match fault {
             None => {
-                let arguments = serde_json::Value::Object(call.arguments.clone());
+                let arguments = Value::Object(call.arguments.clone());
                 self.running
                     .insert(id, format!("{} {arguments}", call.name));
-                actions.push(Action::Run(call));
+                actions.push(Action::Run(call, Origin::Model));
             }
             Some(fault) => {
                 self.failures += 1;

@@ -2,6 +2,7 @@
 
 use crate::{ApprovalId, Decision, QuestionId, Seq, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// A command to the engine. Accepted at once; what comes of it is told by events.
@@ -17,6 +18,22 @@ pub enum Op {
         turn: TurnId,
         /// What was said.
         text: String,
+        /// How the turn is to run.
+        options: TurnOptions,
+    },
+    /// The person calls a tool by hand, as a turn of its own without a model. The model reads of it in later turns.
+    /// Refused while a turn runs.
+    UserCall {
+        /// The session; it may begin with this.
+        session: SessionId,
+        /// The turn, minted by the surface.
+        turn: TurnId,
+        /// What the person typed.
+        text: String,
+        /// The tool.
+        tool: String,
+        /// Its arguments.
+        arguments: Map<String, Value>,
         /// How the turn is to run.
         options: TurnOptions,
     },

@@ -76,7 +76,10 @@ pub trait Journal: Send + Sync {
 
 /// What a journal subscriber receives.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "nearly every delivery is a record; a box each would cost more")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every delivery is a record; a box each would cost more"
+)]
 pub enum Delivery {
     /// The next record.
     Record(Record),

@@ -41,13 +41,13 @@ impl Journal for Core {
             return Ok(Vec::new());
         }
         // The queue is looked at first: what leaves it from here on is found in the database.
-        let (tail, durable_to) = self.queue.tail();
+        let (tail, durable_to) = self.queue.tail(session, after);
         let mut found = Vec::new();
         if after < durable_to {
             let query = move |sql: &Sql| read_rows(sql, session, after, limit);
             found = self.readers.read(query).await?;
         }
-        add_tail(&mut found, &tail, session, after, limit);
+        add_tail(&mut found, &tail, after, limit);
         Ok(found)
     }
 
@@ -126,19 +126,12 @@ fn read_rows(
 }
 
 /// Adds what waits in the queue, unless the database had it: there a tombstone may have changed it.
-fn add_tail(
-    found: &mut Vec<Record>,
-    tail: &[Arc<Batch>],
-    session: Option<SessionId>,
-    after: Seq,
-    limit: usize,
-) {
-    let after = found.last().map_or(after, |record| record.seq.max(after));
+fn add_tail(found: &mut Vec<Record>, tail: &[Arc<Batch>], after: Seq, limit: usize) {
+    let after = found.last().map_or(after, |record| record.seq);
     let wanted = tail
         .iter()
         .flat_map(|batch| batch.records.iter())
-        .filter(|record| record.seq > after)
-        .filter(|record| session.is_none_or(|session| record.session == session));
+        .filter(|record| record.seq > after);
     found.extend(wanted.take(limit - found.len()).cloned());
 }
 

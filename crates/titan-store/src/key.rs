@@ -75,14 +75,14 @@ impl std::fmt::Display for KeyPlace {
 }
 
 fn load_file(path: &Path) -> Result<Option<MasterKey>, StorageError> {
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(file_failed(path, "read", &error)),
     };
     refuse_if_shared(path, &file)?;
     let mut text = Zeroizing::new(String::new());
-    let read = file.by_ref().take(1_024).read_to_string(&mut text);
+    let read = file.take(1_024).read_to_string(&mut text);
     read.map_err(|error| file_failed(path, "read", &error))?;
     decode(&text).map(Some).ok_or_else(|| {
         StorageError::Incompatible(format!(

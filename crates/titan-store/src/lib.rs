@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use subscribe::Hub;
 use titan_protocol::{Blobs, Journal, Records, Search, StorageError};
 use tokio::sync::oneshot;
-use writer::Queue;
+use writer::{Queue, QueueOwner};
 
 /// How much the database may grow to unless the configuration says otherwise: 64 GiB.
 const DATABASE_BYTES_MAX: u64 = 64 << 30;
@@ -104,6 +104,8 @@ impl Store {
 /// # Errors
 /// `Locked` when another process owns the home, `Incompatible` when a newer program wrote it or it is damaged, `Failed`
 /// when it can't be read or written.
+///
+/// Cancel-safe: a dropped future leaves the home free again as soon as the writer has noticed.
 pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
     let home = &config.home;
     create_folder(home).map_err(|error| {
@@ -112,7 +114,7 @@ pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
             home.display()
         ))
     })?;
-    let lock = HomeLock::acquire(home)?;
+    let lock = Arc::new(HomeLock::acquire(home)?);
     let database = home.join("titanclaw.db");
     create_database_file(home, &database)?;
 
@@ -150,11 +152,11 @@ fn create_database_file(home: &Path, path: &Path) -> Result<(), StorageError> {
 }
 
 async fn start_writer(
-    lock: &HomeLock,
+    lock: &Arc<HomeLock>,
     database: &Path,
     bytes_max: u64,
     hub: &Arc<Hub>,
-) -> Result<(Arc<Queue>, JoinHandle<()>), StorageError> {
+) -> Result<(QueueOwner, JoinHandle<()>), StorageError> {
     let Some(right) = lock.take_writer() else {
         return Err(StorageError::Failed(
             "this home has a writer already: open it once and share the store".to_owned(),
@@ -162,7 +164,10 @@ async fn start_writer(
     };
     let (path, hub) = (database.to_owned(), Arc::clone(hub));
     let (answer, opened) = oneshot::channel();
+    let held = Arc::clone(lock);
     let run = move || {
+        // The home stays locked until its writer is gone, even when nobody waits for the store any more.
+        let _held = held;
         let open = || -> Result<_, StorageError> {
             let sql = Sql::writer(&path, right, bytes_max)?;
             schema::migrate(&sql, schema::MIGRATIONS)?;
@@ -171,9 +176,9 @@ async fn start_writer(
         };
         match open() {
             Ok((sql, queue)) => {
-                if answer.send(Ok(Arc::clone(&queue))).is_ok() {
-                    writer::run(&sql, &queue);
-                }
+                // When nobody waits any more, the owner is dropped here, and the run ends at once.
+                drop(answer.send(Ok(QueueOwner(Arc::clone(&queue)))));
+                writer::run(&sql, &queue);
             }
             Err(error) => {
                 // Whoever stopped waiting for the store does not need to know.
@@ -193,12 +198,12 @@ async fn start_writer(
 
 /// What all ports share.
 struct Core {
-    queue: Arc<Queue>,
+    queue: QueueOwner,
     hub: Arc<Hub>,
     readers: Readers,
     blob_files: Arc<BlobFiles>,
     writer: Option<JoinHandle<()>>,
-    _lock: HomeLock,
+    _lock: Arc<HomeLock>,
 }
 
 impl Drop for Core {

@@ -8,6 +8,7 @@ use crate::sql::Sql;
 use crate::subscribe::Hub;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use titan_protocol::{Event, Record, Seq, SessionId, StorageError, TurnId, UnixMillis};
@@ -43,7 +44,7 @@ struct Change {
     place: OwnedSemaphorePermit,
 }
 
-/// Records of one append that are not durable yet.
+/// Records of one append, at least one, that are not durable yet.
 pub(crate) struct Batch {
     pub(crate) records: Arc<[Record]>,
     _places: OwnedSemaphorePermit,
@@ -56,6 +57,23 @@ pub(crate) struct Queue {
     event_places: Arc<Semaphore>,
     change_places: Arc<Semaphore>,
     hub: Arc<Hub>,
+}
+
+/// The store's end of the queue. Dropping it lets the writer end, also when nobody waits for the store any more.
+pub(crate) struct QueueOwner(pub(crate) Arc<Queue>);
+
+impl Deref for QueueOwner {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        &self.0
+    }
+}
+
+impl Drop for QueueOwner {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 struct State {
@@ -182,14 +200,20 @@ impl Queue {
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Batches that may not be durable yet, oldest first, and the last position that is.
-    pub(crate) fn tail(&self) -> (Vec<Arc<Batch>>, Seq) {
+    /// Batches with records after `after` that may not be durable yet, oldest first, and the last position that is.
+    pub(crate) fn tail(&self, session: Option<SessionId>, after: Seq) -> (Vec<Arc<Batch>>, Seq) {
         let state = self.state.lock();
+        let is_wanted = |batch: &&Arc<Batch>| {
+            let records = &batch.records;
+            session.is_none_or(|session| records[0].session == session)
+                && records[records.len() - 1].seq > after
+        };
         let first_waiting = state
             .tail
             .front()
             .map_or(state.next_seq, |batch| batch.records[0].seq);
-        (state.tail.iter().cloned().collect(), first_waiting - 1)
+        let wanted = state.tail.iter().filter(is_wanted).cloned().collect();
+        (wanted, first_waiting - 1)
     }
 
     /// Why the journal takes nothing more, if so.
@@ -447,4 +471,50 @@ fn rows_of(batches: &[Arc<Batch>]) -> Result<Vec<Row>, StorageError> {
         rows[idx].push(record)?;
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(session: u128, seqs: std::ops::Range<Seq>) -> Arc<Batch> {
+        let record = |seq| Record {
+            seq,
+            at: 0,
+            session: SessionId::from_u128(session),
+            turn: None,
+            event: Event::Forgotten,
+        };
+        let places = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        Arc::new(Batch {
+            records: seqs.map(record).collect(),
+            _places: places.expect("a fresh semaphore has room"),
+        })
+    }
+
+    fn spans(batches: &[Arc<Batch>]) -> Vec<(Seq, Seq)> {
+        let rows = rows_of(batches).expect("events can be written");
+        rows.iter()
+            .map(|row| (row.first_seq, row.last_seq))
+            .collect()
+    }
+
+    #[test]
+    fn events_of_one_session_that_commit_together_share_a_row() {
+        let interleaved = [
+            batch(1, 1..2),
+            batch(2, 2..3),
+            batch(1, 3..5),
+            batch(2, 5..6),
+        ];
+        assert_eq!(spans(&interleaved), [(1, 4), (2, 5)]);
+    }
+
+    #[test]
+    fn no_row_spans_more_positions_than_readers_look_back() {
+        let apart = [batch(1, 1..2), batch(2, 2..5_000), batch(1, 5_000..5_001)];
+        let rows = spans(&apart);
+        assert_eq!(rows, [(1, 1), (2, 4_097), (4_098, 4_999), (5_000, 5_000)]);
+        assert!(rows.iter().all(|(first, last)| last - first < ROW_SPAN_MAX));
+    }
 }

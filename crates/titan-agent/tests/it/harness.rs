@@ -7,7 +7,8 @@ use std::sync::Arc;
 use titan_agent::{Config, Engine, Parts, PromptSize, TurnLimits};
 use titan_exec::{Limits, Pipeline, Policy, Ports, Redactor, Registry, Rules};
 use titan_protocol::{
-    Client, Decision, Event, ModelRequest, Op, Record, SessionId, TurnId, TurnOptions, Workbench,
+    Client, Decision, Event, ModelRequest, Op, Provider, Record, SessionId, TurnId, TurnOptions,
+    Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
@@ -36,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) context_tokens_max: u32,
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) are_titled: bool,
 }
 
 impl Setup {
@@ -50,6 +52,7 @@ impl Setup {
             limits: Limits::default(),
             context_tokens_max: 100_000,
             store: MemoryStore::new(),
+            are_titled: false,
         }
     }
 
@@ -62,6 +65,7 @@ impl Setup {
             limits,
             context_tokens_max,
             store,
+            are_titled,
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
@@ -84,11 +88,12 @@ impl Setup {
             ports,
         );
         let place = workbench.clone();
+        let chat = model.clone();
         let parts = Parts {
             journal: store.clone(),
             records: store.clone(),
             blobs: store.clone(),
-            provider: Arc::new(model.clone()),
+            provider_for: Arc::new(move |_, _, _| Arc::new(chat.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),
@@ -102,6 +107,7 @@ impl Setup {
             output_tokens_max: 1000,
             thinking_tokens_max: None,
             identity: Vec::new(),
+            are_titled,
             home: "/home/person/.titanclaw".into(),
             version: "0".to_owned(),
             model: "scripted".to_owned(),

@@ -1,6 +1,8 @@
 use crate::harness::{SESSION, Setup, is_end, transcript};
 use std::sync::Arc;
-use titan_protocol::{Blobs, Client, Event, Forget, Journal, Op, SessionId, TurnId, TurnOptions};
+use titan_protocol::{
+    Blobs, Client, Event, Forget, Journal, Op, SessionId, Task, TurnId, TurnOptions,
+};
 
 #[tokio::test]
 async fn a_session_goes_on_after_a_restart() {
@@ -198,7 +200,10 @@ async fn what_makes_no_sense_is_refused_in_words() {
 async fn a_long_session_is_shortened_and_says_so() {
     let mut setup = Setup::new((0..12).flat_map(|n| {
         [
-            format!("call read {{\"path\":\"long.txt\",\"offset_line\":{}}}", n + 1),
+            format!(
+                "call read {{\"path\":\"long.txt\",\"offset_line\":{}}}",
+                n + 1
+            ),
             format!("answer {n}"),
         ]
     }));
@@ -276,4 +281,69 @@ async fn a_thousand_sessions_run_side_by_side() {
     turns.join_all().await;
     assert_eq!(rig.requests().len(), 1000);
     assert_eq!(rig.engine.sessions(2000).await.expect("listed").len(), 1000);
+}
+
+#[tokio::test]
+async fn a_session_is_named_by_the_utility_model_after_its_first_turn() {
+    let mut setup = Setup::new(["four", "\"Sums of two.\"\nusage 30 4"]);
+    setup.are_titled = true;
+    let mut rig = setup.open().await;
+    rig.turn("what is 2 + 2?", &[]).await;
+    rig.read(
+        0,
+        &[],
+        |event| matches!(event, Event::SessionTitled { title } if title == "Sums of two"),
+    )
+    .await;
+    let request = rig.requests().remove(1);
+    assert_eq!(request.task, Task::Utility);
+    assert_eq!(
+        request.messages[0].text(),
+        "Question: what is 2 + 2?\n\nAnswer: four\n"
+    );
+    let costs = rig.engine.costs(0).await.expect("listed");
+    assert_eq!(costs[0].usage.output_tokens, 4, "it is metered");
+}
+
+#[tokio::test]
+async fn work_on_code_goes_to_the_model_for_code() {
+    for (file, task) in [("Cargo.toml", Task::Code), ("letter.txt", Task::Chat)] {
+        let mut setup = Setup::new(["hello"]);
+        setup.workbench = titan_testkit::workbench::MemoryWorkbench::new().file(file, "x");
+        let mut rig = setup.open().await;
+        rig.turn("hi", &[]).await;
+        assert_eq!(rig.requests()[0].task, task);
+    }
+}
+
+#[tokio::test]
+async fn the_person_calls_a_tool_by_hand_without_being_asked_and_the_model_reads_of_it_later() {
+    let mut rig = Setup::new(["it was written"]).open().await;
+    let arguments = serde_json::json!({"path": "c.txt", "content": "x"});
+    let op = Op::UserCall {
+        session: SESSION,
+        turn: TurnId::from_u128(50),
+        text: "!write c.txt".into(),
+        tool: "write".into(),
+        arguments: arguments.as_object().cloned().expect("an object"),
+        options: TurnOptions {
+            workspace: Some("/workspace".into()),
+            ..TurnOptions::default()
+        },
+    };
+    rig.submit(op).await;
+    expect_test::expect![[r#"
+        session_started /workspace
+        turn_started "!write c.txt"
+        tool_call_ready c1 write {"path":"c.txt","content":"x"}
+        step_decided c1 allow (asked for by the person)
+        tool_call_ended c1 "made c.txt: 1 lines, 1 bytes"
+        turn_ended completed 0+0
+    "#]].assert_eq(&transcript(&rig.read(0, &[], is_end).await));
+    rig.turn("what did I do?", &[]).await;
+    let said = format!("{:?}", rig.requests()[0].messages);
+    assert!(
+        said.contains("!write c.txt") && said.contains("made c.txt"),
+        "{said}"
+    );
 }

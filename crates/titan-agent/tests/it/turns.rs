@@ -343,7 +343,8 @@ async fn what_is_said_during_a_turn_steers_its_next_model_call() {
         text "in French: alpha\n"
         model_call_ended End 0+0
         turn_ended completed 0+0
-    "#]].assert_eq(&transcript(&records));
+    "#]]
+    .assert_eq(&transcript(&records));
     let last = rig.requests()[1]
         .messages
         .last()
@@ -367,7 +368,8 @@ async fn an_interrupt_keeps_what_was_said_and_ends_the_turn() {
         model_call_started script/scripted
         text "half an answer\n"
         turn_ended interrupted 0+0
-    "#]].assert_eq(&transcript(&records));
+    "#]]
+    .assert_eq(&transcript(&records));
     rig.turn("go on", &[]).await;
     let said: Vec<String> = rig.requests()[1]
         .messages
