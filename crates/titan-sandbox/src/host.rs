@@ -1,12 +1,14 @@
 //! The person's own machine as a place to work.
 //!
 //! Programs are not yet confined: they run with the person's rights, in their own session, with a clean environment.
-//! Confinement by the operating system belongs in [`process::launch`], the one place where a program starts.
+//! Confinement by the operating system belongs in `Launch::launch` of `process`, the one place where a program starts.
 
 mod environment;
 mod file;
 mod path;
 mod process;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use async_trait::async_trait;

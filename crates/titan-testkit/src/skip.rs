@@ -12,7 +12,8 @@ pub const SKIPS_FILE_VARIABLE: &str = "TITAN_SKIPS_FILE";
 /// Says that the calling test did not run, and why. The test then returns.
 ///
 /// `need` names what is missing, so that a machine that has it can be told from one that has not: `model:NAME` for a
-/// local model's file, `program:NAME` for a program on the `PATH`, `kernel:FEATURE` for what the system must allow.
+/// local model's file, `data:NAME` for a data set that is not in the repository, `program:NAME` for a program on the
+/// `PATH`, `kernel:FEATURE` for what the system must allow.
 ///
 /// ```
 /// # fn model_path() -> Option<std::path::PathBuf> { None }

@@ -60,13 +60,18 @@ impl WholeCall for AskUser {
         Ok(Vec::new())
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let answer = context
             .signals
             .ask(&arguments.question, &arguments.choices)
             .await;
         let text = answer.unwrap_or_else(|| {
-            "[nobody answered; go on with what is most likely wanted, and say what you assumed]".to_owned()
+            "[nobody answered; go on with what is most likely wanted, and say what you assumed]"
+                .to_owned()
         });
         Ok(output::text(text, Taint::NONE))
     }

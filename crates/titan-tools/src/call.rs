@@ -6,7 +6,8 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use titan_protocol::{
-    BoxStream, Effect, Step, Tool, ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
+    BoxStream, Effect, Step, Tool, ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec,
+    Workbench,
 };
 
 /// A tool that takes a call as one step.
@@ -109,4 +110,3 @@ pub(crate) fn spec(name: &str, description: &str, input_schema: Value) -> ToolSp
         input_schema,
     }
 }
-

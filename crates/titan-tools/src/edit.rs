@@ -65,13 +65,25 @@ impl WholeCall for Edit {
         ])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let path = files::resolve(workbench, &arguments.path).await?.path;
         let name = files::shown(workbench, &path);
         let content = files::text_to_change(workbench, &path).await?;
-        let edited = replace(&content, &arguments)
-            .map_err(|why| ToolError::Reply(format!("{name} was not changed: {why}")))?;
+        let edited = match replace(&content, &arguments) {
+            Ok(edited) => edited,
+            // Not an error without taint: what is shown of the file may be anybody's words.
+            Err(why) => {
+                return Ok(ToolOutput {
+                    is_error: true,
+                    ..output::text(format!("{name} was not changed: {why}"), Taint::BOTH)
+                });
+            }
+        };
         workbench
             .write(&path, edited.content.as_bytes())
             .await
@@ -185,7 +197,11 @@ fn anchors(lines: &[&str], wanted: &[&str], height: usize) -> Vec<usize> {
         })
         .collect();
     scored.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    scored.into_iter().take(KEPT).map(|(_, start)| start).collect()
+    scored
+        .into_iter()
+        .take(KEPT)
+        .map(|(_, start)| start)
+        .collect()
 }
 
 fn shared_words(line: &str, wanted: &str) -> usize {
@@ -196,7 +212,10 @@ fn shared_words(line: &str, wanted: &str) -> usize {
             .collect()
     };
     let there = words(line);
-    words(wanted).iter().filter(|word| there.contains(word)).count()
+    words(wanted)
+        .iter()
+        .filter(|word| there.contains(word))
+        .count()
 }
 
 fn likeness(window: &[&str], wanted: &[&str]) -> f32 {
@@ -210,7 +229,7 @@ fn likeness(window: &[&str], wanted: &[&str]) -> f32 {
             } else {
                 const COMPARED_CHARS: usize = 300;
                 let cut = |text: &str| text.chars().take(COMPARED_CHARS).collect::<String>();
-                TextDiff::from_chars(&cut(line), &cut(wanted)).ratio()
+                TextDiff::from_chars(cut(line), cut(wanted)).ratio()
             }
         })
         .collect();

@@ -22,13 +22,19 @@ pub(crate) async fn resolve(workbench: &dyn Workbench, path: &str) -> Result<Res
 }
 
 /// The effect of reading there.
-pub(crate) async fn read_effect(workbench: &dyn Workbench, path: &str) -> Result<Effect, ToolError> {
+pub(crate) async fn read_effect(
+    workbench: &dyn Workbench,
+    path: &str,
+) -> Result<Effect, ToolError> {
     let Resolved { path, in_workspace } = resolve(workbench, path).await?;
     Ok(Effect::Read { path, in_workspace })
 }
 
 /// The effect of writing there.
-pub(crate) async fn write_effect(workbench: &dyn Workbench, path: &str) -> Result<Effect, ToolError> {
+pub(crate) async fn write_effect(
+    workbench: &dyn Workbench,
+    path: &str,
+) -> Result<Effect, ToolError> {
     let Resolved { path, in_workspace } = resolve(workbench, path).await?;
     Ok(Effect::Write { path, in_workspace })
 }
@@ -43,7 +49,10 @@ pub(crate) fn shown(workbench: &dyn Workbench, path: &Path) -> String {
 }
 
 /// A whole text file, to be changed.
-pub(crate) async fn text_to_change(workbench: &dyn Workbench, path: &Path) -> Result<String, ToolError> {
+pub(crate) async fn text_to_change(
+    workbench: &dyn Workbench,
+    path: &Path,
+) -> Result<String, ToolError> {
     let name = shown(workbench, path);
     let bytes = must_be_file(workbench, path, &name).await?;
     if bytes > FILE_BYTES_MAX {
@@ -51,9 +60,14 @@ pub(crate) async fn text_to_change(workbench: &dyn Workbench, path: &Path) -> Re
             "{name} has {bytes} bytes; files above {FILE_BYTES_MAX} are not changed by this tool"
         )));
     }
-    let content = workbench.read(path, 0, FILE_BYTES_MAX).await.map_err(reply)?;
+    let content = workbench
+        .read(path, 0, FILE_BYTES_MAX)
+        .await
+        .map_err(reply)?;
     String::from_utf8(content.into()).map_err(|error| {
-        ToolError::Reply(format!("{name} is not UTF-8 text ({error}); it was not changed"))
+        ToolError::Reply(format!(
+            "{name} is not UTF-8 text ({error}); it was not changed"
+        ))
     })
 }
 

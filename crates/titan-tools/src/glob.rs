@@ -65,7 +65,11 @@ impl WholeCall for Glob {
         Ok(vec![files::read_effect(workbench, arguments.path()).await?])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let matcher = Pattern::new(&arguments.pattern)?;
         let folder = files::resolve(workbench, arguments.path()).await?.path;

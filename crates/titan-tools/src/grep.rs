@@ -7,9 +7,7 @@ use crate::output::{self, reply};
 use async_trait::async_trait;
 use futures::StreamExt;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use grep_searcher::{
-    BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch,
-};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -83,7 +81,11 @@ impl WholeCall for Grep {
         Ok(vec![files::read_effect(workbench, arguments.path()).await?])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let matcher = matcher(&arguments)?;
         let filter = arguments.glob.as_deref().map(Pattern::new).transpose()?;
@@ -96,7 +98,10 @@ impl WholeCall for Grep {
         let mut candidates = candidates(workbench, &start).await?;
         while let Some(candidate) = candidates.next().await {
             let (path, bytes) = candidate?;
-            if filter.as_ref().is_some_and(|filter| !filter.is_match(&start, &path)) {
+            if filter
+                .as_ref()
+                .is_some_and(|filter| !filter.is_match(&start, &path))
+            {
                 continue;
             }
             if bytes > FILE_BYTES_MAX {
@@ -119,7 +124,9 @@ async fn candidates(workbench: &dyn Workbench, start: &Path) -> Result<Candidate
     let metadata = workbench.metadata(start).await.map_err(reply)?;
     match metadata {
         Some(metadata) if metadata.kind == EntryKind::Folder => {
-            let walk = workbench.walk(start, WalkOptions::default()).take(ENTRIES_MAX);
+            let walk = workbench
+                .walk(start, WalkOptions::default())
+                .take(ENTRIES_MAX);
             Ok(walk
                 .map(|entry| entry.map(|entry| (entry.path, entry.bytes)).map_err(reply))
                 .boxed())
@@ -214,16 +221,23 @@ impl Found {
 
     fn finish(mut self) -> String {
         if self.lines.is_empty() {
-            self.lines.push("[no match; hidden and ignored files are left out]".to_owned());
+            self.lines
+                .push("[no match; hidden and ignored files are left out]".to_owned());
         }
         if self.is_full() {
-            self.lines.push(format!("[the first {MATCHES_MAX} matches; narrow the pattern or the path]"));
+            self.lines.push(format!(
+                "[the first {MATCHES_MAX} matches; narrow the pattern or the path]"
+            ));
         }
         if self.too_large > 0 {
-            self.lines.push(format!("[{} files above {FILE_BYTES_MAX} bytes were not searched]", self.too_large));
+            self.lines.push(format!(
+                "[{} files above {FILE_BYTES_MAX} bytes were not searched]",
+                self.too_large
+            ));
         }
         if self.unreadable > 0 {
-            self.lines.push(format!("[{} files could not be read]", self.unreadable));
+            self.lines
+                .push(format!("[{} files could not be read]", self.unreadable));
         }
         self.lines.join("\n")
     }
@@ -232,7 +246,11 @@ impl Found {
 impl Sink for Found {
     type Error = std::io::Error;
 
-    fn matched(&mut self, _searcher: &Searcher, found: &SinkMatch<'_>) -> Result<bool, Self::Error> {
+    fn matched(
+        &mut self,
+        _searcher: &Searcher,
+        found: &SinkMatch<'_>,
+    ) -> Result<bool, Self::Error> {
         self.matches += 1;
         if self.files_only {
             self.lines.push(self.file.clone());
@@ -242,7 +260,11 @@ impl Sink for Found {
         Ok(!self.is_full())
     }
 
-    fn context(&mut self, _searcher: &Searcher, around: &SinkContext<'_>) -> Result<bool, Self::Error> {
+    fn context(
+        &mut self,
+        _searcher: &Searcher,
+        around: &SinkContext<'_>,
+    ) -> Result<bool, Self::Error> {
         self.push('-', around.line_number(), around.bytes());
         Ok(true)
     }

@@ -1,1 +1,74 @@
-//! titan-tools
+//! The built-in tools, written against a [`Workbench`](titan_protocol::Workbench) and an
+//! [`Egress`](titan_protocol::Egress): no file, process or socket is reached any other way.
+//!
+//! A tool says what a call would do (`effects`) from its parsed arguments, never from their text, and does it when
+//! the step was approved. Judging, bounding for the model, redacting and recording are the pipeline's work.
+//!
+//! To add a tool: `NAME.rs` with a `WholeCall`, `NAME.md` for the model (its first line alone must
+//! do for a small one), and one line in [`builtin`].
+
+mod apply_patch;
+mod ask_user;
+mod call;
+mod edit;
+mod fetch;
+mod files;
+mod glob;
+mod grep;
+mod list;
+mod notes;
+mod output;
+mod read;
+mod recall;
+mod remember;
+mod shell;
+mod todo;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use call::Whole;
+use notes::Notes;
+use std::sync::Arc;
+use titan_protocol::{Blobs, Embedder, Search, Tool, UnixMillis};
+
+/// What the tools reach besides the workbench and the egress of each call.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where notes are kept, in the collection `notes`.
+    pub search: Arc<dyn Search>,
+    /// Where whole outputs are kept, for `read` of `output:HASH`.
+    pub blobs: Arc<dyn Blobs>,
+    /// Makes notes findable by meaning; without it they are found by their words.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// The time, for a note's date.
+    pub clock: fn() -> UnixMillis,
+}
+
+/// The built-in tools, in the order in which a model is shown them.
+pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
+    let notes = Notes {
+        search: ports.search,
+        embedder: ports.embedder,
+    };
+    let clock = ports.clock;
+    vec![
+        Arc::new(Whole::new(shell::Shell)),
+        Arc::new(Whole::new(read::Read { blobs: ports.blobs })),
+        Arc::new(Whole::new(write::Write)),
+        Arc::new(Whole::new(edit::Edit)),
+        Arc::new(Whole::new(apply_patch::ApplyPatch)),
+        Arc::new(Whole::new(list::List)),
+        Arc::new(Whole::new(glob::Glob)),
+        Arc::new(Whole::new(grep::Grep)),
+        Arc::new(Whole::new(fetch::Fetch)),
+        Arc::new(Whole::new(todo::Todo)),
+        Arc::new(Whole::new(ask_user::AskUser)),
+        Arc::new(Whole::new(remember::Remember {
+            notes: notes.clone(),
+            clock,
+        })),
+        Arc::new(Whole::new(recall::Recall { notes })),
+    ]
+}

@@ -65,13 +65,21 @@ impl WholeCall for List {
         Ok(vec![files::read_effect(workbench, arguments.path()).await?])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let folder = files::resolve(workbench, arguments.path()).await?.path;
         let name = files::shown(workbench, &folder);
         match workbench.metadata(&folder).await.map_err(reply)? {
             Some(metadata) if metadata.kind == EntryKind::Folder => {}
-            Some(_) => return Err(ToolError::Reply(format!("{name} is a file; read it with read"))),
+            Some(_) => {
+                return Err(ToolError::Reply(format!(
+                    "{name} is a file; read it with read"
+                )));
+            }
             None => return Err(ToolError::Reply(format!("{name} does not exist"))),
         }
         let options = WalkOptions {
@@ -83,7 +91,9 @@ impl WholeCall for List {
         let mut lines = Vec::new();
         while let Some(entry) = entries.next().await {
             if lines.len() == SHOWN_MAX {
-                lines.push(format!("[the first {SHOWN_MAX}; list a folder below, or use glob]"));
+                lines.push(format!(
+                    "[the first {SHOWN_MAX}; list a folder below, or use glob]"
+                ));
                 break;
             }
             let entry = entry.map_err(reply)?;

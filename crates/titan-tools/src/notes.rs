@@ -47,7 +47,12 @@ impl Notes {
             let mut with_vector = document.clone();
             with_vector.vector = Some(vector);
             with_vector.attributes.insert("space".to_owned(), space);
-            if self.search.upsert(COLLECTION, vec![with_vector]).await.is_ok() {
+            if self
+                .search
+                .upsert(COLLECTION, vec![with_vector])
+                .await
+                .is_ok()
+            {
                 return Ok(());
             }
         }
@@ -56,7 +61,11 @@ impl Notes {
     }
 
     /// The best matches for a question, best first.
-    pub(crate) async fn find(&self, question: &str, limit: usize) -> Result<Vec<Hit>, StorageError> {
+    pub(crate) async fn find(
+        &self,
+        question: &str,
+        limit: usize,
+    ) -> Result<Vec<Hit>, StorageError> {
         let mut hits = self.find_by_vector(question, limit).await;
         let query = Query {
             text: Some(question.to_owned()),
@@ -90,7 +99,10 @@ impl Notes {
             filter: BTreeMap::from([("space".to_owned(), space)]),
             limit,
         };
-        self.search.query(COLLECTION, query).await.unwrap_or_default()
+        self.search
+            .query(COLLECTION, query)
+            .await
+            .unwrap_or_default()
     }
 
     async fn vector(&self, text: &str) -> Option<(String, Vec<f32>)> {

@@ -11,7 +11,7 @@
 //! | notes | private | the person's own; what went in was judged when it went in |
 //! | answers of the person, confirmations of what a call did | none | the person and the engine speak |
 
-use titan_protocol::{ToolError, ToolOutput, Taint, WorkbenchError};
+use titan_protocol::{Taint, ToolError, ToolOutput, WorkbenchError};
 
 /// A tool's whole output is cut here, in bytes. The pipeline shows the model less and stores the rest.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -87,7 +87,8 @@ mod tests {
         let text = "aé€🦀z\u{fffd}".as_bytes();
         for cut in 0..=text.len() {
             let mut decoder = Decoder::default();
-            let joined = decoder.push(&text[..cut]) + &decoder.push(&text[cut..]) + &decoder.finish();
+            let joined =
+                decoder.push(&text[..cut]) + &decoder.push(&text[cut..]) + &decoder.finish();
             assert_eq!(joined.as_bytes(), text, "cut at {cut}");
         }
     }

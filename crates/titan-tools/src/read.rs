@@ -73,7 +73,11 @@ impl WholeCall for Read {
         }
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let mut window = Window::new(&arguments);
         match stored(&arguments.path)? {
             Some(blob) => window.feed(&self.blob(&blob).await?),
@@ -94,7 +98,11 @@ impl Read {
             .get(blob)
             .await
             .map_err(|error| ToolError::Reply(error.to_string()))?;
-        bytes.ok_or_else(|| ToolError::Reply(format!("there is no stored output:{blob}; run the call again")))
+        bytes.ok_or_else(|| {
+            ToolError::Reply(format!(
+                "there is no stored output:{blob}; run the call again"
+            ))
+        })
     }
 }
 
@@ -106,12 +114,19 @@ fn stored(path: &str) -> Result<Option<BlobId>, ToolError> {
         .map_err(|error| ToolError::Reply(error.to_string()))
 }
 
-async fn read_file(workbench: &dyn Workbench, path: &Path, window: &mut Window) -> Result<(), ToolError> {
+async fn read_file(
+    workbench: &dyn Workbench,
+    path: &Path,
+    window: &mut Window,
+) -> Result<(), ToolError> {
     let name = files::shown(workbench, path);
     let size = files::must_be_file(workbench, path, &name).await?;
     let mut offset = 0;
     while offset < size.min(REACH_BYTES_MAX) && !window.is_full() {
-        let chunk = workbench.read(path, offset, CHUNK_BYTES).await.map_err(reply)?;
+        let chunk = workbench
+            .read(path, offset, CHUNK_BYTES)
+            .await
+            .map_err(reply)?;
         if chunk.is_empty() {
             break;
         }

@@ -58,7 +58,11 @@ impl WholeCall for Recall {
         Ok(Vec::new())
     }
 
-    async fn run(&self, _context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        _context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let limit = arguments.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
         let question = arguments.query.trim();
         let found = if question.is_empty() {
@@ -66,7 +70,8 @@ impl WholeCall for Recall {
         } else {
             self.notes.find(question, limit).await
         };
-        let hits = found.map_err(|error| ToolError::Reply(format!("the notes can't be searched: {error}")))?;
+        let hits = found
+            .map_err(|error| ToolError::Reply(format!("the notes can't be searched: {error}")))?;
         let lines: Vec<String> = hits.iter().map(line).collect();
         let text = if lines.is_empty() {
             "[no note matches]".to_owned()
@@ -78,7 +83,11 @@ impl WholeCall for Recall {
 }
 
 fn line(hit: &Hit) -> String {
-    let tags = hit.document.attributes.get("tags").map_or("", String::as_str);
+    let tags = hit
+        .document
+        .attributes
+        .get("tags")
+        .map_or("", String::as_str);
     let text = hit.document.text.replace('\n', "\n  ");
     if tags.is_empty() {
         format!("- {text}")

@@ -66,10 +66,16 @@ impl WholeCall for Remember {
         Ok(vec![Effect::Remember])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let text = arguments.text.trim().to_owned();
         if text.is_empty() || text.chars().count() > NOTE_CHARS_MAX {
-            return Err(ToolError::Reply(format!("a note has 1 to {NOTE_CHARS_MAX} characters")));
+            return Err(ToolError::Reply(format!(
+                "a note has 1 to {NOTE_CHARS_MAX} characters"
+            )));
         }
         let note = Note {
             text,

@@ -6,6 +6,9 @@ mod programs;
 mod scripts;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use crate::call::{self, WholeCall};
 use crate::output::{self, OUTPUT_BYTES_MAX};
 use async_trait::async_trait;
@@ -68,7 +71,11 @@ impl WholeCall for Shell {
         Ok(effects::resolve(&claims, workbench).await)
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let timeout = Duration::from_secs(
             arguments
                 .timeout_s
@@ -104,7 +111,10 @@ async fn shell_program(workbench: &dyn Workbench) -> Result<String, ToolError> {
 }
 
 /// Runs the command; both streams as one text in the order of arrival, passed on as they come.
-async fn collect(context: &ToolContext, command: Command) -> Result<(String, Option<Exit>), ToolError> {
+async fn collect(
+    context: &ToolContext,
+    command: Command,
+) -> Result<(String, Option<Exit>), ToolError> {
     let mut events = context.workbench.run(command);
     let mut standard = output::Decoder::default();
     let mut error = output::Decoder::default();
@@ -144,7 +154,9 @@ fn with_ending(mut text: String, exit: Option<Exit>, timeout: Duration) -> Strin
             timeout.as_secs()
         ),
         Some(Exit::OutputExceeded) => {
-            format!("[ended after {OUTPUT_BYTES_MAX} bytes of output; filter it, or write it to a file]")
+            format!(
+                "[ended after {OUTPUT_BYTES_MAX} bytes of output; filter it, or write it to a file]"
+            )
         }
         None => "[the program was lost before it ended]".to_owned(),
     };

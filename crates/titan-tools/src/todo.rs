@@ -65,12 +65,21 @@ impl WholeCall for Todo {
         Ok(Vec::new())
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let items = arguments.items;
         if items.len() > ITEMS_MAX {
-            return Err(ToolError::Reply(format!("a plan has at most {ITEMS_MAX} items")));
+            return Err(ToolError::Reply(format!(
+                "a plan has at most {ITEMS_MAX} items"
+            )));
         }
-        let open = items.iter().filter(|item| item.status != PlanStatus::Done).count();
+        let open = items
+            .iter()
+            .filter(|item| item.status != PlanStatus::Done)
+            .count();
         let text = format!("the plan has {} items, {open} to do", items.len());
         context.signals.plan(items).await;
         Ok(output::text(text, Taint::NONE))

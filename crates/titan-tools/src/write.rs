@@ -51,14 +51,20 @@ impl WholeCall for Write {
         Ok(vec![files::write_effect(workbench, &arguments.path).await?])
     }
 
-    async fn run(&self, context: &ToolContext, arguments: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn run(
+        &self,
+        context: &ToolContext,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let path = files::resolve(workbench, &arguments.path).await?.path;
         let name = files::shown(workbench, &path);
         let before = workbench.metadata(&path).await.map_err(reply)?;
         let verb = match before.map(|metadata| metadata.kind) {
             Some(EntryKind::Folder | EntryKind::Other) => {
-                return Err(ToolError::Reply(format!("{name} is not a file; nothing was written")));
+                return Err(ToolError::Reply(format!(
+                    "{name} is not a file; nothing was written"
+                )));
             }
             Some(EntryKind::File) => "replaced",
             None => "made",

@@ -5,7 +5,7 @@
 
 use super::environment::Environment;
 use super::path::Places;
-use super::tree::Tree;
+use super::tree::{Census, Tree};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ async fn conduct(
     };
     // A reader that is gone needs no exit.
     let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
-    running.tree.end().await;
+    running.tree.end(Census::default()).await;
     Ok(())
 }
 
@@ -242,15 +242,13 @@ impl Running {
 
     /// Ends the whole tree: a moment to tidy up for those in the group, then death for everybody.
     async fn end(&mut self) {
+        let known = self.tree.census().await;
         if self.child.id().is_some() {
             self.tree.ask_to_end();
-            // Whether it went by itself or not, it is killed next.
+            // Whether it goes by itself or not, what is left is killed next.
             let _ = tokio::time::timeout(TIDY_MAX, self.child.wait()).await;
         }
-        if self.child.id().is_some() {
-            self.tree.kill_group();
-        }
-        self.tree.end().await;
+        self.tree.end(known).await;
         match tokio::time::timeout(REAP_MAX, self.child.wait()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a killed program can't be reaped"),
@@ -282,7 +280,7 @@ async fn attend(child: &mut Child, tree: &Tree, output: Output, events: &Events)
     // the output.
     let aftermath = async {
         tokio::time::sleep(AFTERMATH_MAX).await;
-        tree.end().await;
+        tree.end(Census::default()).await;
         std::future::pending::<()>().await;
     };
     let passed = tokio::select! {

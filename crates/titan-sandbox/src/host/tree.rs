@@ -51,7 +51,7 @@ impl Tree {
         self.signal_group(Signal::TERM);
     }
 
-    /// Kills the leader's group. Call it only while the leader is not reaped.
+    /// Kills the leader's group, for want of time to do more. Call it only while the leader is not reaped.
     pub(super) fn kill_group(&self) {
         self.signal_group(Signal::KILL);
     }
@@ -66,11 +66,24 @@ impl Tree {
         }
     }
 
-    /// Kills all that is left of the tree and returns when nothing is, or when it could not be done. Dropping the
-    /// future does not stop the work.
-    pub(super) async fn end(&self) {
+    /// Who is in the tree now. Take it before anybody dies: an orphan no longer shows whose child it was.
+    pub(super) async fn census(&self) -> Census {
         let tree = self.clone();
-        let swept = tokio::task::spawn_blocking(move || tree.sweep()).await;
+        let counted = tokio::task::spawn_blocking(move || tree.members(&Census::default())).await;
+        match counted {
+            Ok(members) => Census(members),
+            Err(error) => {
+                tracing::warn!(%error, "the census of a program broke off");
+                Census::default()
+            }
+        }
+    }
+
+    /// Kills all that is left of the tree, those of an earlier census too, and returns when nothing is, or when it
+    /// could not be done. Dropping the future does not stop the work.
+    pub(super) async fn end(&self, known: Census) {
+        let tree = self.clone();
+        let swept = tokio::task::spawn_blocking(move || tree.sweep(&known)).await;
         match swept {
             Ok(0) => {}
             Ok(left) => tracing::warn!(left, "processes of an ended program can't be killed"),
@@ -79,10 +92,10 @@ impl Tree {
     }
 
     /// Kills until nobody is found. Returns how many are left.
-    fn sweep(&self) -> usize {
+    fn sweep(&self, known: &Census) -> usize {
         let mut left = 0;
         for _ in 0..SWEEPS_MAX {
-            let members = self.members();
+            let members = self.members(known);
             left = members.len();
             if left == 0 {
                 break;
@@ -97,7 +110,7 @@ impl Tree {
     }
 
     /// The living processes of the tree.
-    fn members(&self) -> Vec<Process> {
+    fn members(&self, known: &Census) -> Vec<Process> {
         let Some(since) = self.since else {
             return Vec::new();
         };
@@ -111,6 +124,7 @@ impl Tree {
             .filter(|(pid, process)| {
                 Some(**pid) == leader
                     || Some(process.session) == leader
+                    || known.holds(process)
                     || process.is_marked(&self.marker)
             })
             .map(|(pid, _)| *pid)
@@ -131,6 +145,18 @@ impl Tree {
             .filter(|process| found.contains(&process.pid.as_raw_nonzero().get()))
             .filter(|process| !process.is_dead)
             .collect()
+    }
+}
+
+/// The members of a tree at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Census(Vec<Process>);
+
+impl Census {
+    fn holds(&self, process: &Process) -> bool {
+        let is_same =
+            |known: &Process| known.pid == process.pid && known.started == process.started;
+        self.0.iter().any(is_same)
     }
 }
 

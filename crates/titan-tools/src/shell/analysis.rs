@@ -240,7 +240,8 @@ impl Walker {
             }
             ast::CompoundCommand::CaseClause(clause) => self.case(clause),
             ast::CompoundCommand::IfClause(clause) => self.if_clause(clause),
-            ast::CompoundCommand::WhileClause(clause) | ast::CompoundCommand::UntilClause(clause) => {
+            ast::CompoundCommand::WhileClause(clause)
+            | ast::CompoundCommand::UntilClause(clause) => {
                 self.repeated(|walker| {
                     walker.list(&clause.0);
                     walker.list(&clause.1.list);
@@ -419,34 +420,61 @@ impl Walker {
     fn redirect(&mut self, redirect: &ast::IoRedirect) {
         match redirect {
             ast::IoRedirect::File(_, kind, target) => self.redirect_file(kind, target),
-            ast::IoRedirect::HereDocument(_, document) => {
-                if document.requires_expansion {
-                    match scan_here_document(&document.doc.value) {
-                        Ok(scanned) => {
-                            self.expanded(scanned);
-                        }
-                        Err(Opaque) => self.unknown(&document.doc.value),
-                    }
-                }
-            }
+            ast::IoRedirect::HereDocument(_, document) => self.here_document(document),
             ast::IoRedirect::HereString(_, word) => {
                 self.word(&word.value);
             }
-            ast::IoRedirect::OutputAndError(word, _) => self.redirect_word(&word.value, false, true),
+            ast::IoRedirect::OutputAndError(word, _) => {
+                self.redirect_word(&word.value, false, true)
+            }
         }
     }
 
-    fn redirect_file(&mut self, kind: &ast::IoFileRedirectKind, target: &ast::IoFileRedirectTarget) {
+    /// Where a here-document ends is certain only for a plain mark, and without joined lines: bash joins them before
+    /// it looks for the mark.
+    fn here_document(&mut self, document: &ast::IoHereDocument) {
+        let text = document.doc.value.as_str();
+        let mark = document.here_end.value.as_str();
+        let bare = ['\'', '"']
+            .iter()
+            .find_map(|quote| mark.strip_prefix(*quote)?.strip_suffix(*quote))
+            .unwrap_or(mark);
+        let is_plain = !bare.is_empty()
+            && bare
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        let joins = document.requires_expansion && text.contains("\\\n");
+        if !is_plain || joins {
+            return self.unknown(text);
+        }
+        if document.requires_expansion {
+            match scan_here_document(text) {
+                Ok(scanned) => {
+                    self.expanded(scanned);
+                }
+                Err(Opaque) => self.unknown(text),
+            }
+        }
+    }
+
+    fn redirect_file(
+        &mut self,
+        kind: &ast::IoFileRedirectKind,
+        target: &ast::IoFileRedirectTarget,
+    ) {
         use ast::IoFileRedirectKind as Direction;
         let (reads, writes) = match kind {
             Direction::Read | Direction::DuplicateInput => (true, false),
-            Direction::Write | Direction::Append | Direction::Clobber | Direction::DuplicateOutput => {
-                (false, true)
-            }
+            Direction::Write
+            | Direction::Append
+            | Direction::Clobber
+            | Direction::DuplicateOutput => (false, true),
             Direction::ReadAndWrite => (true, true),
         };
         match target {
-            ast::IoFileRedirectTarget::Filename(word) => self.redirect_word(&word.value, reads, writes),
+            ast::IoFileRedirectTarget::Filename(word) => {
+                self.redirect_word(&word.value, reads, writes)
+            }
             ast::IoFileRedirectTarget::Fd(_) => {}
             ast::IoFileRedirectTarget::ProcessSubstitution(_, subshell) => {
                 self.apart(|walker| walker.list(&subshell.list));
@@ -622,10 +650,16 @@ impl Walker {
             "dd" => self.dd(words),
             "curl" | "wget" => self.download(words, is_clean),
             "ssh" | "scp" | "sftp" | "rsync" => self.remote(words),
-            "nc" | "ncat" | "netcat" | "telnet" | "ping" | "dig" | "nslookup" | "host" | "traceroute" => {
+            "nc" | "ncat" | "netcat" | "telnet" | "ping" | "dig" | "nslookup" | "host"
+            | "traceroute" => {
                 self.talk(words);
             }
-            "command" if matches!(arguments.first().and_then(Argument::as_known), Some("-v" | "-V")) => {
+            "command"
+                if matches!(
+                    arguments.first().and_then(Argument::as_known),
+                    Some("-v" | "-V")
+                ) =>
+            {
                 self.run(words, is_clean);
             }
             "watch" => self.watch(words),
@@ -788,7 +822,9 @@ impl Walker {
         let sorted = sort(&words[1..], looker.options, false);
         self.run(
             words,
-            is_clean && (sorted.is_understood || looker.is_harmless) && !writes_second(looker, &sorted),
+            is_clean
+                && (sorted.is_understood || looker.is_harmless)
+                && !writes_second(looker, &sorted),
         );
         if looker.reads == Reads::Nothing {
             return;
@@ -800,7 +836,8 @@ impl Walker {
         let has_pattern = is_grep && sorted.has(&["e", "f", "--regexp", "--files"]);
         let skipped = usize::from(is_grep && !has_pattern);
         let operands = sorted.operands.get(skipped..).unwrap_or_default();
-        let recurses = looker.name == "rg" || sorted.has(&["r", "R", "--recursive", "--dereference-recursive"]);
+        let recurses = looker.name == "rg"
+            || sorted.has(&["r", "R", "--recursive", "--dereference-recursive"]);
         let here = looker.reads == Reads::OperandsOrHere || (is_grep && recurses);
         if operands.is_empty() && here {
             self.reads_here();
@@ -881,8 +918,7 @@ impl Walker {
             name.is_some_and(|name| COSMETIC_VARIABLES.contains(&name))
         });
         let unsets = sorted.has(&["u", "--unset", "i", "--ignore-environment"]);
-        let is_neutral =
-            sorted.is_understood && is_cosmetic && !unsets;
+        let is_neutral = sorted.is_understood && is_cosmetic && !unsets;
         if inner.is_empty() || !is_neutral {
             self.run(words, is_clean && is_neutral);
         }
@@ -893,14 +929,29 @@ impl Walker {
         let options = Options {
             flags: "0rtx",
             valued: "nPLIEsd",
-            long: &["--null", "--no-run-if-empty", "--max-args=", "--max-procs=", "--max-lines=", "--delimiter=", "--replace?"],
+            long: &[
+                "--null",
+                "--no-run-if-empty",
+                "--max-args=",
+                "--max-procs=",
+                "--max-lines=",
+                "--delimiter=",
+                "--replace?",
+            ],
         };
         let sorted = sort(&words[1..], options, true);
-        let replaced = sorted.options.iter().find_map(|(name, value)| match name.as_str() {
-            "I" => value.as_ref().map(|value| value.text.clone()),
-            "--replace" => Some(value.as_ref().map_or("{}".to_owned(), |value| value.text.clone())),
-            _ => None,
-        });
+        let replaced = sorted
+            .options
+            .iter()
+            .find_map(|(name, value)| match name.as_str() {
+                "I" => value.as_ref().map(|value| value.text.clone()),
+                "--replace" => Some(
+                    value
+                        .as_ref()
+                        .map_or("{}".to_owned(), |value| value.text.clone()),
+                ),
+                _ => None,
+            });
         let mut inner: Vec<Argument> = sorted
             .operands
             .iter()
@@ -950,7 +1001,13 @@ impl Walker {
         self.run(words, false);
     }
 
-    fn shell_operand(&mut self, words: &[Argument], operand: &Argument, takes_script: bool, is_plain: bool) {
+    fn shell_operand(
+        &mut self,
+        words: &[Argument],
+        operand: &Argument,
+        takes_script: bool,
+        is_plain: bool,
+    ) {
         if !takes_script {
             self.reads(operand);
             return self.run(words, false);
@@ -968,7 +1025,13 @@ impl Walker {
         let options = Options {
             flags: "uRI",
             valued: "dr",
-            long: &["--date=", "--iso-8601?", "--rfc-3339=", "--utc", "--rfc-email"],
+            long: &[
+                "--date=",
+                "--iso-8601?",
+                "--rfc-3339=",
+                "--utc",
+                "--rfc-email",
+            ],
         };
         let sorted = sort(&words[1..], options, false);
         let is_format = |word: &Argument| word.as_known().is_some_and(|text| text.starts_with('+'));
@@ -986,8 +1049,10 @@ impl Walker {
         let roots_end = arguments
             .iter()
             .position(|word| {
-                word.as_known()
-                    .is_some_and(|text| matches!(text, "!" | "(") || (text.starts_with('-') && !matches!(text, "-H" | "-L" | "-P")))
+                word.as_known().is_some_and(|text| {
+                    matches!(text, "!" | "(")
+                        || (text.starts_with('-') && !matches!(text, "-H" | "-L" | "-P"))
+                })
             })
             .unwrap_or(arguments.len());
         let (roots, tests) = arguments.split_at(roots_end);
@@ -999,7 +1064,8 @@ impl Walker {
         if roots.is_empty() {
             roots.push(Argument::known("."));
         }
-        let only_looks = self.find_tests(tests, &roots, is_clean) && roots.iter().all(|root| !root.may_be_option());
+        let only_looks = self.find_tests(tests, &roots, is_clean)
+            && roots.iter().all(|root| !root.may_be_option());
         self.run(words, is_clean && only_looks);
         roots.iter().for_each(|root| self.reads(root));
     }
@@ -1057,7 +1123,16 @@ impl Walker {
         let options = Options {
             flags: "nErszu",
             valued: "el",
-            long: &["--quiet", "--silent", "--regexp-extended", "--expression=", "--null-data", "--separate", "--in-place?", "--sandbox"],
+            long: &[
+                "--quiet",
+                "--silent",
+                "--regexp-extended",
+                "--expression=",
+                "--null-data",
+                "--separate",
+                "--in-place?",
+                "--sandbox",
+            ],
         };
         let in_place = Options {
             flags: "nErszui",
@@ -1081,7 +1156,10 @@ impl Walker {
         let is_looking = scripts
             .iter()
             .all(|script| script.as_known().is_some_and(sed_only_looks));
-        self.run(words, is_clean && sorted.is_understood && is_looking && !edits);
+        self.run(
+            words,
+            is_clean && sorted.is_understood && is_looking && !edits,
+        );
         if !sorted.is_understood && !edits {
             self.claim(Claim::Read(Place::Anywhere));
         }
@@ -1131,9 +1209,26 @@ impl Walker {
             flags: "vq",
             valued: "eipF",
             long: &[
-                "--all-features", "--color=", "--depth=", "--edges=", "--features=", "--format-version=", "--format=",
-                "--frozen", "--invert=", "--locked", "--no-default-features", "--no-dedupe", "--no-deps", "--offline",
-                "--package=", "--prefix=", "--quiet", "--target=", "--verbose", "--workspace",
+                "--all-features",
+                "--color=",
+                "--depth=",
+                "--edges=",
+                "--features=",
+                "--format-version=",
+                "--format=",
+                "--frozen",
+                "--invert=",
+                "--locked",
+                "--no-default-features",
+                "--no-dedupe",
+                "--no-deps",
+                "--offline",
+                "--package=",
+                "--prefix=",
+                "--quiet",
+                "--target=",
+                "--verbose",
+                "--workspace",
             ],
         };
         let sorted = sort(&words[2..], options, false);
@@ -1142,7 +1237,8 @@ impl Walker {
             && sorted.operands.is_empty();
         self.run(words, is_clean && only_looks);
         self.reads_here();
-        let resolves = !matches!(subcommand, "locate-project" | "pkgid" | "fmt") && !sorted.has(&["--no-deps"]);
+        let resolves = !matches!(subcommand, "locate-project" | "pkgid" | "fmt")
+            && !sorted.has(&["--no-deps"]);
         if resolves && !sorted.has(&["--offline", "--frozen"]) {
             self.anybody();
         }
@@ -1164,7 +1260,10 @@ impl Walker {
                 }
                 Some(text) if text.starts_with('-') => {
                     is_plain = false;
-                    let takes_value = matches!(text, "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path");
+                    let takes_value = matches!(
+                        text,
+                        "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path"
+                    );
                     rest = after.get(usize::from(takes_value)..).unwrap_or_default();
                 }
                 _ => break,
@@ -1219,7 +1318,10 @@ impl Walker {
             long: GIT_LONG,
         };
         let sorted = sort(arguments, options, false);
-        let first = sorted.operands.first().map_or("", |word| word.text.as_str());
+        let first = sorted
+            .operands
+            .first()
+            .map_or("", |word| word.text.as_str());
         let operands_fit = match looker.operands {
             GitOperands::Any => true,
             GitOperands::PatternsOnly => sorted.operands.is_empty() || sorted.has(&["l", "--list"]),
@@ -1245,14 +1347,29 @@ impl Walker {
             flags: "sSfLIvi46Gk#",
             valued: "mAeow",
             long: &[
-                "--compressed", "--connect-timeout=", "--fail", "--head", "--include", "--location", "--max-time=", "--output=",
-                "--retry=", "--show-error", "--silent", "--verbose", "--user-agent=", "--write-out=",
+                "--compressed",
+                "--connect-timeout=",
+                "--fail",
+                "--head",
+                "--include",
+                "--location",
+                "--max-time=",
+                "--output=",
+                "--retry=",
+                "--show-error",
+                "--silent",
+                "--verbose",
+                "--user-agent=",
+                "--write-out=",
             ],
         };
         let is_curl = words[0].text.ends_with("curl");
         let sorted = sort(&words[1..], options, false);
         let output = ["o", "--output"];
-        self.run(words, is_clean && is_curl && sorted.is_understood && !sorted.has(&output));
+        self.run(
+            words,
+            is_clean && is_curl && sorted.is_understood && !sorted.has(&output),
+        );
         for (name, value) in &sorted.options {
             if let (true, Some(file)) = (is_curl && output.contains(&name.as_str()), value) {
                 self.writes(file);
@@ -1314,7 +1431,10 @@ impl Walker {
                 break;
             }
         }
-        let is_certain = sorted.options.iter().all(|(name, _)| !"FJoeSp".contains(name.as_str()));
+        let is_certain = sorted
+            .options
+            .iter()
+            .all(|(name, _)| !"FJoeSp".contains(name.as_str()));
         if !has_host || !is_certain {
             self.anybody();
         }
@@ -1367,7 +1487,27 @@ fn test_only_looks(arguments: &[Argument]) -> bool {
     let has_operator = known.iter().any(|text| {
         matches!(
             *text,
-            "-n" | "-z" | "-f" | "-e" | "-d" | "-s" | "-r" | "-w" | "-x" | "-L" | "-h" | "=" | "==" | "!=" | "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-nt" | "-ot"
+            "-n" | "-z"
+                | "-f"
+                | "-e"
+                | "-d"
+                | "-s"
+                | "-r"
+                | "-w"
+                | "-x"
+                | "-L"
+                | "-h"
+                | "="
+                | "=="
+                | "!="
+                | "-eq"
+                | "-ne"
+                | "-lt"
+                | "-le"
+                | "-gt"
+                | "-ge"
+                | "-nt"
+                | "-ot"
         )
     });
     let is_known = known.len() == arguments.len();
@@ -1376,7 +1516,8 @@ fn test_only_looks(arguments: &[Argument]) -> bool {
 
 fn name_of(name: &ast::AssignmentName) -> &str {
     match name {
-        ast::AssignmentName::VariableName(name) | ast::AssignmentName::ArrayElementName(name, _) => name,
+        ast::AssignmentName::VariableName(name)
+        | ast::AssignmentName::ArrayElementName(name, _) => name,
     }
 }
 
@@ -1390,7 +1531,13 @@ fn is_local_name(name: &str) -> bool {
 fn is_standard_stream(path: &str) -> bool {
     matches!(
         path,
-        "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr" | "/dev/zero" | "/dev/urandom" | "/dev/random"
+        "/dev/null"
+            | "/dev/stdin"
+            | "/dev/stdout"
+            | "/dev/stderr"
+            | "/dev/zero"
+            | "/dev/urandom"
+            | "/dev/random"
     ) || path
         .strip_prefix("/dev/fd/")
         .is_some_and(|fd| fd.bytes().all(|b| b.is_ascii_digit()))
@@ -1483,7 +1630,10 @@ fn remote_host(text: &str) -> Option<(String, u16)> {
     }
     let (host, _path) = text.split_once(':')?;
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    let is_host = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
     is_host.then(|| (host.to_lowercase(), 22))
 }
 
@@ -1495,6 +1645,9 @@ fn ssh_host(text: &str, is_ssh: bool) -> Option<String> {
     };
     let host = address.rsplit_once('@').map_or(address, |(_, host)| host);
     let host = host.split(':').next()?;
-    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    let is_host = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
     is_host.then(|| host.to_lowercase())
 }

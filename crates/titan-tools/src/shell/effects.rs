@@ -88,7 +88,11 @@ async fn resolve_path(path: &str, workbench: &dyn Workbench) -> Resolved {
 }
 
 /// Where links below a folder lead, those that stay in the workspace left out.
-async fn links_below(folder: &Path, depth_max: Option<usize>, workbench: &dyn Workbench) -> Vec<Resolved> {
+async fn links_below(
+    folder: &Path,
+    depth_max: Option<usize>,
+    workbench: &dyn Workbench,
+) -> Vec<Resolved> {
     let options = WalkOptions {
         depth_max,
         include_ignored: true,

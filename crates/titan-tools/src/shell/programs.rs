@@ -16,14 +16,6 @@ pub(super) struct Options {
     pub(super) long: &'static [&'static str],
 }
 
-impl Options {
-    pub(super) const NONE: Self = Self {
-        flags: "",
-        valued: "",
-        long: &[],
-    };
-}
-
 /// Arguments sorted into options and operands.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
@@ -180,6 +172,7 @@ use Reads::{AfterFirst, Nothing, OnlyOne, Operands, OperandsOrHere};
 
 const DIGEST: &[&str] = &["--check", "--quiet", "--status", "--tag", "--zero"];
 
+#[rustfmt::skip] // A table.
 const LOOKERS: &[Looker] = &[
     looker(":", "", "", &[], true, Nothing),
     looker("true", "", "", &[], true, Nothing),
@@ -297,6 +290,7 @@ pub(super) fn find_writer(name: &str) -> Option<&'static Writer> {
     WRITERS.iter().find(|writer| writer.name == name)
 }
 
+#[rustfmt::skip] // A table.
 const WRITERS: &[Writer] = &[
     writer("rm", "dfiIrRv", "", &["--force", "--recursive", "--verbose", "--dir", "--one-file-system", "--no-preserve-root", "--preserve-root?"], Writes::Operands),
     writer("rmdir", "pv", "", &["--parents", "--verbose", "--ignore-fail-on-non-empty"], Writes::Operands),
@@ -349,6 +343,7 @@ pub(super) fn find_wrapper(name: &str) -> Option<&'static Wrapper> {
     WRAPPERS.iter().find(|wrapper| wrapper.name == name)
 }
 
+#[rustfmt::skip] // A table.
 const WRAPPERS: &[Wrapper] = &[
     wrapper("nice", "", "n", &["--adjustment="], 0, true),
     wrapper("ionice", "t", "cn", &["--ignore", "--class=", "--classdata="], 0, true),
@@ -374,6 +369,7 @@ const WRAPPERS: &[Wrapper] = &[
 pub(super) const SHELLS: &[&str] = &["bash", "sh", "dash", "ash", "zsh", "ksh", "mksh"];
 
 /// Programs that use the network for hosts that their arguments do not name.
+#[rustfmt::skip] // A table.
 pub(super) const NETWORK: &[&str] = &[
     "aria2c", "apt", "apt-get", "aws", "az", "brew", "bun", "dnf", "docker", "fetch", "ftp", "gcloud", "gem", "gh", "helm",
     "kubectl", "lftp", "mail", "mosh", "npm", "npx", "pip", "pip3", "pipx", "pnpm", "podman", "sendmail", "snap", "socat",
@@ -381,12 +377,14 @@ pub(super) const NETWORK: &[&str] = &[
 ];
 
 /// Programs that print their version, and nothing else, for `--version`, `-V` or `version` alone.
+#[rustfmt::skip] // A table.
 pub(super) const VERSIONED: &[&str] = &[
     "cargo", "clang", "cmake", "docker", "gcc", "gh", "git", "go", "java", "jq", "make", "node", "npm", "pip", "pip3",
     "python", "python3", "rg", "ruby", "rustc", "rustfmt", "rustup", "uv",
 ];
 
 /// Names that the shell runs itself.
+#[rustfmt::skip] // A table.
 pub(super) const BUILTINS: &[&str] = &[
     ".", ":", "[", "alias", "bg", "bind", "break", "builtin", "caller", "cd", "command", "compgen", "complete",
     "continue", "declare", "dirs", "disown", "echo", "enable", "eval", "exec", "exit", "export", "false", "fc", "fg",
@@ -396,6 +394,7 @@ pub(super) const BUILTINS: &[&str] = &[
 ];
 
 /// Builtins that may change what later commands mean.
+#[rustfmt::skip] // A table.
 pub(super) const ALTERING: &[&str] = &[
     ".", "alias", "bind", "complete", "declare", "enable", "export", "fc", "getopts", "hash", "history", "let", "local",
     "mapfile", "popd", "pushd", "readarray", "readonly", "read", "set", "shopt", "source", "suspend", "trap", "typeset",
@@ -403,6 +402,7 @@ pub(super) const ALTERING: &[&str] = &[
 ];
 
 /// Variables that change how output looks, and nothing else.
+#[rustfmt::skip] // A table.
 pub(super) const COSMETIC_VARIABLES: &[&str] =
     &["CI", "CLICOLOR", "COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LINES", "NO_COLOR", "RUST_BACKTRACE", "TZ"];
 
@@ -447,7 +447,12 @@ pub(super) const GIT_LOOKERS: &[GitLooker] = &[
     git("log", HISTORY_FLAGS, HISTORY_VALUED, GitOperands::Any),
     git("show", HISTORY_FLAGS, HISTORY_VALUED, GitOperands::Any),
     git("diff", HISTORY_FLAGS, HISTORY_VALUED, GitOperands::Any),
-    git("whatchanged", HISTORY_FLAGS, HISTORY_VALUED, GitOperands::Any),
+    git(
+        "whatchanged",
+        HISTORY_FLAGS,
+        HISTORY_VALUED,
+        GitOperands::Any,
+    ),
     git("shortlog", "nsec", "", GitOperands::Any),
     git("blame", "lstfnewpbMC", "L", GitOperands::Any),
     git("describe", "", "", GitOperands::Any),
@@ -472,6 +477,7 @@ pub(super) const GIT_LOOKERS: &[GitLooker] = &[
     git("version", "", "", GitOperands::First(&[""])),
 ];
 
+#[rustfmt::skip] // A table.
 pub(super) const GIT_LONG: &[&str] = &[
     "--abbrev-commit", "--abbrev-ref?", "--abbrev?", "--after=", "--all", "--always", "--author=", "--before=", "--branch",
     "--branches?", "--cached", "--cc", "--color?", "--committer=", "--contains=", "--count", "--date-order", "--date=",
@@ -489,10 +495,12 @@ pub(super) const GIT_LONG: &[&str] = &[
 ];
 
 /// `git` subcommands that speak to a remote.
+#[rustfmt::skip] // A table.
 pub(super) const GIT_NETWORK: &[&str] =
     &["clone", "fetch", "pull", "push", "ls-remote", "submodule", "remote", "archive", "send-email", "request-pull"];
 
 /// Tests of `find` that only look, without a value.
+#[rustfmt::skip] // A table.
 pub(super) const FIND_TESTS: &[&str] = &[
     "-H", "-L", "-P", "!", "(", ")", ",", "-a", "-and", "-depth", "-empty", "-executable", "-false", "-follow", "-ls",
     "-mount", "-nogroup", "-not", "-nouser", "-o", "-or", "-print", "-print0", "-prune", "-quit", "-readable", "-true",
@@ -500,6 +508,7 @@ pub(super) const FIND_TESTS: &[&str] = &[
 ];
 
 /// Tests of `find` that only look, with a value.
+#[rustfmt::skip] // A table.
 pub(super) const FIND_VALUED: &[&str] = &[
     "-amin", "-anewer", "-atime", "-cmin", "-cnewer", "-ctime", "-gid", "-group", "-ilname", "-iname", "-inum", "-ipath",
     "-iregex", "-links", "-lname", "-maxdepth", "-mindepth", "-mmin", "-mtime", "-name", "-newer", "-newermt", "-path",

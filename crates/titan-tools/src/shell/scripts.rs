@@ -50,7 +50,9 @@ fn sed_substitute(text: &str) -> Option<&str> {
     }
     let rest = delimited(&text[1..], mark)?;
     let rest = delimited(rest, mark)?;
-    Some(rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, 'g' | 'p' | 'i' | 'I')))
+    Some(
+        rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, 'g' | 'p' | 'i' | 'I')),
+    )
 }
 
 /// What follows the next unescaped `mark`. `None` where brackets make it doubtful which mark that is.
@@ -73,7 +75,9 @@ fn delimited(text: &str, mark: char) -> Option<&str> {
 }
 
 /// Names with which an `awk` program reaches beyond the files that it is given.
-const AWK_REACHING: &[&str] = &["system", "getline", "ARGV", "ARGC", "ENVIRON", "PROCINFO", "fflush", "close"];
+const AWK_REACHING: &[&str] = &[
+    "system", "getline", "ARGV", "ARGC", "ENVIRON", "PROCINFO", "fflush", "close",
+];
 
 /// Whether an `awk` program neither runs, nor writes, nor reads anything but its operands.
 pub(super) fn awk_only_looks(program: &str) -> bool {
@@ -91,14 +95,41 @@ mod tests {
     #[test]
     fn sed_scripts_that_only_look_are_told_from_those_that_do_not() {
         for looking in [
-            "1,20p", "5q", "/fn main/,/^}/p", "$p", "s/a/b/g", "s|a|b|", "1d;2d", "10,+5p", "/a/!d", "s/[a-z]/x/", "=",
+            "1,20p",
+            "5q",
+            "/fn main/,/^}/p",
+            "$p",
+            "s/a/b/g",
+            "s|a|b|",
+            "1d;2d",
+            "10,+5p",
+            "/a/!d",
+            "s/[a-z]/x/",
+            "=",
             "s/a\\/b/c/",
         ] {
             assert!(sed_only_looks(looking), "{looking}");
         }
         for not in [
-            "w /tmp/x", "1e id", "e", "s/a/b/e", "s/a/b/w out", "s/a/id/ge", "r /etc/passwd", "1,2w x", "/a/w x", "s/[/]/x/e",
-            "s/a/b/;w x", "p;e", "y/a/b/", "{p}", "s/a/b/\nw x", "s\na\nb\n", "R x", "W x", "F",
+            "w /tmp/x",
+            "1e id",
+            "e",
+            "s/a/b/e",
+            "s/a/b/w out",
+            "s/a/id/ge",
+            "r /etc/passwd",
+            "1,2w x",
+            "/a/w x",
+            "s/[/]/x/e",
+            "s/a/b/;w x",
+            "p;e",
+            "y/a/b/",
+            "{p}",
+            "s/a/b/\nw x",
+            "s\na\nb\n",
+            "R x",
+            "W x",
+            "F",
         ] {
             assert!(!sed_only_looks(not), "{not}");
         }
@@ -110,7 +141,11 @@ mod tests {
             assert!(awk_only_looks(looking), "{looking}");
         }
         for not in [
-            "BEGIN{system(\"id\")}", "{print > \"x\"}", "{print | \"sh\"}", "BEGIN{\"id\"|getline}", "BEGIN{ARGV[1]=\"/etc/passwd\"}",
+            "BEGIN{system(\"id\")}",
+            "{print > \"x\"}",
+            "{print | \"sh\"}",
+            "BEGIN{\"id\"|getline}",
+            "BEGIN{ARGV[1]=\"/etc/passwd\"}",
             "@load \"x\"",
         ] {
             assert!(!awk_only_looks(not), "{not}");

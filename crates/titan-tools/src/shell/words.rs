@@ -87,7 +87,8 @@ pub(super) fn parse(script: &str) -> Result<ast::Program, Opaque> {
         enable_extended_globbing: false,
         ..ParserOptions::default()
     };
-    if substitutions(script) > OPENERS_MAX {
+    let nested = substitutions(script);
+    if nested > OPENERS_MAX || entangles_here_document(script) {
         return Err(Opaque);
     }
     let tokens =
@@ -104,12 +105,32 @@ fn is_deceptive(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || (c.is_whitespace() && !c.is_ascii())
 }
 
+/// Whether a here-document may begin within a substitution, or a substitution on a here-document's first line. The
+/// tokenizer does not end on some such scripts when they are unfinished, so none of them is taken apart.
+fn entangles_here_document(script: &str) -> bool {
+    let masked = script.replace("<<<", "   ");
+    let Some(last) = masked.rfind("<<") else {
+        return false;
+    };
+    let (before, after) = masked.split_at(last + 2);
+    let line = after.split('\n').next().unwrap_or_default();
+    let mark = line.trim_start_matches(['-', ' ', '\t']);
+    let rest = ['\'', '"']
+        .iter()
+        .find_map(|quote| Some(mark.strip_prefix(*quote)?.split_once(*quote)?.1))
+        .unwrap_or(mark);
+    substitutions(before) > 0 || rest.contains(['\'', '"', '\\', '$', '`', '(', '<'])
+}
+
 fn substitutions(script: &str) -> usize {
     script
         .as_bytes()
         .windows(2)
         .filter(|pair| {
-            pair[0] == b'`' || matches!(pair, b"$(" | b"${" | b"$[" | b"<(" | b">(" | b"((")
+            matches!(
+                *pair,
+                [b'`', _] | [b'$', b'(' | b'{' | b'['] | [b'<' | b'>' | b'(', b'(']
+            )
         })
         .count()
 }
@@ -117,7 +138,18 @@ fn substitutions(script: &str) -> usize {
 fn opens(token: &str) -> bool {
     matches!(
         token,
-        "(" | "{" | "[[" | "if" | "elif" | "while" | "until" | "for" | "case" | "function" | "coproc" | "!" | "time"
+        "(" | "{"
+            | "[["
+            | "if"
+            | "elif"
+            | "while"
+            | "until"
+            | "for"
+            | "case"
+            | "function"
+            | "coproc"
+            | "!"
+            | "time"
     )
 }
 
@@ -215,7 +247,9 @@ impl<'a> Scanner<'a> {
                 '"' if span != Span::HereDocument => self.span(Span::DoubleQuotes)?,
                 '`' => self.backquotes(span)?,
                 '$' => self.dollar(span)?,
-                ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' if span == Span::Word => {
+                ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')'
+                    if span == Span::Word =>
+                {
                     return Err(Opaque);
                 }
                 c => self.literal.push((c, span.is_quoted())),
@@ -245,7 +279,6 @@ impl<'a> Scanner<'a> {
         self.rest = &self.rest[end + 1..];
         Ok(())
     }
-
 
     fn backquotes(&mut self, span: Span) -> Result<(), Opaque> {
         let mut script = String::new();
@@ -365,7 +398,11 @@ impl<'a> Scanner<'a> {
             .rest
             .find(|c| !is_name_char(c))
             .filter(|end| *end > 0)
-            .or_else(|| self.rest.starts_with(['@', '*', '#', '?', '-', '$']).then_some(1))
+            .or_else(|| {
+                self.rest
+                    .starts_with(['@', '*', '#', '?', '-', '$'])
+                    .then_some(1)
+            })
             .ok_or(Opaque)?;
         self.rest = &self.rest[name_end..];
         self.index()?;
@@ -394,8 +431,7 @@ impl<'a> Scanner<'a> {
         }
         let end = self.rest.find(']').ok_or(Opaque)?;
         let index = &self.rest[..end];
-        let is_plain =
-            matches!(index, "@" | "*") || index.chars().all(|c| c.is_ascii_digit());
+        let is_plain = matches!(index, "@" | "*") || index.chars().all(|c| c.is_ascii_digit());
         if !is_plain {
             return Err(Opaque);
         }
@@ -424,10 +460,7 @@ impl<'a> Scanner<'a> {
             return vec![Argument::unknown(source)];
         }
         match expand_braces(&self.literal) {
-            Some(words) => words
-                .iter()
-                .map(|word| argument(word, source))
-                .collect(),
+            Some(words) => words.iter().map(|word| argument(word, source)).collect(),
             None => vec![Argument::unknown(source)],
         }
     }
@@ -450,10 +483,14 @@ fn is_whole_subshell(inner: &str) -> bool {
     let [ast::CompoundListItem(and_or, _)] = list.0.as_slice() else {
         return false;
     };
-    let is_alone = and_or.additional.is_empty() && and_or.first.timed.is_none() && !and_or.first.bang;
+    let is_alone =
+        and_or.additional.is_empty() && and_or.first.timed.is_none() && !and_or.first.bang;
     let is_subshell = matches!(
         and_or.first.seq.as_slice(),
-        [ast::Command::Compound(ast::CompoundCommand::Subshell(_), None)]
+        [ast::Command::Compound(
+            ast::CompoundCommand::Subshell(_),
+            None
+        )]
     );
     is_alone && is_subshell
 }
@@ -461,7 +498,10 @@ fn is_whole_subshell(inner: &str) -> bool {
 fn argument(word: &[(char, bool)], source: &str) -> Argument {
     let text: String = word.iter().map(|(c, _)| *c).collect();
     let is_special = |c: char| matches!(c, '*' | '?' | '[');
-    let has_pattern = word.iter().any(|(c, quoted)| is_special(*c) && !quoted);
+    let bracket = word.iter().position(|c| *c == ('[', false));
+    let has_pattern = word.contains(&('*', false))
+        || word.contains(&('?', false))
+        || bracket.is_some_and(|open| word[open..].contains(&(']', false)));
     let has_quoted_special = word
         .iter()
         .any(|(c, quoted)| (is_special(*c) || *c == '\\') && *quoted);
@@ -479,7 +519,9 @@ fn argument(word: &[(char, bool)], source: &str) -> Argument {
 fn expand_braces(word: &[(char, bool)]) -> Option<Vec<Vec<(char, bool)>>> {
     let Some((open, close, commas)) = first_braces(word) else {
         let is_sequence = word.contains(&('{', false))
-            && word.windows(2).any(|pair| pair == [('.', false), ('.', false)]);
+            && word
+                .windows(2)
+                .any(|pair| pair == [('.', false), ('.', false)]);
         return (!is_sequence).then(|| vec![word.to_vec()]);
     };
     let mut bounds = vec![open];

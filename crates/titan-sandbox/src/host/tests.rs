@@ -1,5 +1,6 @@
 //! The host as a place to work: the contract, and what only a real file system and real processes can show.
 
+use super::{HostConfig, HostError, HostWorkbench};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,7 +11,6 @@ use tempfile::TempDir;
 use titan_protocol::{
     Command, EntryKind, Exit, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
 };
-use titan_sandbox::{HostConfig, HostError, HostWorkbench};
 use titan_testkit::workbench::workbench_contract;
 
 /// A workspace, an engine's home and the rest of a machine, in a temporary folder.
@@ -526,4 +526,49 @@ async fn one_run_does_not_end_another() {
     tokio::task::spawn_blocking(move || std::fs::write(go, "alive\n").unwrap());
     let next = other.next().await.unwrap().unwrap();
     assert_eq!(next, ProcessEvent::Stdout("alive\n".into()));
+}
+
+/// Part of a path, or what a link points to: names that exist, names that do not, ways up and ways out.
+const PARTS: [&str; 8] = ["a", "b", "l", "m", "..", ".", "new", "a/b"];
+
+fn paths() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    prop::collection::vec(prop::sample::select(&PARTS[..]), 1..7).prop_map(|parts| parts.join("/"))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_path_leads_where_the_system_says_and_holds_no_link(
+        text in paths(),
+        links in proptest::collection::vec((paths(), proptest::bool::ANY), 4),
+    ) {
+        let machine = Machine::new();
+        std::fs::create_dir_all(machine.path("work/a/b")).unwrap();
+        std::fs::create_dir_all(machine.path("outside/a/b")).unwrap();
+        let at = ["work/l", "work/m", "work/a/l", "outside/l"];
+        for (link, (target, is_outside)) in at.iter().zip(links) {
+            let target = match is_outside {
+                true => machine.path("outside").join(target),
+                false => PathBuf::from(target),
+            };
+            symlink(target, machine.path(link)).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let root = machine.workbench.root().to_owned();
+        let Ok(resolved) = runtime.block_on(machine.workbench.resolve(&text)) else {
+            // Only rings of links and files as folders are refused, and the system refuses them too.
+            proptest::prop_assert!(std::fs::canonicalize(root.join(&text)).is_err());
+            return Ok(());
+        };
+        if let Ok(real) = std::fs::canonicalize(root.join(&text)) {
+            proptest::prop_assert_eq!(&resolved.path, &real);
+        }
+        let is_link = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        proptest::prop_assert!(!resolved.path.ancestors().any(is_link));
+        proptest::prop_assert_eq!(resolved.in_workspace, resolved.path.starts_with(&root));
+        let again = runtime.block_on(machine.workbench.resolve(resolved.path.to_str().unwrap()));
+        proptest::prop_assert_eq!(again.unwrap().path, resolved.path);
+    }
 }
