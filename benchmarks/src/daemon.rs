@@ -1,4 +1,4 @@
-//! A daemon of the shipped binary, in a home of its own, whose model is a script.
+//! The shipped binary in a home of its own: as a command, or as a running daemon.
 
 use crate::control;
 use anyhow::{Context, Result, bail};
@@ -13,6 +13,17 @@ use titan_testkit::server::ScriptServer;
 const READY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often a waiting driver looks again; the error that it adds to a measured wait.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// Who answers in a home.
+#[derive(Clone, Copy)]
+pub(crate) enum Answers<'a> {
+    /// A script behind OpenAI's wire.
+    Script(&'a ScriptServer),
+    /// The model inside the binary, its file from the person's own cache.
+    LocalModel,
+    /// Nobody is asked.
+    Nobody,
+}
 
 /// A home that holds nothing but what the binary puts there, and that knows one model: the script.
 pub(crate) struct Home {
@@ -37,8 +48,8 @@ impl Home {
         self.folder.path().join("home/control.sock")
     }
 
-    /// The binary with this home, the scripted model, and nothing of the person's own surroundings.
-    pub(crate) fn command(&self, binary: &Path, server: Option<&ScriptServer>) -> Command {
+    /// The binary with this home, and nothing of the person's own surroundings.
+    pub(crate) fn command(&self, binary: &Path, answers: Answers<'_>) -> Command {
         let mut command = Command::new(binary);
         command
             .env_clear()
@@ -47,14 +58,30 @@ impl Home {
             .env("TITANCLAW_HOME", self.folder.path().join("home"))
             .env("TITANCLAW_OFFLINE", "1")
             .current_dir(self.workspace());
-        if let Some(server) = server {
-            command
-                .env("OPENAI_API_KEY", "scripted")
-                .env("OPENAI_BASE_URL", format!("{}/v1", server.base_url()))
-                .env("TITANCLAW_MODEL", "scripted");
+        match answers {
+            Answers::Script(server) => {
+                command
+                    .env("OPENAI_API_KEY", "scripted")
+                    .env("OPENAI_BASE_URL", format!("{}/v1", server.base_url()))
+                    .env("TITANCLAW_MODEL", "compatible/scripted");
+            }
+            Answers::LocalModel => {
+                let model = std::env::var_os("TITAN_BENCH_MODEL");
+                command
+                    .env("XDG_CACHE_HOME", cache_home())
+                    .env("TITANCLAW_MODEL", model.unwrap_or_else(|| "local".into()));
+            }
+            Answers::Nobody => {}
         }
         command
     }
+}
+
+/// The person's own cache, where models are.
+fn cache_home() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    cache.unwrap_or_else(|| Path::new(&home).join(".cache"))
 }
 
 /// A running daemon. Ended when dropped.
@@ -69,13 +96,15 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts one and waits until it answers.
-    pub(crate) async fn start(binary: &Path, home: Home, server: &ScriptServer) -> Result<Self> {
-        let mut command = home.command(binary, Some(server));
+    pub(crate) async fn start(binary: &Path, home: Home, answers: Answers<'_>) -> Result<Self> {
+        // A file, since a pipe that nobody reads would hold up a daemon that has much to say.
+        let words = home.folder.path().join("daemon.err");
+        let mut command = home.command(binary, answers);
         command
-            .args(["daemon", "start", "--foreground"])
+            .args(["daemon", "run"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(std::fs::File::create(&words)?);
         let started = Instant::now();
         let mut process = command.spawn().context("starting the daemon")?;
         let status = loop {
@@ -83,8 +112,7 @@ impl Daemon {
                 break status;
             }
             if process.try_wait()?.is_some() {
-                let output = process.wait_with_output()?;
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let said = std::fs::read_to_string(&words)?;
                 bail!("the daemon ended at once: {said}");
             }
             if started.elapsed() > READY_WAIT_MAX {

@@ -4,7 +4,7 @@ mod build;
 mod concurrent;
 mod footprint;
 mod latency;
-//mod model;
+mod model;
 mod start;
 
 use crate::Setup;
@@ -45,7 +45,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("idle_footprint", footprint::idle_footprint),
     bench("turns_concurrent", concurrent::turns_concurrent),
     bench("binary_size", build::binary_size),
-    //long_bench("local_model", model::local_model),
+    long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),
 ];
 

@@ -57,6 +57,25 @@ fn duration(time: libc::timeval) -> Duration {
     seconds + Duration::from_micros(time.tv_usec.unsigned_abs())
 }
 
+/// Allows this process as many open files as the system lets it: a thousand streams are a thousand sockets here, and
+/// the usual soft limit is 1,024. Processes that are started later inherit it.
+pub(crate) fn raise_open_files_limit() -> Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live value of the type that getrlimit fills.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(std::io::Error::last_os_error()).context("reading the limit of open files");
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the pointer is to a live value, which setrlimit only reads.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        return Err(std::io::Error::last_os_error()).context("raising the limit of open files");
+    }
+    Ok(())
+}
+
 /// Memory that a running process holds now, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     status_field(pid, "VmRSS:")
@@ -118,6 +137,12 @@ mod tests {
     #[test]
     fn a_failing_process_is_no_measurement() {
         assert!(run(&mut Command::new("false")).is_err());
+    }
+
+    #[test]
+    fn the_limit_of_open_files_can_be_raised() {
+        raise_open_files_limit().unwrap();
+        raise_open_files_limit().unwrap();
     }
 
     #[test]

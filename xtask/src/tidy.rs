@@ -9,6 +9,31 @@ use crate::cargo;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
+/// Every edge between crates of the workspace. A new line is a change of the design: say why in `ARCHITECTURE.md`.
+const EDGES: &[(&str, &str)] = &[
+    ("*", "titan-protocol"),
+    ("titan-agent", "titan-exec"),
+    ("titanclaw", "*"),
+    ("titan-benchmarks", "*"),
+];
+
+/// Edges that only tests may have.
+const DEV_EDGES: &[(&str, &str)] = &[("*", "titan-testkit"), ("titan-agent", "titan-tools")];
+
+/// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
+const HOMES: &[(&str, &str)] = &[
+    ("libsql", "titan-store"),
+    ("reqwest", "titan-sandbox"),
+    ("tokenizers", "titan-local"),
+    ("llguidance", "titan-local"),
+    ("toktrie", "titan-local"),
+    ("clap", "titanclaw"),
+    ("crossterm", "titanclaw"),
+    ("pulldown-cmark", "titanclaw"),
+];
+
+const LICENSE: &str = "MIT OR Apache-2.0";
+
 /// Checks the whole workspace and prints every complaint.
 pub(crate) fn run() -> Result<()> {
     let complaints = check(&cargo::root())?;

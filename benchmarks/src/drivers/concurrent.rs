@@ -3,7 +3,7 @@
 use super::block_on;
 use crate::Setup;
 use crate::control;
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Answers, Daemon, Home};
 use crate::process::{self, megabytes, milliseconds};
 use crate::report::Row;
 use anyhow::Result;
@@ -33,7 +33,9 @@ pub(super) fn turns_concurrent(setup: &Setup) -> Result<Vec<Row>> {
     block_on(async {
         let reply = Reply::tokens(TOKENS).per_second(TOKENS_PER_SECOND);
         let server = ScriptServer::start(Wire::Chat, Script::always(reply))?;
-        let daemon = Daemon::start(&setup.binary, Home::fresh()?, &server).await?;
+        let daemon = Daemon::start(&setup.binary, Home::fresh()?, Answers::Script(&server)).await?;
+        // Only now, so that the daemon has the limit that a user's daemon has.
+        process::raise_open_files_limit()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let idle = process::resident_bytes(daemon.pid)?;
         let run = run_turns(&daemon).await?;
@@ -83,12 +85,13 @@ async fn run_turns(daemon: &Daemon) -> Result<Run> {
         }
         anyhow::Ok(())
     });
-    // Turns that are still out when time is up are failed, not a failed measurement.
-    if let Ok(followed) = followed.await {
-        followed?;
+    match followed.await {
+        Ok(followed) => followed?,
+        // Turns that are still out when time is up are failed turns, not a failed measurement.
+        Err(_) => submitting.abort_all(),
     }
     while let Some(submitted) = submitting.join_next().await {
-        if let Err(error) = submitted? {
+        if let Ok(Err(error)) = submitted {
             eprintln!("turns_concurrent: {error:#}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::block_on;
 use crate::Setup;
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Answers, Daemon, Home};
 use crate::process;
 use crate::report::Row;
 use anyhow::Result;
@@ -17,7 +17,7 @@ const WATCH: Duration = Duration::from_secs(10);
 pub(super) fn idle_footprint(setup: &Setup) -> Result<Vec<Row>> {
     block_on(async {
         let server = ScriptServer::start(Wire::Chat, Script::always(Reply::text("Yes.")))?;
-        let daemon = Daemon::start(&setup.binary, Home::fresh()?, &server).await?;
+        let daemon = Daemon::start(&setup.binary, Home::fresh()?, Answers::Script(&server)).await?;
         tokio::time::sleep(SETTLE).await;
         let resident = process::megabytes(process::resident_bytes(daemon.pid)?);
         let before = process::cpu(daemon.pid)?;

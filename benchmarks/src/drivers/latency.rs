@@ -3,7 +3,7 @@
 use super::block_on;
 use crate::Setup;
 use crate::control::{self, Records};
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Answers, Daemon, Home};
 use crate::process::milliseconds;
 use crate::report::Row;
 use anyhow::{Context, Result, bail};
@@ -92,7 +92,7 @@ impl Turn {
 fn measure_turns(setup: &Setup, script: Script) -> Result<Vec<Turn>> {
     block_on(async {
         let server = ScriptServer::start(Wire::Chat, script)?;
-        let daemon = Daemon::start(&setup.binary, Home::fresh()?, &server).await?;
+        let daemon = Daemon::start(&setup.binary, Home::fresh()?, Answers::Script(&server)).await?;
         let mut records = control::follow(&daemon.socket(), 0).await?;
         let mut turns = Vec::new();
         for n in 0..WARM_UP_TURNS + TURNS {

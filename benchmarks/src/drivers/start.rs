@@ -2,7 +2,7 @@
 
 use super::block_on;
 use crate::Setup;
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Answers, Daemon, Home};
 use crate::process::{self, milliseconds};
 use crate::report::Row;
 use anyhow::{Context, Result};
@@ -22,7 +22,7 @@ pub(super) fn cli_cold_start(setup: &Setup) -> Result<Vec<Row>> {
         ("--version", ["version_wall", "version_cpu", "version_rss"]),
         ("--help", ["help_wall", "help_cpu", "help_rss"]),
     ] {
-        let mut command = home.command(&setup.binary, None);
+        let mut command = home.command(&setup.binary, Answers::Nobody);
         command.arg(flag);
         process::run(&mut command)?;
         let costs: Vec<_> = (0..COLD_STARTS)
@@ -64,7 +64,7 @@ fn ask_once(setup: &Setup, home: &Home, server: &ScriptServer) -> Result<f64> {
     let n_before = server.exchanges().len();
     let started = Instant::now();
     let output = home
-        .command(&setup.binary, Some(server))
+        .command(&setup.binary, Answers::Script(server))
         .args(["ask", "Is it so?"])
         .stdin(Stdio::null())
         .output()?;
@@ -80,11 +80,11 @@ fn ask_once(setup: &Setup, home: &Home, server: &ScriptServer) -> Result<f64> {
 pub(super) fn daemon_ready(setup: &Setup) -> Result<Vec<Row>> {
     block_on(async {
         let server = ScriptServer::start(Wire::Chat, Script::always(Reply::text("Yes.")))?;
-        let first = Daemon::start(&setup.binary, Home::fresh()?, &server).await?;
+        let first = Daemon::start(&setup.binary, Home::fresh()?, Answers::Script(&server)).await?;
         let mut home = first.stop().await?;
         let mut waits = Vec::new();
         for _ in 0..DAEMON_STARTS {
-            let daemon = Daemon::start(&setup.binary, home, &server).await?;
+            let daemon = Daemon::start(&setup.binary, home, Answers::Script(&server)).await?;
             waits.push(milliseconds(daemon.ready_after));
             home = daemon.stop().await?;
         }

@@ -11,7 +11,7 @@ use crate::sse::Frame;
 use crate::wire::{Decoder, Encoded, ModelOptions, effort, schema_request, unseal};
 use serde_json::{Value, json};
 use titan_protocol::{
-    Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, ToolChoice, Usage,
+    Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, ToolChoice,
 };
 
 /// The version of the API that is spoken.
@@ -230,8 +230,10 @@ fn encode_part(part: &Content) -> Option<Value> {
 /// Reads a Messages stream.
 pub(crate) struct MessagesDecoder {
     reply: Reply,
-    /// The block that is open, by its index on the wire.
+    /// The blocks that are open, by their index on the wire.
     blocks: Vec<(u64, Block)>,
+    /// The last call, if its block stopped without arguments: it has none, or was cut before the first.
+    bare: Option<usize>,
 }
 
 enum Block {
@@ -246,6 +248,7 @@ impl MessagesDecoder {
         Self {
             reply: Reply::new(vendor),
             blocks: Vec::new(),
+            bare: None,
         }
     }
 
@@ -282,6 +285,10 @@ impl MessagesDecoder {
                 .reply
                 .vendor
                 .malformed(format!("content block {index} began twice")));
+        }
+        // What is followed by something was not cut.
+        if let Some(call) = self.bare.take() {
+            self.reply.end_whole(call)?;
         }
         let block = match block["type"].as_str().unwrap_or("") {
             "text" => {
@@ -345,9 +352,10 @@ impl MessagesDecoder {
 
     fn stop_block(&mut self, index: u64) -> Result<(), ModelError> {
         let Some(at) = self.blocks.iter().position(|(open, _)| *open == index) else {
-            return Err(self.reply.vendor.malformed(format!(
-                "content block {index} ended, which is not open"
-            )));
+            return Err(self
+                .reply
+                .vendor
+                .malformed(format!("content block {index} ended, which is not open")));
         };
         match self.blocks.remove(at).1 {
             Block::Thinking { signature } if !signature.is_empty() => {
@@ -358,6 +366,7 @@ impl MessagesDecoder {
                 if self.reply.is_bare(call) && has_whole {
                     self.reply.arguments(call, &whole_input.to_string())?;
                 }
+                self.bare = self.reply.is_bare(call).then_some(call);
                 self.reply.end_if_closed(call);
                 Ok(())
             }
@@ -381,7 +390,7 @@ impl MessagesDecoder {
                 *field = count;
             }
         }
-        self.reply.usage(Usage { ..total });
+        self.reply.usage(total);
     }
 }
 

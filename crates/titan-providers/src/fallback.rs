@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use titan_protocol::{
-    ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, Provider,
-};
+use titan_protocol::{ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, Provider};
 
 /// A model in a chain.
 #[derive(Clone)]

@@ -6,10 +6,10 @@
 use crate::failure::{Failure, Refusal, Vendor, one_line, page_title, retry_after};
 use crate::retry::{Breaker, Permit, RetryPolicy};
 use crate::sse::{Frame, Framer};
-use crate::wire::{Decoder, ModelOptions, Wire};
+use crate::wire::{Decoder, Encoded, ModelOptions, Wire};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, future, stream};
+use futures::{FutureExt, StreamExt, future, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use url::Url;
 
 /// The longest body that is read whole, in bytes: lists of models, embeddings, error messages.
 pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// As many pieces are taken of a body after the reply's end.
+const DRAINED_PIECES_MAX: usize = 4;
 /// As much of an error's body is read.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
@@ -47,7 +49,13 @@ impl Endpoint {
         body: Option<&Value>,
     ) -> Result<HttpResponse, EgressError> {
         let mut url = self.base_url.clone();
-        url.set_path(&format!("{}/{path}", self.base_url.path().trim_end_matches('/')));
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let base = self.base_url.path().trim_end_matches('/');
+        url.set_path(&format!("{base}/{path}"));
+        url.set_query(query.or(self.base_url.query()));
         // Compression would hold deltas back.
         let mut all = vec![("accept-encoding".to_owned(), "identity".to_owned())];
         if body.is_some() {
@@ -257,6 +265,18 @@ struct Answer {
     is_whole: bool,
 }
 
+impl Answer {
+    /// Takes the rest of a body that is already here. A connection whose body was read to its end is used again.
+    fn drain(&mut self) {
+        for _ in 0..DRAINED_PIECES_MAX {
+            match self.body.next().now_or_never() {
+                Some(Some(Ok(_))) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
 impl Reading {
     async fn next(&mut self) -> Option<Result<ModelEvent, ModelError>> {
         loop {
@@ -293,6 +313,9 @@ impl Reading {
         if matches!(event, ModelEvent::Done { .. }) {
             self.is_over = true;
             self.queue.clear();
+            if let Some(answer) = &mut self.answer {
+                answer.drain();
+            }
             self.answer = None;
         }
     }
@@ -341,8 +364,8 @@ impl Reading {
             may_retry: false,
         })?;
         self.attempts += 1;
-        let result = self.connect().await;
-        match result {
+        let encoded = self.core.wire.encode(&self.request, &self.options);
+        match connect(&self.core, &self.vendor, encoded).await {
             Ok(mut answer) => {
                 answer.permit = Some(permit);
                 self.answer = Some(answer);
@@ -355,38 +378,6 @@ impl Reading {
                 Err(failure)
             }
         }
-    }
-
-    async fn connect(&self) -> Result<Answer, Failure> {
-        let wire = self.core.wire;
-        let encoded = wire.encode(&self.request, &self.options);
-        let response = self
-            .core
-            .endpoint
-            .send(encoded.path, &encoded.headers, Some(&encoded.body))
-            .await
-            .map_err(|error| self.vendor.egress(&error))?;
-        let response = accepted(&self.vendor, response).await?;
-        let content_type = response.header("content-type").unwrap_or("").to_owned();
-        if content_type.starts_with("text/html") {
-            let page = read(response.body, ERROR_BYTES_MAX)
-                .await
-                .unwrap_or_default();
-            let title = page_title(&String::from_utf8_lossy(&page)).unwrap_or_default();
-            return Err(self
-                .vendor
-                .malformed(format!(
-                    "a web page ({title}) instead of an answer; is the base address right?"
-                ))
-                .into());
-        }
-        Ok(Answer {
-            body: response.body,
-            framer: Framer::new(wire.framing()),
-            decoder: wire.decoder(self.vendor.clone()),
-            permit: None,
-            is_whole: wire != Wire::Ollama && content_type.starts_with("application/json"),
-        })
     }
 
     async fn read_on(&mut self) -> Result<(), Failure> {
@@ -447,4 +438,30 @@ impl Reading {
         self.queue.extend(events);
         Ok(())
     }
+}
+
+async fn connect(core: &Core, vendor: &Vendor, encoded: Encoded) -> Result<Answer, Failure> {
+    let response = core
+        .endpoint
+        .send(encoded.path, &encoded.headers, Some(&encoded.body))
+        .await
+        .map_err(|error| vendor.egress(&error))?;
+    let response = accepted(vendor, response).await?;
+    let content_type = response.header("content-type").unwrap_or("").to_owned();
+    if content_type.starts_with("text/html") {
+        let page = read(response.body, ERROR_BYTES_MAX)
+            .await
+            .unwrap_or_default();
+        let title = page_title(&String::from_utf8_lossy(&page)).unwrap_or_default();
+        let detail =
+            format!("a web page ({title}) instead of an answer; is the base address right?");
+        return Err(vendor.malformed(detail).into());
+    }
+    Ok(Answer {
+        body: response.body.fuse().boxed(),
+        framer: Framer::new(core.wire.framing()),
+        decoder: core.wire.decoder(vendor.clone()),
+        permit: None,
+        is_whole: core.wire != Wire::Ollama && content_type.starts_with("application/json"),
+    })
 }

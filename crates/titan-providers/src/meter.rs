@@ -2,7 +2,7 @@
 //!
 //! Before a call the most that it may cost is reserved; after it the actual cost is booked instead. The reservation
 //! and the check are one step under one lock, so spenders in parallel cannot pass a ceiling together. A call that
-//! does not fit is first shortened: its answer may be as long as the rest of the money allows.
+//! does not fit is first shortened: its answer may be as long as half of the rest of the money allows.
 
 use crate::prices::{ASSUMED, Prices};
 use async_trait::async_trait;
@@ -127,7 +127,7 @@ impl Ledger {
         }
     }
 
-    /// Sets aside `most`, or what the ceilings leave of it, but not less than `least`.
+    /// Sets aside `most`; where the ceilings leave less, half of what they leave beyond `least`.
     fn reserve(
         self: &Arc<Self>,
         scope: Option<SpendScope>,
@@ -151,7 +151,7 @@ impl Ledger {
             let session = account(&mut books.sessions, scope.session, before, clock);
             accounts.push(("this session", *session, self.ceilings.session_usd_micros));
         }
-        let mut reserved = most;
+        let mut room_min = u64::MAX;
         for (what, account, ceiling) in accounts {
             let room = account.room(ceiling);
             if room < least {
@@ -161,8 +161,14 @@ impl Ledger {
                     taken: account.taken(),
                 });
             }
-            reserved = reserved.min(room);
+            room_min = room_min.min(room);
         }
+        // Half of a rest that is too small for all is left for others who work at the same time.
+        let reserved = if most <= room_min {
+            most
+        } else {
+            least + (room_min - least) / 2
+        };
         let hold = Hold {
             ledger: Arc::clone(self),
             scope,
@@ -300,9 +306,7 @@ impl Metered {
         let hold = self
             .ledger
             .reserve(self.scope, least, cost_of(wanted))
-            .map_err(|breach| {
-                breach.error(self.inner.name(), &self.model, self.price.is_some())
-            })?;
+            .map_err(|breach| breach.error(self.inner.name(), &self.model, self.price.is_some()))?;
         if let Some(affordable) = hold
             .reserved
             .saturating_sub(cost_of(0))
@@ -424,7 +428,9 @@ impl Drop for Spending {
         let spent = if self.is_free {
             0
         } else {
-            self.price.unwrap_or(ASSUMED).cost_usd_micros(&self.tokens())
+            self.price
+                .unwrap_or(ASSUMED)
+                .cost_usd_micros(&self.tokens())
         };
         hold.settle(spent);
     }
@@ -498,7 +504,10 @@ mod tests {
         ledger.reserve(scope(1, 1), 10, 10).unwrap().settle(10);
         assert_eq!(breach(ledger.reserve(scope(1, 1), 1, 1)), Some("this turn"));
         ledger.reserve(scope(1, 2), 5, 5).unwrap().settle(5);
-        assert_eq!(breach(ledger.reserve(scope(1, 3), 1, 1)), Some("this session"));
+        assert_eq!(
+            breach(ledger.reserve(scope(1, 3), 1, 1)),
+            Some("this session")
+        );
         ledger.reserve(scope(2, 4), 10, 10).unwrap().settle(10);
         ledger.reserve(None, 5, 5).unwrap().settle(5);
         assert_eq!(breach(ledger.reserve(None, 1, 1)), Some("today"));
@@ -513,7 +522,10 @@ mod tests {
             session_spent_usd_micros: 18,
             ..scope(1, 1).unwrap()
         };
-        assert_eq!(breach(ledger.reserve(Some(late), 3, 3)), Some("this session"));
+        assert_eq!(
+            breach(ledger.reserve(Some(late), 3, 3)),
+            Some("this session")
+        );
     }
 
     #[test]
@@ -649,12 +661,12 @@ mod tests {
             ..metered("", Some(PRICE), &ledger)
         };
         render(model.stream(request())).await;
-        assert_eq!(script.requests()[0].output_tokens_max, 500);
+        assert_eq!(script.requests()[0].output_tokens_max, 378);
     }
 
     #[tokio::test]
     async fn a_ceiling_stops_a_call_before_it_is_made() {
-        let ledger = Arc::new(Ledger::open(ceilings(600, 9999, 9999), 0));
+        let ledger = Arc::new(Ledger::open(ceilings(600, 999_999, 999_999), 0));
         expect![[r#"
             error The ceiling for this turn is $0.0006, and $0.0000 of it is spent or set aside: too little is left to ask script/m. Raise the ceiling in the configuration, or use a local model.
         "#]]
@@ -663,7 +675,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_of_unknown_price_is_taken_to_be_dear() {
-        let ledger = Arc::new(Ledger::open(ceilings(600, 9999, 9999), 0));
+        let ledger = Arc::new(Ledger::open(ceilings(600, 999_999, 999_999), 0));
         expect![[r#"
             error The ceiling for this turn is $0.0006, and $0.0000 of it is spent or set aside: too little is left to ask script/m. Its price is not known and taken to be high; set it under `prices`. Raise the ceiling in the configuration, or use a local model.
         "#]]

@@ -112,7 +112,7 @@ pub(crate) struct OllamaDecoder {
 impl OllamaDecoder {
     pub(crate) fn new(vendor: Vendor) -> Self {
         Self {
-            reply: Reply::new(vendor),
+            reply: Reply::with_thought_tags(vendor),
         }
     }
 

@@ -22,7 +22,7 @@ const THOUGHT_FIELDS: [&str; 2] = ["reasoning_content", "reasoning"];
 pub(crate) fn encode(request: &ModelRequest, options: &ModelOptions) -> Encoded {
     let mut body = json!({
         "model": options.model,
-        "messages": encode_messages(request),
+        "messages": encode_messages(request, options.is_openai),
         "stream": true,
         "stream_options": {"include_usage": true},
     });
@@ -112,7 +112,7 @@ pub(crate) fn is_strict(schema: &Value) -> bool {
     }
 }
 
-fn encode_messages(request: &ModelRequest) -> Value {
+fn encode_messages(request: &ModelRequest, is_openai: bool) -> Value {
     let mut out = Vec::new();
     let mut system = request.system.clone();
     if let Some(schema) = &request.answer_schema {
@@ -122,15 +122,17 @@ fn encode_messages(request: &ModelRequest) -> Value {
     if !system.trim().is_empty() {
         out.push(json!({"role": "system", "content": system.trim()}));
     }
-    // Thoughts of earlier turns are not wanted; those of this turn are, by the servers that sent them.
+    // Thoughts of earlier turns are not wanted; those of this turn are, by the servers that sent them. OpenAI's own
+    // sends none and refuses the field.
     let turn = request
         .messages
         .iter()
         .rposition(|it| it.role == Role::User && !it.text().is_empty());
     for (idx, message) in request.messages.iter().enumerate() {
+        let is_this_turn = turn.is_none_or(|turn| idx > turn);
         match message.role {
             Role::User => encode_user(message, &mut out),
-            Role::Assistant => out.extend(encode_assistant(message, turn.is_none_or(|t| idx > t))),
+            Role::Assistant => out.extend(encode_assistant(message, is_this_turn && !is_openai)),
         }
     }
     Value::Array(out)
@@ -158,7 +160,7 @@ fn encode_user(message: &Message, out: &mut Vec<Value>) {
     }
 }
 
-fn encode_assistant(message: &Message, is_this_turn: bool) -> Option<Value> {
+fn encode_assistant(message: &Message, with_thoughts: bool) -> Option<Value> {
     let calls: Vec<Value> = message
         .content
         .iter()
@@ -186,7 +188,7 @@ fn encode_assistant(message: &Message, is_this_turn: bool) -> Option<Value> {
     };
     for part in &message.content {
         if let Content::Thinking { text, signature } = part
-            && is_this_turn
+            && with_thoughts
             && let Some(field) = unseal(signature, SEAL)
             && THOUGHT_FIELDS.contains(&field)
         {
@@ -222,7 +224,7 @@ struct WireCall {
 impl ChatDecoder {
     pub(crate) fn new(vendor: Vendor) -> Self {
         Self {
-            reply: Reply::new(vendor),
+            reply: Reply::with_thought_tags(vendor),
             calls: Vec::new(),
             thought_field: None,
             was_refused: false,
@@ -304,7 +306,8 @@ impl ChatDecoder {
             Value::Array(parts) => {
                 for part in parts {
                     for thought in part["thinking"].as_array().into_iter().flatten() {
-                        self.reply.thinking(thought["text"].as_str().unwrap_or(""))?;
+                        self.reply
+                            .thinking(thought["text"].as_str().unwrap_or(""))?;
                     }
                     self.reply.text(part["text"].as_str().unwrap_or(""))?;
                 }
@@ -360,12 +363,7 @@ impl ChatDecoder {
     }
 
     /// The call that a delta goes on with; `None` when it begins another.
-    fn known(
-        &self,
-        index: Option<u64>,
-        id: &str,
-        name: &str,
-    ) -> Result<Option<usize>, ModelError> {
+    fn known(&self, index: Option<u64>, id: &str, name: &str) -> Result<Option<usize>, ModelError> {
         let last_with_index = || self.calls.iter().rposition(|call| call.index == index);
         if !id.is_empty() {
             if let Some(at) = self.calls.iter().position(|call| call.id == id) {

@@ -71,11 +71,14 @@ pub(crate) fn encode(request: &ModelRequest, options: &ModelOptions) -> Encoded 
 }
 
 fn encode_message(message: &Message) -> Vec<Value> {
-    message
+    let mut items: Vec<Value> = message
         .content
         .iter()
         .filter_map(|part| encode_part(message.role, part))
-        .collect()
+        .collect();
+    // Results stand with their calls, before anything else that the person said.
+    items.sort_by_key(|it| message.role == Role::User && it["type"] != "function_call_output");
+    items
 }
 
 fn encode_part(role: Role, part: &Content) -> Option<Value> {
@@ -176,10 +179,7 @@ impl ResponsesDecoder {
                 };
                 self.completed(response, stop)
             }
-            "response.failed" => Err(self
-                .reply
-                .vendor
-                .error_object(&event["response"]["error"])),
+            "response.failed" => Err(self.reply.vendor.error_object(&event["response"]["error"])),
             "error" => {
                 let error = event.get("error").filter(|error| error.is_object());
                 Err(self.reply.vendor.error_object(error.unwrap_or(event)))
@@ -209,9 +209,7 @@ impl ResponsesDecoder {
             self.reply.end_if_closed(*call);
         }
         let id = item["call_id"].as_str().unwrap_or("");
-        let call = self
-            .reply
-            .begin(id, item["name"].as_str().unwrap_or(""))?;
+        let call = self.reply.begin(id, item["name"].as_str().unwrap_or(""))?;
         self.calls.push((place, call));
         self.reply
             .arguments(call, item["arguments"].as_str().unwrap_or(""))
@@ -224,9 +222,9 @@ impl ResponsesDecoder {
             .find(|(known, _)| *known == place)
             .map(|(_, call)| *call)
             .ok_or_else(|| {
-                self.reply
-                    .vendor
-                    .malformed(format!("arguments for output item {place}, which is no call"))
+                self.reply.vendor.malformed(format!(
+                    "arguments for output item {place}, which is no call"
+                ))
             })
     }
 

@@ -138,10 +138,7 @@ mod tests {
 
     #[test]
     fn own_prices_win_and_own_machines_cost_nothing() {
-        let own = Price {
-            input: 7,
-            ..FREE
-        };
+        let own = Price { input: 7, ..FREE };
         let prices = Prices::new(BTreeMap::from([("acme/gpt-4o".to_owned(), own)]));
         assert_eq!(prices.of("acme", "gpt-4o", false), Some(own));
         assert_eq!(

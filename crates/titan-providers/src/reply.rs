@@ -19,8 +19,24 @@ pub(crate) struct Reply {
     usage: Option<Usage>,
     is_done: bool,
     n_bytes: usize,
+    tags: ThoughtTags,
     out: Vec<ModelEvent>,
 }
+
+/// Thoughts that come within the text, in tags, from servers that do not take them out.
+enum ThoughtTags {
+    /// The text is text.
+    None,
+    /// A tag may begin the text; this much of it may be one.
+    AtStart(String),
+    /// In the thought; this much may be the tag that ends it.
+    Inside(String),
+    /// After the thought: the space before the text belongs to neither.
+    After,
+}
+
+const THOUGHT_BEGIN: &str = "<think>";
+const THOUGHT_END: &str = "</think>";
 
 #[derive(Default)]
 struct Call {
@@ -81,7 +97,16 @@ impl Reply {
             usage: None,
             is_done: false,
             n_bytes: 0,
+            tags: ThoughtTags::None,
             out: Vec::new(),
+        }
+    }
+
+    /// A reply whose text may begin with a thought in `<think>` tags.
+    pub(crate) fn with_thought_tags(vendor: Vendor) -> Self {
+        Self {
+            tags: ThoughtTags::AtStart(String::new()),
+            ..Self::new(vendor)
         }
     }
 
@@ -92,20 +117,72 @@ impl Reply {
 
     pub(crate) fn text(&mut self, text: &str) -> Result<(), ModelError> {
         if self.admit(text)? {
-            self.out.push(ModelEvent::TextDelta {
-                text: text.to_owned(),
-            });
+            self.split(text);
         }
         Ok(())
     }
 
     pub(crate) fn thinking(&mut self, text: &str) -> Result<(), ModelError> {
         if self.admit(text)? {
-            self.out.push(ModelEvent::ThinkingDelta {
-                text: text.to_owned(),
-            });
+            self.push_thinking(text);
         }
         Ok(())
+    }
+
+    fn push_text(&mut self, text: &str) {
+        if !text.is_empty() {
+            let text = text.to_owned();
+            self.out.push(ModelEvent::TextDelta { text });
+        }
+    }
+
+    fn push_thinking(&mut self, text: &str) {
+        if !text.is_empty() {
+            let text = text.to_owned();
+            self.out.push(ModelEvent::ThinkingDelta { text });
+        }
+    }
+
+    /// Tells a thought in tags from the text after it.
+    fn split(&mut self, text: &str) {
+        match std::mem::replace(&mut self.tags, ThoughtTags::None) {
+            ThoughtTags::None => self.push_text(text),
+            ThoughtTags::After if text.trim().is_empty() => self.tags = ThoughtTags::After,
+            ThoughtTags::After => self.push_text(text.trim_start()),
+            ThoughtTags::AtStart(held) => {
+                let held = held + text;
+                let start = held.trim_start();
+                if let Some(thought) = start.strip_prefix(THOUGHT_BEGIN) {
+                    self.tags = ThoughtTags::Inside(String::new());
+                    self.split(thought);
+                } else if THOUGHT_BEGIN.starts_with(start) {
+                    self.tags = ThoughtTags::AtStart(held);
+                } else {
+                    self.push_text(&held);
+                }
+            }
+            ThoughtTags::Inside(held) => {
+                let held = held + text;
+                if let Some((thought, rest)) = held.split_once(THOUGHT_END) {
+                    self.push_thinking(thought);
+                    self.tags = ThoughtTags::After;
+                    self.split(rest);
+                } else {
+                    let (thought, tag) = held.split_at(held.len() - tail_of_tag(&held));
+                    self.push_thinking(thought);
+                    self.tags = ThoughtTags::Inside(tag.to_owned());
+                }
+            }
+        }
+    }
+
+    /// What was held back turned out to be no tag.
+    fn end_split(&mut self) {
+        match std::mem::replace(&mut self.tags, ThoughtTags::None) {
+            ThoughtTags::None | ThoughtTags::After => {}
+            ThoughtTags::AtStart(held) => self.push_text(&held),
+            ThoughtTags::Inside(held) => self.push_thinking(&held),
+        }
     }
 
     pub(crate) fn seal(&mut self, signature: String) -> Result<(), ModelError> {
@@ -124,10 +201,6 @@ impl Reply {
         self.usage.unwrap_or_default()
     }
 
-    pub(crate) fn n_calls(&self) -> usize {
-        self.calls.len()
-    }
-
     /// A call begins. Its id may be empty; two calls of one reply never share one.
     pub(crate) fn begin(&mut self, id: &str, name: &str) -> Result<usize, ModelError> {
         self.not_over()?;
@@ -144,6 +217,7 @@ impl Reply {
                 .vendor
                 .malformed(format!("more than {CALLS_MAX} tool calls in one reply")));
         }
+        self.end_split();
         let call = self.calls.len();
         self.calls.push(Call {
             id: id.to_owned(),
@@ -247,6 +321,7 @@ impl Reply {
                     .malformed("two different reasons why the reply ended"));
             }
         }
+        self.end_split();
         for call in 0..self.calls.len() {
             match stop {
                 StopReason::ToolCalls => self.end_whole(call)?,
@@ -309,6 +384,14 @@ impl Reply {
         }
         Ok(())
     }
+}
+
+/// How many bytes at the end of a text may be the beginning of the tag that ends a thought.
+fn tail_of_tag(text: &str) -> usize {
+    (1..THOUGHT_END.len())
+        .rev()
+        .find(|len| text.ends_with(&THOUGHT_END[..*len]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

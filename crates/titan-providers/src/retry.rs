@@ -160,7 +160,11 @@ mod tests {
             ..RetryPolicy::default()
         };
         let waits: Vec<_> = (1..=5)
-            .map(|attempts| policy.wait(&failure(None), attempts, 1.0).map(|it| it.as_secs()))
+            .map(|attempts| {
+                policy
+                    .wait(&failure(None), attempts, 1.0)
+                    .map(|it| it.as_secs())
+            })
             .collect();
         assert_eq!(waits, [Some(1), Some(2), Some(3), Some(3), None]);
         assert_eq!(policy.wait(&failure(None), 1, 0.0), Some(Duration::ZERO));

@@ -10,6 +10,9 @@ use titan_protocol::ToolSpec;
 /// The most text that is held back, in bytes. Longer is no call.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
 
+/// So many letters may follow a call, for tags and fences around it; more is a model that goes on by itself.
+const LETTERS_AFTER_CALL_MAX: usize = 48;
+
 /// Keys that say which tool.
 const NAME_KEYS: &[&str] = &["name", "tool", "function", "tool_name"];
 /// Keys that hold the arguments.
@@ -64,14 +67,22 @@ pub(crate) struct Watch {
     /// Not yet given out.
     buffer: String,
     calls: Vec<TextCall>,
+    /// How far the JSON value of [`Mode::Json`] has come.
+    scan: Scan,
+    /// What is held back is a value whose brackets are open, so only a closing one is news.
+    awaits_bracket: bool,
+    /// Letters dropped since the last call.
+    n_letters_dropped: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     LineStart,
     MidLine,
-    /// In a code block of some language.
+    /// At the beginning of a line of a code block that holds no call.
     Fence,
+    /// Within such a line.
+    FenceMidLine,
     /// In a JSON value that is no call.
     Json,
     /// After a call: the rest is dropped, but for more calls.
@@ -84,6 +95,8 @@ enum Mode {
 enum Opening {
     /// Cannot be told yet.
     More,
+    /// Begins like a call, whose brackets are open.
+    OpenValue,
     /// Not a call; goes on as plain text in this mode.
     Plain(Mode),
     /// A whole JSON value ends here.
@@ -106,17 +119,26 @@ impl Watch {
             mode: Mode::LineStart,
             buffer: String::new(),
             calls: Vec::new(),
+            scan: Scan::default(),
+            awaits_bracket: false,
+            n_letters_dropped: 0,
         }
+    }
+
+    /// Whether the model writes on after its calls, as those do that make up the results.
+    pub(crate) fn has_gone_on(&self) -> bool {
+        self.n_letters_dropped > LETTERS_AFTER_CALL_MAX
     }
 
     /// Takes the next piece.
     pub(crate) fn push(&mut self, text: &str) -> Vec<Found> {
         self.buffer.push_str(text);
         let mut found = Vec::new();
-        while self.step(&mut found) {}
-        if self.buffer.len() > HELD_BYTES_MAX && self.mode != Mode::AfterCall {
-            self.mode = Mode::MidLine;
-            found.push(Found::Text(std::mem::take(&mut self.buffer)));
+        if !self.awaits_bracket || text.contains(['}', ']']) {
+            while self.step(&mut found) {}
+        }
+        if self.buffer.len() > HELD_BYTES_MAX {
+            self.overflow(&mut found);
         }
         found
     }
@@ -126,7 +148,7 @@ impl Watch {
         let text = std::mem::take(&mut self.buffer);
         let is_suspect = match self.mode {
             Mode::Suspect => true,
-            Mode::LineStart => !text.trim().is_empty(),
+            Mode::LineStart => text.contains('{') || TAGS.iter().any(|tag| text.contains(tag)),
             Mode::AfterCall => {
                 return Rest {
                     text: String::new(),
@@ -145,26 +167,28 @@ impl Watch {
         }
         match self.mode {
             Mode::Suspect => false,
-            Mode::MidLine => {
-                let end = self.buffer.find('\n').map(|at| at + 1);
+            Mode::MidLine => self.pass_line(Mode::LineStart, found),
+            Mode::FenceMidLine => self.pass_line(Mode::Fence, found),
+            Mode::Fence => self.step_fence(),
+            Mode::Json => {
+                let end = self.scan.end_in(&self.buffer);
                 if end.is_some() {
-                    self.mode = Mode::LineStart;
+                    self.mode = Mode::MidLine;
                 }
                 self.give(end.unwrap_or(self.buffer.len()), found);
                 true
             }
-            Mode::Fence => self.step_fence(found),
-            Mode::Json => {
-                let end = json_end(&self.buffer);
-                if end.is_some() {
-                    self.mode = Mode::MidLine;
-                    self.give(end.unwrap_or_default(), found);
-                }
-                // The scan begins at the value's beginning, so what was given out is kept in mind by holding it.
-                end.is_some()
-            }
             Mode::LineStart => self.step_line_start(found),
             Mode::AfterCall => self.step_after_call(found),
+        }
+    }
+
+    fn overflow(&mut self, found: &mut Vec<Found>) {
+        let text = std::mem::take(&mut self.buffer);
+        if self.mode != Mode::AfterCall {
+            self.mode = Mode::MidLine;
+            self.awaits_bracket = false;
+            found.push(Found::Text(text));
         }
     }
 
@@ -176,37 +200,53 @@ impl Watch {
         }
     }
 
-    fn step_fence(&mut self, found: &mut Vec<Found>) -> bool {
-        let line_end = self.buffer.find('\n').map(|at| at + 1);
-        let line = &self.buffer[..line_end.unwrap_or(self.buffer.len())];
-        let start = line.trim_start();
-        if line_end.is_none() && (start.is_empty() || FENCE.starts_with(start)) {
-            return false;
+    /// Gives out the rest of a line; at its end goes on in the next mode.
+    fn pass_line(&mut self, next: Mode, found: &mut Vec<Found>) -> bool {
+        let end = self.buffer.find('\n').map(|at| at + 1);
+        if end.is_some() {
+            self.mode = next;
         }
+        self.give(end.unwrap_or(self.buffer.len()), found);
+        true
+    }
+
+    fn step_fence(&mut self) -> bool {
+        let line = self.buffer.split('\n').next().unwrap_or("");
+        let start = line.trim_start();
         if start.starts_with(FENCE) {
             self.mode = Mode::MidLine;
-            return true;
+        } else if FENCE.starts_with(start) && line.len() == self.buffer.len() {
+            return false;
+        } else {
+            self.mode = Mode::FenceMidLine;
         }
-        match line_end {
-            Some(end) => {
-                self.give(end, found);
-                true
-            }
-            None => false,
-        }
+        true
+    }
+
+    /// The block that begins here holds no call: its first line goes out, and its lines until its end.
+    fn enter_fence(&mut self, found: &mut Vec<Found>) {
+        let start = self.buffer.len() - self.buffer.trim_start().len();
+        let line_end = self.buffer[start..].find('\n');
+        self.mode = match line_end {
+            Some(_) => Mode::Fence,
+            None => Mode::FenceMidLine,
+        };
+        let end = line_end.map_or(self.buffer.len(), |at| start + at + 1);
+        self.give(end, found);
     }
 
     fn step_line_start(&mut self, found: &mut Vec<Found>) -> bool {
-        match opening(&self.buffer) {
-            Opening::More => false,
+        let opening = opening(&self.buffer);
+        self.awaits_bracket = matches!(opening, Opening::OpenValue);
+        match opening {
+            Opening::More | Opening::OpenValue => false,
             Opening::Plain(Mode::Fence) => {
-                let end = self.buffer.find('\n').map_or(self.buffer.len(), |at| at + 1);
-                self.mode = Mode::Fence;
-                self.give(end, found);
+                self.enter_fence(found);
                 true
             }
             Opening::Plain(mode) => {
                 self.mode = mode;
+                self.scan = Scan::default();
                 true
             }
             Opening::Broken => {
@@ -221,6 +261,9 @@ impl Watch {
                         self.take_calls(calls, found);
                     }
                     Reading::Suspect => self.mode = Mode::Suspect,
+                    Reading::Plain if self.buffer.trim_start().starts_with(FENCE) => {
+                        self.enter_fence(found);
+                    }
                     Reading::Plain => {
                         self.mode = Mode::MidLine;
                         self.give(end, found);
@@ -232,11 +275,12 @@ impl Watch {
     }
 
     fn step_after_call(&mut self, found: &mut Vec<Found>) -> bool {
-        let Some(at) = self.buffer.find('{') else {
-            self.buffer.clear();
+        let at = self.buffer.find('{');
+        let dropped = self.buffer.drain(..at.unwrap_or(self.buffer.len()));
+        self.n_letters_dropped += dropped.filter(|it| it.is_alphanumeric()).count();
+        if at.is_none() {
             return false;
-        };
-        self.buffer.drain(..at);
+        }
         let Some(end) = json_end(&self.buffer) else {
             return false;
         };
@@ -254,6 +298,7 @@ impl Watch {
         for call in calls {
             if !self.calls.contains(&call) {
                 self.calls.push(call.clone());
+                self.n_letters_dropped = 0;
                 found.push(Found::Call(call));
             }
         }
@@ -276,7 +321,7 @@ pub(crate) fn calls_in(text: &str, tools: &[ToolSpec]) -> Vec<TextCall> {
 /// What stands at the beginning of a line.
 fn opening(text: &str) -> Opening {
     let mut rest = text;
-    let mut is_wrapped = false;
+    let (mut is_wrapped, mut is_fenced) = (false, false);
     loop {
         rest = rest.trim_start();
         if rest.is_empty() {
@@ -289,7 +334,9 @@ fn opening(text: &str) -> Opening {
         }
         if let Some(after) = rest.strip_prefix(FENCE) {
             let Some((language, body)) = after.split_once('\n') else {
-                let may_be = FENCE_LANGUAGES.iter().any(|it| it.starts_with(after.trim()));
+                let may_be = FENCE_LANGUAGES
+                    .iter()
+                    .any(|it| it.starts_with(after.trim()));
                 return if may_be {
                     Opening::More
                 } else {
@@ -303,6 +350,7 @@ fn opening(text: &str) -> Opening {
                 return Opening::Plain(Mode::Fence);
             }
             rest = body;
+            is_fenced = true;
             continue;
         }
         break;
@@ -315,10 +363,11 @@ fn opening(text: &str) -> Opening {
     match begins_call(rest) {
         None => Opening::More,
         Some(false) if is_wrapped => Opening::Broken,
+        Some(false) if is_fenced => Opening::Plain(Mode::Fence),
         Some(false) if rest.starts_with('{') => Opening::Plain(Mode::Json),
         Some(false) => Opening::Plain(Mode::MidLine),
         Some(true) => match json_end(rest) {
-            None => Opening::More,
+            None => Opening::OpenValue,
             Some(end) => match serde_json::from_str(&rest[..end]) {
                 Ok(value) => Opening::Value {
                     value,
@@ -357,26 +406,40 @@ fn begins_call(text: &str) -> Option<bool> {
     }
 }
 
+/// Finds the end of a JSON value by its brackets, over several pieces of text.
+#[derive(Clone, Copy, Default)]
+struct Scan {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl Scan {
+    /// Where the value ends in this piece; `None` while its brackets are open.
+    fn end_in(&mut self, piece: &str) -> Option<usize> {
+        for (at, byte) in piece.bytes().enumerate() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.in_string => self.is_escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
 /// Where the JSON value at the beginning of a text ends; `None` while its brackets are open.
 fn json_end(text: &str) -> Option<usize> {
-    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if in_string => is_escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
+    Scan::default().end_in(text)
 }
 
 fn read(value: &Value, tools: &[ToolSpec]) -> Reading {
@@ -522,9 +585,6 @@ mod tests {
 
     #[test]
     fn a_bare_object_is_a_call() {
-        let call = expect![[r#"
-            call read {"path":"a.rs"}
-        "#]];
         for text in [
             r#"{"name": "read", "arguments": {"path": "a.rs"}}"#,
             r#" {"tool":"read","parameters":{"path":"a.rs"}}"#,
@@ -539,8 +599,11 @@ mod tests {
             "```\n{\"arguments\":{\"path\":\"a.rs\"},\"name\":\"read\"}\n```",
             "[TOOL_CALLS][{\"name\":\"read\",\"arguments\":{\"path\":\"a.rs\"}}]",
         ] {
-            call.assert_eq(&run(&[text]));
-            check(text, call.clone());
+            let letters: Vec<String> = text.chars().map(String::from).collect();
+            let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
+            for pieces in [&[text][..], &letters] {
+                assert_eq!(run(pieces), "call read {\"path\":\"a.rs\"}\n", "{text}");
+            }
         }
     }
 

@@ -18,7 +18,7 @@ pub const SKIPS_FILE_VARIABLE: &str = "TITAN_SKIPS_FILE";
 /// ```
 /// # fn model_path() -> Option<std::path::PathBuf> { None }
 /// let Some(_path) = model_path() else {
-///     return titan_testkit::skip("model:smollm2-135m", "its file is not in the cache");
+///     return titan_testkit::skip("model:qwen2.5-coder-0.5b", "its file is not in the cache");
 /// };
 /// ```
 pub fn skip(need: &str, why: impl Display) {

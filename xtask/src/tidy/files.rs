@@ -33,7 +33,7 @@ const LEFTOVERS: &[(&str, &str, &str)] = &[
         "a test that cannot run calls titan_testkit::skip",
     ),
     ("allow(dead", "_code", "code that nobody calls is deleted"),
-    ("/ro", "ot/", "a path of somebody's machine"),
+    ("/ro", "ot/.", "a path of somebody's machine"),
     ("/Us", "ers/", "a path of somebody's machine"),
 ];
 
