@@ -1,8 +1,9 @@
 //! Names one step exactly, so that an answer given for it serves no other.
 
-use titan_protocol::{Effect, Step, Workbench};
+use std::path::Path;
+use titan_protocol::{ApprovalId, Effect, Step, Workbench};
 
-/// Programs are hashed up to this many bytes; a larger one is named by path, size and its beginning.
+/// Programs are hashed up to this many bytes; a larger one never matches.
 const PROGRAM_BYTES_MAX: u64 = 256 << 20;
 
 /// BLAKE3 over tool, arguments, directory, and each program that would run by path and content. The environment is the
@@ -30,12 +31,20 @@ pub(crate) async fn fingerprint(
             && let Some(path) = workbench.which(program).await
         {
             field(&mut hasher, path.as_os_str().as_encoded_bytes());
-            if let Ok(bytes) = workbench.read(&path, 0, PROGRAM_BYTES_MAX).await {
-                field(&mut hasher, blake3::hash(&bytes).as_bytes());
+            match content_hash(&path, workbench).await {
+                Some(hash) => field(&mut hasher, hash.as_bytes()),
+                // What can't be read can't be known again.
+                None => field(&mut hasher, ApprovalId::new().to_string().as_bytes()),
             }
         }
     }
     hasher.finalize().to_hex().to_string()
+}
+
+async fn content_hash(program: &Path, workbench: &dyn Workbench) -> Option<blake3::Hash> {
+    let file = workbench.resolve(&program.to_string_lossy()).await.ok()?.path;
+    let bytes = workbench.read(&file, 0, PROGRAM_BYTES_MAX + 1).await.ok()?;
+    (bytes.len() as u64 <= PROGRAM_BYTES_MAX).then(|| blake3::hash(&bytes))
 }
 
 /// Length first, so that no two lists of fields hash alike.

@@ -221,12 +221,15 @@ fn same_kind(granted: &Effect, effect: &Effect) -> bool {
 
 /// Programs that run whatever they are given: leave for one script is no leave for the next.
 fn is_opaque(program: &str) -> bool {
-    const INTERPRETERS: [&str; 22] = [
-        "bash", "sh", "dash", "zsh", "ksh", "fish", "env", "sudo", "doas", "xargs", "eval", "exec",
-        "source", ".", "python", "python3", "perl", "ruby", "node", "ssh", "find", "awk",
+    const INTERPRETERS: [&str; 33] = [
+        "bash", "sh", "dash", "zsh", "ksh", "fish", "busybox", "env", "sudo", "doas", "su", "nice", "nohup", "timeout",
+        "xargs", "eval", "exec", "source", "python", "perl", "ruby", "node", "nodejs", "deno", "bun", "npx", "php",
+        "lua", "ssh", "find", "awk", "gawk", "make",
     ];
     let name = program.rsplit('/').next().unwrap_or(program);
-    INTERPRETERS.contains(&name)
+    // `python3.12` is python; `.` is the builtin that reads a script.
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    name.is_empty() || INTERPRETERS.contains(&name)
 }
 
 fn allowed_by(question: &Question<'_>) -> String {

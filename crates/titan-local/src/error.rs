@@ -29,6 +29,17 @@ pub enum LocalError {
         /// What it holds.
         detail: String,
     },
+    /// The model is known, but not on this machine.
+    #[error(
+        "the model {id} is not on this machine. Fetch it with `titanclaw models pull {id}` ({} MB).",
+        bytes / 1_000_000
+    )]
+    Missing {
+        /// The model.
+        id: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// No such model is known and there is no such file.
     #[error("{id:?} is neither a known model nor a file. `titanclaw models list` names the known ones.")]
     Unknown {

@@ -81,11 +81,6 @@ impl Gguf {
         })
     }
 
-    /// The file's path.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The whole file's size.
     pub(crate) fn file_bytes(&self) -> usize {
         self.map.len()
@@ -97,6 +92,13 @@ impl Gguf {
         if let Err(error) = self.map.advise(memmap2::Advice::WillNeed) {
             tracing::debug!(%error, "no read-ahead for the model file");
         }
+    }
+
+    /// Drops the long lists, which only the tokenizer needs and has copied.
+    pub(crate) fn forget_lists(&mut self) {
+        self.metadata.retain(|_, value| {
+            !matches!(value, Value::Texts(_) | Value::Integers(_) | Value::Floats(_))
+        });
     }
 
     /// A tensor by name.
@@ -113,6 +115,12 @@ impl Gguf {
     pub(crate) fn head_bytes(&self) -> &[u8] {
         let end = self.tensors.values().map(|t| t.bytes.start).min();
         &self.map[..end.unwrap_or(self.map.len())]
+    }
+
+    /// `count` pieces of at most `length` bytes from throughout the file.
+    pub(crate) fn samples(&self, count: usize, length: usize) -> impl Iterator<Item = &[u8]> {
+        let step = self.map.len() / count.max(1);
+        (0..count).map(move |i| &self.map[i * step..(i * step + length).min(self.map.len())])
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
@@ -136,13 +144,6 @@ impl Gguf {
     pub(crate) fn float(&self, key: &str) -> Option<f32> {
         match self.value(key)? {
             Value::Float(number) => Some(*number as f32),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
-        match self.value(key)? {
-            Value::Bool(flag) => Some(*flag),
             _ => None,
         }
     }

@@ -87,7 +87,7 @@ impl Pool {
     ///
     /// # Panics
     /// When `body` does.
-    pub(crate) fn run(&self, units: usize, body: &Body) {
+    pub(crate) fn run(&self, units: usize, body: &(dyn Fn(usize) + Sync)) {
         if self.members.is_empty() || units < 2 {
             (0..units).for_each(body);
             return;
@@ -163,7 +163,7 @@ impl Drop for Inside<'_> {
 }
 
 impl Shared {
-    fn take_units(&self, body: &Body, units: usize) {
+    fn take_units(&self, body: &(dyn Fn(usize) + Sync), units: usize) {
         loop {
             let unit = self.next.fetch_add(1, Ordering::Relaxed);
             if unit >= units {

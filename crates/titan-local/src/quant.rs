@@ -62,11 +62,6 @@ impl Format {
             .map_or((1, 1), |row| (row.2, row.3))
     }
 
-    /// Numbers in a block.
-    pub(crate) fn block_len(self) -> usize {
-        self.row().0
-    }
-
     /// Bytes of a row of `columns` numbers; `None` when blocks don't fit it.
     pub(crate) fn row_bytes(self, columns: usize) -> Option<usize> {
         let (len, bytes) = self.row();

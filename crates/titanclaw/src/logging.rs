@@ -24,7 +24,10 @@ pub(crate) fn start(folder: &Path, filter: Option<&str>) {
     let log = match RollingFile::open(current(folder), FILE_BYTES_MAX) {
         Ok(log) => Log(Mutex::new(log)),
         Err(error) => {
-            eprintln!("titanclaw: no log is kept: {} can't be written ({error})", folder.display());
+            eprintln!(
+                "titanclaw: no log is kept: {} can't be written ({error})",
+                folder.display()
+            );
             return;
         }
     };
@@ -39,7 +42,11 @@ pub(crate) fn start(folder: &Path, filter: Option<&str>) {
         .finish();
     // An error here means that a log is kept already.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "started");
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            pid = std::process::id(),
+            "started"
+        );
     }
 }
 
@@ -57,7 +64,10 @@ struct LogLine<'a>(&'a Mutex<RollingFile>);
 
 impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -118,7 +128,11 @@ impl Write for RollingFile {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -138,7 +152,15 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["titanclaw.log", "titanclaw.log.1", "titanclaw.log.2", "titanclaw.log.3"]);
+        assert_eq!(
+            names,
+            [
+                "titanclaw.log",
+                "titanclaw.log.1",
+                "titanclaw.log.2",
+                "titanclaw.log.3"
+            ]
+        );
         assert!(std::fs::read_to_string(&path).unwrap().contains("99\n"));
         for name in names {
             assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() <= 100);

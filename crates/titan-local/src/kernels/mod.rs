@@ -12,6 +12,7 @@ mod x86;
 use crate::gguf::{Gguf, Tensor};
 use crate::pool::Pool;
 use crate::quant::{self, Format, Q4K_BYTES, Q6K_BYTES, Q8_BYTES, SMALL, SUPER};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Up to this many activations, rows are multiplied one by one; above, tile by tile.
@@ -365,12 +366,17 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn rows(&self, isa: Isa, first: usize, count: usize) {
+        let rows = if self.x.rows == 1 {
+            self.rows_together(isa, first, count)
+        } else {
+            first..first + count
+        };
         let mut sums = [0.0; TOGETHER_MAX];
         for at in (0..self.x.rows).step_by(TOGETHER_MAX) {
             let together = TOGETHER_MAX.min(self.x.rows - at);
             let xs: [Row<'_>; TOGETHER_MAX] =
                 std::array::from_fn(|i| self.x.row(at + i.min(together - 1)));
-            for row in first..first + count {
+            for row in rows.clone() {
                 dot(isa, self.weights.kind, self.weights.row(row), &xs[..together], &mut sums);
                 for (i, sum) in sums[..together].iter().enumerate() {
                     // SAFETY: outputs of different weight rows are different, and each row is in one unit.
@@ -378,6 +384,30 @@ impl Task<'_> {
                 }
             }
         }
+    }
+
+    /// For a single activation: multiplies as many rows as can be taken together and gives those that are left.
+    #[cfg(target_arch = "x86_64")]
+    fn rows_together(&self, isa: Isa, first: usize, count: usize) -> Range<usize> {
+        let length = self.weights.row_bytes();
+        let x = self.x.row(0);
+        let mut row = first;
+        while row + x86::ROWS_TOGETHER <= first + count {
+            let bytes = &self.weights.bytes()[row * length..(row + x86::ROWS_TOGETHER) * length];
+            let Some(sums) = x86::dot_rows(isa, self.weights.kind, bytes, length, &x) else {
+                break;
+            };
+            // SAFETY: each weight row is in one unit.
+            let out = unsafe { self.out.slice(row, x86::ROWS_TOGETHER) };
+            out.copy_from_slice(&sums);
+            row += x86::ROWS_TOGETHER;
+        }
+        row..first + count
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn rows_together(&self, _isa: Isa, first: usize, count: usize) -> Range<usize> {
+        first..first + count
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -407,7 +437,7 @@ fn dot(isa: Isa, kind: Kind, row: &[u8], xs: &[Row<'_>], out: &mut [f32; TOGETHE
 }
 
 /// A slice whose parts are written by several threads, each its own.
-struct Shared<T> {
+pub(crate) struct Shared<T> {
     start: *mut T,
     length: usize,
 }
@@ -416,7 +446,7 @@ struct Shared<T> {
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T: Copy> Shared<T> {
-    fn new(all: &mut [T]) -> Self {
+    pub(crate) fn new(all: &mut [T]) -> Self {
         Self {
             start: all.as_mut_ptr(),
             length: all.len(),
@@ -426,7 +456,7 @@ impl<T: Copy> Shared<T> {
     /// # Safety
     /// No other thread may use this part, and the slice that this was made of must outlive the result.
     #[allow(clippy::mut_from_ref, reason = "parts are disjoint by the caller's promise")]
-    unsafe fn slice(&self, at: usize, length: usize) -> &mut [T] {
+    pub(crate) unsafe fn slice(&self, at: usize, length: usize) -> &mut [T] {
         assert!(at + length <= self.length, "part lies outside");
         // SAFETY: in bounds, and exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), length) }

@@ -1,7 +1,7 @@
 //! `titanclaw ask`: one turn.
 
-use super::turn::{self, Allow, Stage};
 use super::transcript::{self, fence};
+use super::turn::{self, Allow, Stage};
 use super::{Context, Exit, engine_runtime};
 use crate::config::Config;
 use crate::wire::{self, Need};
@@ -51,13 +51,19 @@ pub(super) struct Place {
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let text = question(&arguments.text)?;
-    engine_runtime()?.block_on(ask(context, &config, arguments, text))
+    engine_runtime()?.block_on(ask(context, config, arguments, text))
 }
 
-async fn ask(context: &Context, config: &Config, arguments: Arguments, text: String) -> anyhow::Result<Exit> {
+async fn ask(
+    context: &Context,
+    config: &Config,
+    arguments: Arguments,
+    text: String,
+) -> anyhow::Result<Exit> {
     let stage = Stage::new(context, config, arguments.json);
     let need = Need::Model {
         asked: arguments.place.model.as_deref(),
+        lasts: false,
     };
     let attached = wire::attach(context, need).await?;
     let client = attached.client.as_ref();
@@ -73,6 +79,7 @@ async fn ask(context: &Context, config: &Config, arguments: Arguments, text: Str
             session,
             turn: TurnId::new(),
             text,
+            call: None,
             options,
             allow: &arguments.allow,
         };
@@ -87,7 +94,10 @@ async fn ask(context: &Context, config: &Config, arguments: Arguments, text: Str
 
 impl Place {
     /// The session that is meant; a fresh one when none is named.
-    pub(super) async fn session(&self, client: &dyn titan_protocol::Client) -> anyhow::Result<SessionId> {
+    pub(super) async fn session(
+        &self,
+        client: &dyn titan_protocol::Client,
+    ) -> anyhow::Result<SessionId> {
         match &self.session {
             Some(named) => Ok(transcript::find(client, named).await?.session),
             None if self.latest => Ok(transcript::latest(client).await?.session),
@@ -102,7 +112,10 @@ impl Place {
             .canonicalize()
             .with_context(|| format!("the workspace {} can't be used", path.display()))?;
         if !folder.is_dir() {
-            bail!("the workspace {} is not a folder. Name one with --workspace", path.display());
+            bail!(
+                "the workspace {} is not a folder. Name one with --workspace",
+                path.display()
+            );
         }
         Ok(folder)
     }
@@ -116,7 +129,9 @@ fn question(words: &[String]) -> anyhow::Result<String> {
         false => read_bounded(io::stdin().lock())?,
     };
     match (typed.trim(), piped.trim()) {
-        ("", "") => bail!("there is no question. Write one: titanclaw ask \"What is in this folder?\""),
+        ("", "") => {
+            bail!("there is no question. Write one: titanclaw ask \"What is in this folder?\"")
+        }
         (_, "") => Ok(typed),
         ("", _) => Ok(piped),
         (typed, _) => Ok(format!("{typed}\n\n{}", fence(&piped))),
@@ -130,11 +145,16 @@ fn read_bounded(input: impl Read) -> anyhow::Result<String> {
         .read_to_end(&mut bytes)
         .context("standard input can't be read")?;
     if bytes.len() as u64 > INPUT_BYTES_MAX {
-        bail!("more than {} KiB are piped in. Put it into a file and name the file in the question", INPUT_BYTES_MAX / 1024);
+        bail!(
+            "more than {} KiB are piped in. Put it into a file and name the file in the question",
+            INPUT_BYTES_MAX / 1024
+        );
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        Err(_) => bail!("what is piped in is not text. Put it into a file and name the file in the question"),
+        Err(_) => bail!(
+            "what is piped in is not text. Put it into a file and name the file in the question"
+        ),
     }
 }
 
@@ -145,7 +165,17 @@ mod tests {
     #[test]
     fn input_is_text_of_bounded_size() {
         assert_eq!(read_bounded("grüße".as_bytes()).unwrap(), "grüße");
-        assert!(read_bounded(&[0xff][..]).unwrap_err().to_string().contains("not text"));
-        assert!(read_bounded(io::repeat(b'x')).unwrap_err().to_string().contains("1024 KiB"));
+        assert!(
+            read_bounded(&[0xff][..])
+                .unwrap_err()
+                .to_string()
+                .contains("not text")
+        );
+        assert!(
+            read_bounded(io::repeat(b'x'))
+                .unwrap_err()
+                .to_string()
+                .contains("1024 KiB")
+        );
     }
 }

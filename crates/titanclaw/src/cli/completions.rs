@@ -12,7 +12,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::command(), "titanclaw", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut super::command(),
+        "titanclaw",
+        &mut script,
+    );
     io::stdout().write_all(&script)?;
     Ok(Exit::Completed)
 }

@@ -45,7 +45,11 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
     match arguments.command {
         Command::Show { all } => {
             let document = edit::read(&path)?;
-            let text = if all { reference(&document) } else { document.to_string() };
+            let text = if all {
+                reference(&document)
+            } else {
+                document.to_string()
+            };
             context.output().text(&text)?;
         }
         Command::Get { key } => {
@@ -54,7 +58,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
             let value = written(&document, &key).unwrap_or_else(|| found.default.to_owned());
             context.output().text(&format!("{}\n", unquoted(&value)))?;
         }
-        Command::Set { key, value } => change(context, |document| edit::set(document, &key, &value))?,
+        Command::Set { key, value } => {
+            change(context, |document| edit::set(document, &key, &value))?
+        }
         Command::Unset { key } => change(context, |document| edit::unset(document, &key))?,
         Command::Check => return check(context),
     }
@@ -82,15 +88,23 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
     let n_errors = findings.iter().filter(|finding| finding.is_error).count();
     for finding in &findings {
         let kind = if finding.is_error { "error" } else { "warning" };
-        context.output().text(&format!("{kind}: {}\n", finding.text))?;
+        context
+            .output()
+            .text(&format!("{kind}: {}\n", finding.text))?;
     }
     match n_errors {
         0 => {
             context.say(&format!("{} can be used", path.display()));
             Ok(Exit::Completed)
         }
-        1 => bail!("{} has an error; change it with `titanclaw config set` or an editor", path.display()),
-        n => bail!("{} has {n} errors; change them with `titanclaw config set` or an editor", path.display()),
+        1 => bail!(
+            "{} has an error; change it with `titanclaw config set` or an editor",
+            path.display()
+        ),
+        n => bail!(
+            "{} has {n} errors; change them with `titanclaw config set` or an editor",
+            path.display()
+        ),
     }
 }
 
@@ -129,7 +143,12 @@ fn reference(document: &DocumentMut) -> String {
     }
     text.push_str("\n# [[providers]]\n");
     for key in keys::PROVIDER_KEYS {
-        text.push_str(&format!("# {}: {}; {}\n", key.path, key.about, keys::allowed(key.kind)));
+        text.push_str(&format!(
+            "# {}: {}; {}\n",
+            key.path,
+            key.about,
+            keys::allowed(key.kind)
+        ));
     }
     if let Some(providers) = document.get("providers") {
         let mut own = DocumentMut::new();

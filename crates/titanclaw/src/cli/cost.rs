@@ -19,7 +19,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
-    let since = since(arguments.since.as_deref().unwrap_or("30d"), Timestamp::now())?;
+    let since = since(
+        arguments.since.as_deref().unwrap_or("30d"),
+        Timestamp::now(),
+    )?;
     let lines = engine_runtime()?.block_on(async {
         let attached = wire::attach(context, Need::Records).await?;
         let lines = attached.client.costs(since).await;
@@ -33,7 +36,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }
         return Ok(Exit::Completed);
     }
-    let total = lines.iter().fold(Usage::default(), |sum, line| sum.plus(line.usage));
+    let total = lines
+        .iter()
+        .fold(Usage::default(), |sum, line| sum.plus(line.usage));
     let mut rows: Vec<Vec<String>> = lines.iter().map(row).collect();
     if rows.len() > 1 {
         let calls = lines.iter().map(|line| u64::from(line.calls)).sum();
@@ -42,7 +47,11 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if rows.is_empty() {
         context.say("no model was called in that time");
     } else {
-        output.lines(&table::columns_of(&["day", "model", "calls", "in", "out", "cost"], &rows, output.width()))?;
+        output.lines(&table::columns_of(
+            &["day", "model", "calls", "in", "out", "cost"],
+            &rows,
+            output.width(),
+        ))?;
     }
     Ok(Exit::Completed)
 }
@@ -86,9 +95,17 @@ mod tests {
     fn a_time_is_a_day_or_a_while_ago() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond() as u64;
-        assert_eq!(since("2026-11-01", now).unwrap(), at("2026-11-01T00:00:00Z"));
+        assert_eq!(
+            since("2026-11-01", now).unwrap(),
+            at("2026-11-01T00:00:00Z")
+        );
         assert_eq!(since("7d", now).unwrap(), at("2026-11-15T10:00:00Z"));
         assert_eq!(since("12h", now).unwrap(), at("2026-11-21T22:00:00Z"));
-        assert!(since("soon", now).unwrap_err().to_string().contains("--since \"soon\""));
+        assert!(
+            since("soon", now)
+                .unwrap_err()
+                .to_string()
+                .contains("--since \"soon\"")
+        );
     }
 }

@@ -63,7 +63,10 @@ fn start(context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     while !runtime.block_on(is_served(&socket)) {
         if let Some(status) = engine.try_wait()? {
-            bail!("the engine ended at once ({status}): {}", last_words(&words));
+            bail!(
+                "the engine ended at once ({status}): {}",
+                last_words(&words)
+            );
         }
         if started.elapsed() > WAIT_MAX {
             engine.kill()?;
@@ -75,15 +78,21 @@ fn start(context: &Context) -> anyhow::Result<Exit> {
         std::thread::sleep(LOOK_INTERVAL);
     }
     let status = runtime.block_on(SocketClient::new(&socket).status())?;
-    context.say(&format!("the engine runs (process {}) with {}", status.pid, status.model));
+    context.say(&format!(
+        "the engine runs (process {}) with {}",
+        status.pid, status.model
+    ));
     Ok(Exit::Completed)
 }
 
 fn spawn(context: &Context, words: &std::path::Path) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program's own file can't be found")?;
-    let words = File::create(words).with_context(|| format!("{} can't be written", words.display()))?;
+    let words =
+        File::create(words).with_context(|| format!("{} can't be written", words.display()))?;
     let mut process = Process::new(program);
-    process.args(["daemon", "run", "--detached", "--home"]).arg(context.home.path());
+    process
+        .args(["daemon", "run", "--detached", "--home"])
+        .arg(context.home.path());
     if context.is_offline {
         process.arg("--offline");
     }
@@ -98,9 +107,18 @@ fn spawn(context: &Context, words: &std::path::Path) -> anyhow::Result<Child> {
 
 fn last_words(path: &std::path::Path) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let kept = text.char_indices().rev().take(WORDS_BYTES_MAX).last().map_or(0, |(idx, _)| idx);
+    let kept = text
+        .char_indices()
+        .rev()
+        .take(WORDS_BYTES_MAX)
+        .last()
+        .map_or(0, |(idx, _)| idx);
     let words = text[kept..].trim().trim_start_matches("titanclaw: ");
-    if words.is_empty() { "it said nothing; see `titanclaw logs`".to_owned() } else { words.to_owned() }
+    if words.is_empty() {
+        "it said nothing; see `titanclaw logs`".to_owned()
+    } else {
+        words.to_owned()
+    }
 }
 
 async fn stop(context: &Context) -> anyhow::Result<Exit> {
@@ -115,7 +133,10 @@ async fn stop(context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     while is_alive(pid) {
         if started.elapsed() > WAIT_MAX {
-            bail!("the engine (process {pid}) has not ended after {} s. End it: kill {pid}", WAIT_MAX.as_secs());
+            bail!(
+                "the engine (process {pid}) has not ended after {} s. End it: kill {pid}",
+                WAIT_MAX.as_secs()
+            );
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
@@ -133,8 +154,11 @@ fn is_alive(pid: u32) -> bool {
 
 /// A process that has ended and whose parent has not looked.
 fn is_zombie(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z'))
+    })
 }
 
 fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
@@ -142,7 +166,14 @@ fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
         rustix::process::setsid().context("the terminal can't be left")?;
     }
     engine_runtime()?.block_on(async {
-        let owned = wire::own(context, Need::Model { asked: None }).await?;
+        let owned = wire::own(
+            context,
+            Need::Model {
+                asked: None,
+                lasts: true,
+            },
+        )
+        .await?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         context.say(&format!("ready at {}", context.home.socket().display()));

@@ -35,13 +35,19 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             context.say(&format!("there is no log yet at {}", path.display()));
             return Ok(Exit::Completed);
         }
-        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} can't be read", path.display()));
+        }
     };
     let mut lines = rest(&mut reader)?;
     lines.drain(..lines.len().saturating_sub(arguments.lines));
     loop {
         for line in &lines {
-            let text = if arguments.json { line.clone() } else { entry(line) };
+            let text = if arguments.json {
+                line.clone()
+            } else {
+                entry(line)
+            };
             context.output().text(&format!("{}\n", text.trim_end()))?;
         }
         if !arguments.follow {
@@ -50,7 +56,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         std::thread::sleep(LOOK_INTERVAL);
         lines = rest(&mut reader)?;
         let was_set_aside = is_another(reader.get_ref(), &path);
-        if lines.is_empty() && was_set_aside && let Ok(next) = open(&path) {
+        if lines.is_empty()
+            && was_set_aside
+            && let Ok(next) = open(&path)
+        {
             reader = next;
         }
     }
@@ -87,7 +96,12 @@ fn entry(line: &str) -> String {
         Some(Value::String(text)) => text,
         _ => String::new(),
     };
-    let head = format!("{} {:5} {}", take("timestamp"), take("level"), take("target"));
+    let head = format!(
+        "{} {:5} {}",
+        take("timestamp"),
+        take("level"),
+        take("target")
+    );
     let fields: Vec<String> = match entry.get("fields").and_then(Value::as_object) {
         Some(fields) => fields
             .iter()
@@ -108,7 +122,10 @@ mod tests {
     #[test]
     fn an_entry_is_one_harmless_line() {
         let line = r#"{"timestamp":"2026-11-22T10:00:00Z","level":"INFO","fields":{"message":"star\nted\u001b[2J","pid":7},"target":"titanclaw"}"#;
-        assert_eq!(entry(line), "2026-11-22T10:00:00Z INFO  titanclaw star ted pid=7");
+        assert_eq!(
+            entry(line),
+            "2026-11-22T10:00:00Z INFO  titanclaw star ted pid=7"
+        );
         assert_eq!(entry("no \u{1b}[31mjson"), "no json");
     }
 }

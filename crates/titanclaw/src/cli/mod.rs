@@ -25,6 +25,7 @@ use crate::config::{Config, load};
 use crate::render::output::Output;
 use crate::render::visible::clean;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,13 +83,23 @@ struct Globals {
     #[arg(long, global = true, help_heading = "Global options")]
     offline: bool,
     /// Where config, sessions and logs are kept [default: ~/.titanclaw]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     home: Option<PathBuf>,
     /// Print the answer alone
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// When to write colour
-    #[arg(long, global = true, value_name = "WHEN", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
     color: Option<ColorChoice>,
 }
 
@@ -138,6 +149,7 @@ pub(crate) struct Context {
     pub(crate) is_offline: bool,
     pub(crate) is_quiet: bool,
     color: Option<ColorChoice>,
+    config: OnceCell<Config>,
 }
 
 impl Context {
@@ -148,17 +160,21 @@ impl Context {
             is_offline: globals.offline || env.is_offline,
             is_quiet: globals.quiet,
             color: globals.color,
+            config: OnceCell::new(),
             env,
         })
     }
 
-    /// The settings. What is odd about them is told on standard error.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+    /// The settings, read once. What is odd about them is told on standard error.
+    pub(crate) fn config(&self) -> anyhow::Result<&Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
         let loaded = load(&self.home.config())?;
         for warning in &loaded.warnings {
             self.say(&format!("config.toml: {warning}"));
         }
-        Ok(loaded.config)
+        Ok(self.config.get_or_init(|| loaded.config))
     }
 
     /// Tells the person something about the command, on standard error; not with `--quiet`.
@@ -181,7 +197,9 @@ impl Context {
 
 /// Understands the command line, runs it and says how it ended.
 pub(crate) fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => finish(run(cli)),
         Err(error) => {
@@ -194,11 +212,17 @@ pub(crate) fn main() -> ExitCode {
 
 /// The whole command line as clap knows it.
 fn command() -> clap::Command {
-    Cli::command().after_help(EXIT_CODES).after_long_help(long_help())
+    Cli::command()
+        .after_help(EXIT_CODES)
+        .after_long_help(long_help())
 }
 
 fn long_help() -> String {
-    let widest = VARIABLES.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let widest = VARIABLES
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
     let variables: String = VARIABLES
         .iter()
         .map(|(name, about)| format!("\n  {name:widest$}  {about}"))
@@ -238,7 +262,9 @@ fn finish(result: anyhow::Result<Exit>) -> ExitCode {
             if !text.is_empty() {
                 tell(&text);
             }
-            error.downcast_ref::<Ended>().map_or(Exit::Failed, |ended| ended.exit)
+            error
+                .downcast_ref::<Ended>()
+                .map_or(Exit::Failed, |ended| ended.exit)
         }
     };
     ExitCode::from(exit as u8)
@@ -261,12 +287,16 @@ fn tell(text: &str) {
 
 /// A runtime for commands that only look: one thread.
 pub(crate) fn light_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// A runtime for commands that run an engine.
 pub(crate) fn engine_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 #[cfg(test)]

@@ -12,17 +12,28 @@ pub(super) fn is_possible() -> bool {
 
 /// Asks for a line. An empty answer is the default.
 pub(super) fn line(question: &str, default: &str) -> anyhow::Result<String> {
-    let hint = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+    let hint = if default.is_empty() {
+        String::new()
+    } else {
+        format!(" [{default}]")
+    };
     eprint!("{question}{hint}: ");
     let answer = read()?;
-    Ok(if answer.is_empty() { default.to_owned() } else { answer })
+    Ok(if answer.is_empty() {
+        default.to_owned()
+    } else {
+        answer
+    })
 }
 
 /// Asks yes or no.
 pub(super) fn yes(question: &str, default: bool) -> anyhow::Result<bool> {
     let hint = if default { "Y/n" } else { "y/N" };
     loop {
-        match line(&format!("{question} ({hint})"), "")?.to_ascii_lowercase().as_str() {
+        match line(&format!("{question} ({hint})"), "")?
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "" => return Ok(default),
             "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
@@ -67,6 +78,8 @@ fn read() -> anyhow::Result<String> {
     io::stderr().flush()?;
     let mut answer = String::new();
     let n_bytes = io::stdin().lock().read_line(&mut answer)?;
-    (n_bytes > 0).then_some(()).context("the input ended before the question was answered")?;
+    (n_bytes > 0)
+        .then_some(())
+        .context("the input ended before the question was answered")?;
     Ok(answer.trim().to_owned())
 }

@@ -2,7 +2,6 @@
 
 use super::ask::Place;
 use super::{Context, Exit, chat, engine_runtime, prompt, transcript};
-use crate::config::Config;
 use crate::render::markdown::Layout;
 use crate::render::output::Output;
 use crate::render::{self, table};
@@ -22,6 +21,18 @@ pub(super) struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    #[command(flatten)]
+    Stored(Stored),
+    /// Go on with a session in the terminal
+    Resume {
+        /// Its id, the end of its id, or the beginning of its title [default: the latest]
+        session: Option<String>,
+    },
+}
+
+/// What only needs the store.
+#[derive(clap::Subcommand, Debug)]
+enum Stored {
     /// List sessions, the latest first
     List {
         /// At most this many
@@ -35,11 +46,6 @@ enum Command {
     Show {
         /// Its id, the end of its id, or the beginning of its title
         session: String,
-    },
-    /// Go on with a session in the terminal
-    Resume {
-        /// Its id, the end of its id, or the beginning of its title [default: the latest]
-        session: Option<String>,
     },
     /// Write a session to a file or standard output
     Export {
@@ -69,19 +75,22 @@ enum Format {
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let command = match arguments.command {
+        Command::Stored(command) => command,
+        Command::Resume { session } => {
+            let place = Place {
+                latest: session.is_none(),
+                session,
+                ..Place::default()
+            };
+            return chat::run(context, chat::Arguments { place });
+        }
+    };
     let config = context.config()?;
-    if let Command::Resume { session } = arguments.command {
-        let place = Place {
-            latest: session.is_none(),
-            session,
-            ..Place::default()
-        };
-        return chat::run(context, chat::Arguments { place });
-    }
     engine_runtime()?.block_on(async {
         let attached = wire::attach(context, Need::Records).await?;
-        let output = Output::new(context.color(&config), context.env.no_color);
-        let done = perform(context, &config, arguments.command, attached.client.as_ref(), output).await;
+        let output = Output::new(context.color(config), context.env.no_color);
+        let done = perform(context, command, attached.client.as_ref(), output).await;
         let closed = attached.close().await;
         done?;
         closed?;
@@ -91,14 +100,13 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
 
 async fn perform(
     context: &Context,
-    config: &Config,
-    command: Command,
+    command: Stored,
     client: &dyn Client,
     output: Output,
 ) -> anyhow::Result<()> {
     match command {
-        Command::List { limit, json } => list(context, client, output, limit, json).await,
-        Command::Show { session } => {
+        Stored::List { limit, json } => list(context, client, output, limit, json).await,
+        Stored::Show { session } => {
             let session = transcript::find(client, &session).await?;
             let layout = Layout {
                 width: output.width().unwrap_or(PIPE_COLUMNS),
@@ -107,7 +115,7 @@ async fn perform(
             let records = transcript::records(client, &session).await?;
             Ok(output.lines(&transcript::lines(&records, layout))?)
         }
-        Command::Export {
+        Stored::Export {
             session,
             output: file,
             format,
@@ -117,18 +125,14 @@ async fn perform(
             match file {
                 None => Ok(output.text(&text)?),
                 Some(file) => {
-                    std::fs::write(&file, text).with_context(|| format!("{} can't be written", file.display()))?;
+                    std::fs::write(&file, text)
+                        .with_context(|| format!("{} can't be written", file.display()))?;
                     context.say(&format!("written to {}", file.display()));
                     Ok(())
                 }
             }
         }
-        Command::Forget { session, yes } => forget(context, client, &session, yes).await,
-        Command::Resume { .. } => {
-            // Resuming needs the terminal and a model; `run` hands it to the chat before an engine is opened.
-            let _ = config;
-            Ok(())
-        }
+        Stored::Forget { session, yes } => forget(context, client, &session, yes).await,
     }
 }
 
@@ -165,7 +169,11 @@ async fn list(
     Ok(output.lines(&table::columns_of(&head, &rows, output.width()))?)
 }
 
-async fn exported(client: &dyn Client, session: &SessionSummary, format: Format) -> anyhow::Result<String> {
+async fn exported(
+    client: &dyn Client,
+    session: &SessionSummary,
+    format: Format,
+) -> anyhow::Result<String> {
     let records = transcript::records(client, session).await?;
     match format {
         Format::Markdown => Ok(transcript::markdown(session, &records)),
@@ -176,13 +184,21 @@ async fn exported(client: &dyn Client, session: &SessionSummary, format: Format)
     }
 }
 
-async fn forget(context: &Context, client: &dyn Client, named: &str, is_sure: bool) -> anyhow::Result<()> {
+async fn forget(
+    context: &Context,
+    client: &dyn Client,
+    named: &str,
+    is_sure: bool,
+) -> anyhow::Result<()> {
     let session = transcript::find(client, named).await?;
     if !is_sure {
         if !prompt::is_possible() {
             bail!("deleting can't be undone. Say that you mean it: add --yes");
         }
-        let question = format!("Delete {:?} ({} turns) for good?", session.title, session.turns);
+        let question = format!(
+            "Delete {:?} ({} turns) for good?",
+            session.title, session.turns
+        );
         if !prompt::yes(&question, false)? {
             bail!("nothing was deleted");
         }

@@ -28,7 +28,9 @@ pub(super) async fn find(client: &dyn Client, named: &str) -> anyhow::Result<Ses
         .into_iter()
         .filter(|session| {
             let id = session.session.to_string();
-            id.starts_with(&wanted) || id.ends_with(&wanted) || session.title.to_lowercase().starts_with(&wanted)
+            id.starts_with(&wanted)
+                || id.ends_with(&wanted)
+                || session.title.to_lowercase().starts_with(&wanted)
         })
         .collect();
     match fitting.len() {
@@ -55,11 +57,16 @@ pub(super) fn short(session: &SessionSummary) -> String {
 }
 
 /// All records of a session until now.
-pub(super) async fn records(client: &dyn Client, session: &SessionSummary) -> anyhow::Result<Vec<Record>> {
+pub(super) async fn records(
+    client: &dyn Client,
+    session: &SessionSummary,
+) -> anyhow::Result<Vec<Record>> {
     let mut stream = client.follow(Some(session.session), 0);
     let mut records: Vec<Record> = Vec::new();
     loop {
-        let is_whole = records.last().is_some_and(|last| last.at >= session.active_at);
+        let is_whole = records
+            .last()
+            .is_some_and(|last| last.at >= session.active_at);
         let wait = if is_whole { END_WAIT } else { RECORD_WAIT_MAX };
         match tokio::time::timeout(wait, stream.next()).await {
             Ok(Some(record)) => records.push(record?),
@@ -79,7 +86,11 @@ pub(super) fn lines(records: &[Record], layout: Layout) -> Vec<Line> {
                 lines.push(Line::default());
             }
             for line in clean(text).lines() {
-                lines.push(Line::default().with(Style::color(Color::Cyan), "› ").with(Style::BOLD, line));
+                lines.push(
+                    Line::default()
+                        .with(Style::color(Color::Cyan), "› ")
+                        .with(Style::BOLD, line),
+                );
             }
             lines.push(Line::default());
         }
@@ -91,7 +102,11 @@ pub(super) fn lines(records: &[Record], layout: Layout) -> Vec<Line> {
 /// The session as a Markdown document.
 pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
     let title = clean(&session.title).replace('\n', " ");
-    let mut text = format!("# {title}\n\n- session: {}\n- workspace: {}\n", session.session, session.workspace.display());
+    let mut text = format!(
+        "# {title}\n\n- session: {}\n- workspace: {}\n",
+        session.session,
+        session.workspace.display()
+    );
     let mut is_in_answer = false;
     for record in records {
         let block = match &record.event {
@@ -104,16 +119,36 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                 continue;
             }
             Event::TurnStarted { text } | Event::Steered { text } => {
-                let quoted: Vec<String> = clean(text).lines().map(|line| format!("> {line}")).collect();
-                format!("## {}\n\n{}", crate::render::moment(record.at), quoted.join("\n"))
+                let quoted: Vec<String> = clean(text)
+                    .lines()
+                    .map(|line| format!("> {line}"))
+                    .collect();
+                format!(
+                    "## {}\n\n{}",
+                    crate::render::moment(record.at),
+                    quoted.join("\n")
+                )
             }
             Event::ToolCallReady { call, .. } => {
                 format!("- `{}` {}", clean(&call.name), fenced(&summary(call)))
             }
-            Event::ToolCallEnded { text, is_error: true, .. } => format!("- failed:\n\n{}", fence(&clean(text))),
-            Event::TurnEnded { outcome: TurnOutcome::Failed { error }, .. } => format!("*failed: {}*", clean(error)),
-            Event::TurnEnded { outcome: TurnOutcome::Limited { limit }, .. } => format!("*a limit: {}*", clean(limit)),
-            Event::TurnEnded { outcome: TurnOutcome::Interrupted, .. } => "*stopped*".to_owned(),
+            Event::ToolCallEnded {
+                text,
+                is_error: true,
+                ..
+            } => format!("- failed:\n\n{}", fence(&clean(text))),
+            Event::TurnEnded {
+                outcome: TurnOutcome::Failed { error },
+                ..
+            } => format!("*failed: {}*", clean(error)),
+            Event::TurnEnded {
+                outcome: TurnOutcome::Limited { limit },
+                ..
+            } => format!("*a limit: {}*", clean(limit)),
+            Event::TurnEnded {
+                outcome: TurnOutcome::Interrupted,
+                ..
+            } => "*stopped*".to_owned(),
             Event::Forgotten => "*forgotten*".to_owned(),
             _ => continue,
         };

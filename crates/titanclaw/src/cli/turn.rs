@@ -12,11 +12,12 @@ use crate::render::turn::{Request, TurnView};
 use crate::render::visible::clean;
 use clap::ValueEnum;
 use futures::{FutureExt, StreamExt};
+use serde_json::{Map, Value};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use titan_protocol::{
-    BoxStream, Client, ClientError, Decision, Effect, Event, ModelError, Op, Record, SessionId, TurnId,
-    TurnOptions, TurnOutcome,
+    ApprovalId, BoxStream, Client, ClientError, Decision, Effect, Event, ModelError, Op, Record,
+    SessionId, TurnId, TurnOptions, TurnOutcome,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,6 +25,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const DRAW_INTERVAL: Duration = Duration::from_millis(33);
 /// The spinner's pace.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
+/// A request must have been in sight for this long before a key answers it: who types on does not mean it.
+const APPROVAL_SEEN_MIN: Duration = Duration::from_millis(500);
 /// Records that are taken before the screen is drawn again.
 const RECORDS_PER_DRAW_MAX: usize = 256;
 /// What a question is answered with where nobody can.
@@ -103,7 +106,8 @@ impl Stage {
             status,
             status_has_color: wants_color(color, context.env.no_color, on_stderr),
             shows_thinking: config.display.thinking,
-            has_person: io::stdin().is_terminal() && matches!(status, Status::Whole | Status::Drawn),
+            has_person: io::stdin().is_terminal()
+                && matches!(status, Status::Whole | Status::Drawn),
         }
     }
 
@@ -138,8 +142,38 @@ pub(super) struct Ask<'a> {
     pub(super) session: SessionId,
     pub(super) turn: TurnId,
     pub(super) text: String,
+    /// A tool that the person calls by hand, with its arguments; else a model answers.
+    pub(super) call: Option<(String, Map<String, Value>)>,
     pub(super) options: TurnOptions,
     pub(super) allow: &'a [Allow],
+}
+
+impl Ask<'_> {
+    fn into_op(self) -> Op {
+        let Self {
+            session,
+            turn,
+            text,
+            options,
+            ..
+        } = self;
+        match self.call {
+            Some((tool, arguments)) => Op::UserCall {
+                session,
+                turn,
+                text,
+                tool,
+                arguments,
+                options,
+            },
+            None => Op::UserTurn {
+                session,
+                turn,
+                text,
+                options,
+            },
+        }
+    }
 }
 
 /// How a turn ended.
@@ -154,7 +188,14 @@ impl TurnEnd {
     /// The exit code that tells a script how it ended.
     pub(super) fn exit(&self) -> Exit {
         match (&self.outcome, &self.model_error) {
-            (TurnOutcome::Failed { .. }, Some(ModelError::NoModel { .. } | ModelError::Unavailable { .. } | ModelError::Unauthorized { .. })) => Exit::NoModel,
+            (
+                TurnOutcome::Failed { .. },
+                Some(
+                    ModelError::NoModel { .. }
+                    | ModelError::Unavailable { .. }
+                    | ModelError::Unauthorized { .. },
+                ),
+            ) => Exit::NoModel,
             (TurnOutcome::Failed { .. }, Some(ModelError::Budget { .. })) => Exit::Limited,
             (TurnOutcome::Failed { .. }, _) => Exit::Failed,
             (TurnOutcome::Limited { .. }, _) => Exit::Limited,
@@ -192,6 +233,7 @@ pub(super) async fn run(
         options: ask.options.clone(),
         session: ask.session,
         was_denied: false,
+        seen: None,
     };
     let result = run.drive(records, ask).await;
     let cleared = run.painter.end();
@@ -199,7 +241,11 @@ pub(super) async fn run(
     cleared?;
     if let (TurnOutcome::Failed { error }, false) = (&end.outcome, stage.tells_failures()) {
         let text = error.clone();
-        return Err(Ended { exit: end.exit(), text }.into());
+        return Err(Ended {
+            exit: end.exit(),
+            text,
+        }
+        .into());
     }
     Ok(end)
 }
@@ -222,6 +268,8 @@ struct Run<'a> {
     allow: &'a [Allow],
     options: TurnOptions,
     was_denied: bool,
+    /// The approval that is in sight, and since when.
+    seen: Option<(ApprovalId, Instant)>,
 }
 
 impl Run<'_> {
@@ -229,12 +277,7 @@ impl Run<'_> {
         let mut keyboard = self.stage.has_person.then(Keyboard::open).transpose()?;
         let mut interrupts = Interrupts::listen()?;
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
-        let submitted = self.client.submit(Op::UserTurn {
-            session: ask.session,
-            turn: ask.turn,
-            text: ask.text,
-            options: ask.options,
-        });
+        let submitted = self.client.submit(ask.into_op());
         let mut submitted = submitted.fuse();
         let mut n_interrupts = 0;
         loop {
@@ -257,8 +300,25 @@ impl Run<'_> {
                 }
                 _ = ticks.tick() => self.frame += 1,
             }
-            let live = self.view.live(self.frame, self.started.elapsed(), self.typed.text(), self.painter.layout());
+            let live = self.view.live(
+                self.frame,
+                self.started.elapsed(),
+                self.typed.text(),
+                self.painter.layout(),
+            );
             self.painter.draw(&live)?;
+            self.see();
+        }
+    }
+
+    /// Notes since when the request that waits is in sight.
+    fn see(&mut self) {
+        let waiting = match self.view.request() {
+            Some(Request::Approval { approval, .. }) => Some(*approval),
+            _ => None,
+        };
+        if self.seen.map(|(approval, _)| approval) != waiting {
+            self.seen = waiting.map(|approval| (approval, Instant::now()));
         }
     }
 
@@ -294,10 +354,14 @@ impl Run<'_> {
         let lines = self.view.apply(&record, layout);
         self.painter.take(&record.event, lines)?;
         match record.event {
-            Event::ApprovalRequested { approval, effects, .. } => {
+            Event::ApprovalRequested {
+                approval, effects, ..
+            } => {
                 if let Some(decision) = self.standing_answer(&effects) {
                     self.was_denied |= decision == Decision::Deny;
-                    self.client.submit(Op::Decide { approval, decision }).await?;
+                    self.client
+                        .submit(Op::Decide { approval, decision })
+                        .await?;
                 }
             }
             Event::QuestionAsked { question, .. } if !self.stage.has_person => {
@@ -360,10 +424,15 @@ impl Run<'_> {
 
     async fn key(&mut self, key: Key) -> anyhow::Result<()> {
         let op = match self.view.request() {
-            Some(Request::Approval { approval, .. }) => approval::decision(&key).map(|decision| Op::Decide {
-                approval: *approval,
-                decision,
-            }),
+            Some(Request::Approval { approval, .. }) if self.typed.text().is_empty() => {
+                let approval = *approval;
+                let is_meant = self.seen.is_some_and(|(seen, since)| {
+                    seen == approval && since.elapsed() >= APPROVAL_SEEN_MIN
+                });
+                approval::decision(&key)
+                    .filter(|_| is_meant)
+                    .map(|decision| Op::Decide { approval, decision })
+            }
             Some(Request::Question { question, choices }) => {
                 let question = *question;
                 let choices = choices.clone();
@@ -372,7 +441,8 @@ impl Run<'_> {
                     text: chosen(&text, &choices),
                 })
             }
-            None => self.typed.key(key).map(|text| {
+            // A line that was begun before an approval came is finished first.
+            Some(Request::Approval { .. }) | None => self.typed.key(key).map(|text| {
                 let turn = TurnId::new();
                 self.steers.push((turn, text.clone()));
                 Op::UserTurn {
@@ -411,14 +481,14 @@ async fn typed(keyboard: &mut Option<Keyboard>) -> io::Result<Vec<Key>> {
 }
 
 /// Ctrl-C, and the signals that ask a program to end.
-struct Interrupts {
+pub(super) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Interrupts {
-    fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -426,7 +496,8 @@ impl Interrupts {
         })
     }
 
-    async fn next(&mut self) {
+    /// Returns when one comes.
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -456,7 +527,11 @@ impl Painter {
         let is_whole = self.stage.status == Status::Whole;
         Layout {
             width: self.size().columns.saturating_sub(1).max(1),
-            has_color: if is_whole { self.stage.output.has_color } else { self.stage.status_has_color },
+            has_color: if is_whole {
+                self.stage.output.has_color
+            } else {
+                self.stage.status_has_color
+            },
         }
     }
 
@@ -472,7 +547,10 @@ impl Painter {
             }
             Status::None | Status::Json => {}
         }
-        if matches!(self.stage.status, Status::Drawn | Status::Lines | Status::None) {
+        if matches!(
+            self.stage.status,
+            Status::Drawn | Status::Lines | Status::None
+        ) {
             self.answer.take(event, self.stage.output)?;
         }
         Ok(())
@@ -483,7 +561,9 @@ impl Painter {
         let Some(screen) = &mut self.screen else {
             return Ok(());
         };
-        let is_due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= DRAW_INTERVAL);
+        let is_due = self
+            .drawn
+            .is_none_or(|drawn| drawn.elapsed() >= DRAW_INTERVAL);
         if !self.finished.is_empty() || is_due {
             screen.draw(&std::mem::take(&mut self.finished), live, size)?;
             self.drawn = Some(Instant::now());
@@ -587,11 +667,17 @@ mod tests {
         let limited = TurnOutcome::Limited {
             limit: String::new(),
         };
-        assert_eq!(end(TurnOutcome::Completed, false, None).exit(), Exit::Completed);
+        assert_eq!(
+            end(TurnOutcome::Completed, false, None).exit(),
+            Exit::Completed
+        );
         assert_eq!(end(TurnOutcome::Completed, true, None).exit(), Exit::Denied);
         assert_eq!(end(failed(), true, None).exit(), Exit::Failed);
         assert_eq!(end(failed(), false, Some(no_model)).exit(), Exit::NoModel);
         assert_eq!(end(limited, false, None).exit(), Exit::Limited);
-        assert_eq!(end(TurnOutcome::Interrupted, false, None).exit(), Exit::Interrupted);
+        assert_eq!(
+            end(TurnOutcome::Interrupted, false, None).exit(),
+            Exit::Interrupted
+        );
     }
 }

@@ -13,7 +13,9 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 /// When it is no TOML; the text says where.
 pub(crate) fn document(text: &str) -> anyhow::Result<DocumentMut> {
     text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         anyhow::anyhow!("line {line} is not TOML: {}", error.message())
     })
 }
@@ -74,7 +76,12 @@ pub(crate) fn unset(document: &mut DocumentMut, path: &str) -> anyhow::Result<()
 }
 
 /// Adds or replaces a `[[providers]]` entry by name.
-pub(crate) fn put_provider(document: &mut DocumentMut, name: &str, kind: &str, base_url: Option<&str>) {
+pub(crate) fn put_provider(
+    document: &mut DocumentMut,
+    name: &str,
+    kind: &str,
+    base_url: Option<&str>,
+) {
     let mut entry = Table::new();
     entry.insert("name", toml_edit::value(name));
     entry.insert("kind", toml_edit::value(kind));
@@ -104,10 +111,14 @@ fn value_of(kind: Kind, typed: &str) -> Result<Value, String> {
             Ok(value) if value.is_str() => value,
             _ => Value::from(typed),
         },
-        Kind::Names if !typed.trim_start().starts_with('[') => {
-            typed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
-        }
-        _ => typed.parse().map_err(|_: toml_edit::TomlError| keys::allowed(kind))?,
+        Kind::Names if !typed.trim_start().starts_with('[') => typed
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect(),
+        _ => typed
+            .parse()
+            .map_err(|_: toml_edit::TomlError| keys::allowed(kind))?,
     };
     keys::check_value(kind, &value).map(|()| value)
 }
@@ -171,9 +182,16 @@ mod tests {
     fn a_bad_value_or_key_changes_nothing() {
         let mut edited = DocumentMut::new();
         let error = set(&mut edited, "limits.turn_seconds", "soon").unwrap_err();
-        assert_eq!(error.to_string(), "`limits.turn_seconds` can't be \"soon\"; it must be a whole number from 5 to 86400");
+        assert_eq!(
+            error.to_string(),
+            "`limits.turn_seconds` can't be \"soon\"; it must be a whole number from 5 to 86400"
+        );
         let error = set(&mut edited, "limit.turn_seconds", "60").unwrap_err();
-        assert!(error.to_string().contains("did you mean `limits.turn_seconds`"));
+        assert!(
+            error
+                .to_string()
+                .contains("did you mean `limits.turn_seconds`")
+        );
         assert_eq!(edited.to_string(), "");
     }
 
@@ -186,7 +204,12 @@ mod tests {
         write(&path, &edited).unwrap();
         set(&mut edited, "policy.run", "allow").unwrap();
         put_provider(&mut edited, "work", "openai", None);
-        put_provider(&mut edited, "work", "compatible", Some("http://127.0.0.1:1/v1"));
+        put_provider(
+            &mut edited,
+            "work",
+            "compatible",
+            Some("http://127.0.0.1:1/v1"),
+        );
         write(&path, &edited).unwrap();
         let before = std::fs::read_to_string(folder.path().join("config.toml.before")).unwrap();
         assert_eq!(before, "[policy]\nrun = \"deny\"\n");

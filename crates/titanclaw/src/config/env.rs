@@ -1,21 +1,56 @@
 //! Every environment variable that TitanClaw reads. No other module asks for one.
 
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The variables and what each is for, in the order of the manual.
 pub(crate) const VARIABLES: &[(&str, &str)] = &[
-    ("TITANCLAW_HOME", "where config, sessions and logs are kept (default: ~/.titanclaw)"),
-    ("TITANCLAW_OFFLINE", "any value but 0: the same as --offline"),
-    ("TITANCLAW_MODEL", "the model that answers, before what the config says"),
-    ("TITANCLAW_LOG", "what is logged, such as info or titan_agent=debug (default: info)"),
-    ("ANTHROPIC_API_KEY", "a key for Anthropic; used when the config names no model"),
-    ("OPENAI_API_KEY", "a key for OpenAI or for the server at OPENAI_BASE_URL"),
-    ("OPENAI_BASE_URL", "a server with OpenAI's API, such as http://127.0.0.1:8000/v1"),
-    ("OLLAMA_HOST", "where Ollama listens (default: 127.0.0.1:11434)"),
-    ("NO_COLOR", "any value: no colour, unless --color says otherwise"),
+    (
+        "TITANCLAW_HOME",
+        "where config, sessions and logs are kept (default: ~/.titanclaw)",
+    ),
+    (
+        "TITANCLAW_OFFLINE",
+        "any value but 0: the same as --offline",
+    ),
+    (
+        "TITANCLAW_MODEL",
+        "the model that answers, before what the config says",
+    ),
+    (
+        "TITANCLAW_LOG",
+        "what is logged, such as info or titan_agent=debug (default: info)",
+    ),
+    (
+        "ANTHROPIC_API_KEY",
+        "a key for Anthropic; used when the config names no model",
+    ),
+    (
+        "OPENAI_API_KEY",
+        "a key for OpenAI or for the server at OPENAI_BASE_URL",
+    ),
+    (
+        "OPENAI_BASE_URL",
+        "a server with OpenAI's API, such as http://127.0.0.1:8000/v1",
+    ),
+    (
+        "OLLAMA_HOST",
+        "where Ollama listens (default: 127.0.0.1:11434)",
+    ),
+    (
+        "NO_COLOR",
+        "any value: no colour, unless --color says otherwise",
+    ),
     ("TERM", "dumb: no cursor movement"),
-    ("HOME, XDG_CACHE_HOME", "where the person's files and caches are"),
+    (
+        "HTTPS_PROXY, NO_PROXY",
+        "the proxy for providers and downloads, and what is reached without it",
+    ),
+    (
+        "HOME, XDG_CACHE_HOME",
+        "where the person's files and caches are",
+    ),
 ];
 
 /// The environment, read once.
@@ -29,6 +64,8 @@ pub(crate) struct Env {
     pub(crate) openai_key: Option<SecretString>,
     pub(crate) openai_base_url: Option<String>,
     pub(crate) ollama_host: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    pub(crate) no_proxy: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) is_dumb_terminal: bool,
     pub(crate) user_home: Option<PathBuf>,
@@ -44,6 +81,7 @@ impl Env {
     /// Reads variables from `get`. An empty value counts as none.
     pub(crate) fn from(get: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        let either = |upper: &str, lower: &str| get(upper).or_else(|| get(lower));
         let user_home = get("HOME").map(PathBuf::from);
         Self {
             home: get("TITANCLAW_HOME").map(PathBuf::from),
@@ -54,6 +92,8 @@ impl Env {
             openai_key: get("OPENAI_API_KEY").map(SecretString::from),
             openai_base_url: get("OPENAI_BASE_URL"),
             ollama_host: get("OLLAMA_HOST"),
+            https_proxy: either("HTTPS_PROXY", "https_proxy"),
+            no_proxy: either("NO_PROXY", "no_proxy"),
             no_color: get("NO_COLOR").is_some(),
             is_dumb_terminal: get("TERM").is_none_or(|term| term == "dumb"),
             cache: get("XDG_CACHE_HOME")
@@ -62,6 +102,13 @@ impl Env {
             user_home,
         }
     }
+}
+
+/// Every variable, for the programs that tools run; what they are given is chosen from these.
+pub(crate) fn inherited() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 #[cfg(test)]

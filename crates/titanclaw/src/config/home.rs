@@ -33,7 +33,11 @@ impl Home {
         let cause = || format!("the home {} can't be made", self.0.display());
         for folder in [self.0.clone(), self.logs()] {
             if !folder.exists() {
-                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(cause)?;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&folder)
+                    .with_context(cause)?;
             }
         }
         if let Some(problem) = self.problem().with_context(cause)? {
@@ -52,10 +56,14 @@ impl Home {
             )));
         }
         if !found.is_dir() {
-            return Ok(Some(format!("the home {shown} is not a folder. Name another with --home")));
+            return Ok(Some(format!(
+                "the home {shown} is not a folder. Name another with --home"
+            )));
         }
         if found.uid() != rustix::process::getuid().as_raw() {
-            return Ok(Some(format!("the home {shown} belongs to another user. Name another with --home")));
+            return Ok(Some(format!(
+                "the home {shown} belongs to another user. Name another with --home"
+            )));
         }
         if found.permissions().mode() & 0o077 != 0 {
             return Ok(Some(format!(
@@ -114,10 +122,21 @@ mod tests {
         let mode = std::fs::metadata(home.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o750)).unwrap();
-        assert!(home.prepare().unwrap_err().to_string().contains("chmod 700"));
+        assert!(
+            home.prepare()
+                .unwrap_err()
+                .to_string()
+                .contains("chmod 700")
+        );
         std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(home.path(), &link).unwrap();
-        assert!(Home(link).prepare().unwrap_err().to_string().contains("is a link"));
+        assert!(
+            Home(link)
+                .prepare()
+                .unwrap_err()
+                .to_string()
+                .contains("is a link")
+        );
     }
 }

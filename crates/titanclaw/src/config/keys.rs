@@ -8,9 +8,15 @@ pub(crate) enum Kind {
     Text,
     Flag,
     /// A whole number in a range.
-    Count { min: i64, max: i64 },
+    Count {
+        min: i64,
+        max: i64,
+    },
     /// A number in a range.
-    Number { min: f64, max: f64 },
+    Number {
+        min: f64,
+        max: f64,
+    },
     Choice(&'static [&'static str]),
     /// A list of texts.
     Names,
@@ -43,44 +49,225 @@ const USD: Kind = Kind::Number {
 
 /// All settings outside `[[providers]]`, in the order of the reference.
 pub(crate) const KEYS: &[Key] = &[
-    key("models.chat", Kind::Text, "", "the model that answers, as provider/model; empty: found by itself"),
-    key("models.output_tokens", Kind::Count { min: 64, max: 200_000 }, "4096", "tokens that one answer may have"),
-    key("models.thinking_tokens", Kind::Count { min: 0, max: 200_000 }, "0", "tokens that a model may think before it answers"),
-    key("models.temperature", Kind::Number { min: 0.0, max: 2.0 }, "", "sampling temperature; empty: the model's own"),
-    key("routes.chat", Kind::Names, "[]", "models to try, in order, when the first does not answer"),
-    key("routes.code", Kind::Names, "[]", "models for work on code; empty: those for chat"),
-    key("routes.utility", Kind::Names, "[\"local\"]", "models for titles and summaries"),
-    key("routes.embed", Kind::Names, "[\"local\"]", "models for vectors"),
-    key("limits.model_calls_per_turn", Kind::Count { min: 1, max: 1_000 }, "50", "model calls in one turn"),
-    key("limits.turn_seconds", Kind::Count { min: 5, max: 86_400 }, "3600", "how long a turn may take, waiting for people included"),
-    key("limits.approval_seconds", Kind::Count { min: 5, max: 86_400 }, "300", "how long an approval waits before it counts as denied"),
-    key("limits.usd_per_turn", USD, "2.0", "what a turn's model calls may cost"),
-    key("limits.usd_per_session", USD, "10.0", "what a session's model calls may cost"),
-    key("limits.usd_per_day", USD, "20.0", "what a day's model calls may cost"),
-    key("local.model", Kind::Text, "", "the local model, by its name in `titanclaw models list`; empty: the catalogue's default"),
-    key("local.threads", Kind::Count { min: 0, max: 256 }, "0", "threads of the local model; 0: by what is idle"),
-    key("local.context_tokens", Kind::Count { min: 512, max: 131_072 }, "8192", "tokens that the local model reads and writes together"),
-    key("local.idle_seconds", Kind::Count { min: 0, max: 86_400 }, "300", "after this long unused, the local model's memory is given back; 0: never"),
-    key("local.models", Kind::Text, "", "where model files are kept; empty: ~/.cache/titanclaw/models"),
-    key("policy.read", RULE, "\"allow\"", "files in the workspace are read"),
-    key("policy.read_outside", RULE, "\"ask\"", "files elsewhere are read"),
-    key("policy.write", RULE, "\"ask\"", "files in the workspace are changed"),
-    key("policy.write_outside", RULE, "\"ask\"", "files elsewhere are changed"),
-    key("policy.run_reading", RULE, "\"allow\"", "programs that are known to only look are run"),
+    key(
+        "models.chat",
+        Kind::Text,
+        "",
+        "the model that answers, as provider/model; empty: found by itself",
+    ),
+    key(
+        "models.output_tokens",
+        Kind::Count {
+            min: 64,
+            max: 200_000,
+        },
+        "4096",
+        "tokens that one answer may have",
+    ),
+    key(
+        "models.thinking_tokens",
+        Kind::Count {
+            min: 0,
+            max: 200_000,
+        },
+        "0",
+        "tokens that a model may think before it answers",
+    ),
+    key(
+        "routes.chat",
+        Kind::Names,
+        "[]",
+        "models to try, in order, when the first does not answer",
+    ),
+    key(
+        "routes.code",
+        Kind::Names,
+        "[]",
+        "models for work on code; empty: those for chat",
+    ),
+    key(
+        "routes.utility",
+        Kind::Names,
+        "[]",
+        "models for titles and summaries; empty: the local model, then those for chat",
+    ),
+    key(
+        "routes.embed",
+        Kind::Names,
+        "[]",
+        "the model for vectors; empty: the local one",
+    ),
+    key(
+        "limits.model_calls_per_turn",
+        Kind::Count { min: 1, max: 1_000 },
+        "50",
+        "model calls in one turn",
+    ),
+    key(
+        "limits.turn_seconds",
+        Kind::Count {
+            min: 5,
+            max: 86_400,
+        },
+        "3600",
+        "how long a turn may take, waiting for people included",
+    ),
+    key(
+        "limits.approval_seconds",
+        Kind::Count {
+            min: 5,
+            max: 86_400,
+        },
+        "300",
+        "how long an approval waits before it counts as denied",
+    ),
+    key(
+        "limits.usd_per_turn",
+        USD,
+        "2.0",
+        "what a turn's model calls may cost",
+    ),
+    key(
+        "limits.usd_per_session",
+        USD,
+        "10.0",
+        "what a session's model calls may cost",
+    ),
+    key(
+        "limits.usd_per_day",
+        USD,
+        "20.0",
+        "what a day's model calls may cost",
+    ),
+    key(
+        "local.model",
+        Kind::Text,
+        "",
+        "the local model, by its name in `titanclaw models list`; empty: the catalogue's default",
+    ),
+    key(
+        "local.threads",
+        Kind::Count { min: 0, max: 256 },
+        "0",
+        "threads of the local model; 0: by what is idle",
+    ),
+    key(
+        "local.context_tokens",
+        Kind::Count {
+            min: 512,
+            max: 131_072,
+        },
+        "8192",
+        "tokens that the local model reads and writes together",
+    ),
+    key(
+        "local.idle_seconds",
+        Kind::Count {
+            min: 0,
+            max: 86_400,
+        },
+        "300",
+        "after this long unused, the local model's memory is given back; 0: never",
+    ),
+    key(
+        "local.models",
+        Kind::Text,
+        "",
+        "where model files are kept; empty: ~/.cache/titanclaw/models",
+    ),
+    key(
+        "policy.read",
+        RULE,
+        "\"allow\"",
+        "files in the workspace are read",
+    ),
+    key(
+        "policy.read_outside",
+        RULE,
+        "\"ask\"",
+        "files elsewhere are read",
+    ),
+    key(
+        "policy.write",
+        RULE,
+        "\"ask\"",
+        "files in the workspace are changed",
+    ),
+    key(
+        "policy.write_outside",
+        RULE,
+        "\"ask\"",
+        "files elsewhere are changed",
+    ),
+    key(
+        "policy.run_reading",
+        RULE,
+        "\"allow\"",
+        "programs that are known to only look are run",
+    ),
     key("policy.run", RULE, "\"ask\"", "other programs are run"),
     key("policy.network", RULE, "\"ask\"", "tools reach the network"),
-    key("policy.remember", RULE, "\"allow\"", "notes are written for later turns"),
-    key("display.thinking", Kind::Flag, "false", "show the model's thinking while it thinks"),
-    key("display.color", Kind::Choice(&["auto", "always", "never"]), "\"auto\"", "when colour is written"),
+    key(
+        "policy.remember",
+        RULE,
+        "\"allow\"",
+        "notes are written for later turns",
+    ),
+    key(
+        "display.thinking",
+        Kind::Flag,
+        "false",
+        "show the model's thinking while it thinks",
+    ),
+    key(
+        "display.color",
+        Kind::Choice(&["auto", "always", "never"]),
+        "\"auto\"",
+        "when colour is written",
+    ),
 ];
 
 /// What a `[[providers]]` entry holds.
 pub(crate) const PROVIDER_KEYS: &[Key] = &[
-    key("name", Kind::Text, "", "what the provider is called here"),
-    key("kind", Kind::Choice(&["anthropic", "openai", "responses", "compatible", "ollama"]), "\"compatible\"", "the API that it speaks"),
-    key("base_url", Kind::Text, "", "where it is; empty: the vendor's own address"),
-    key("secret", Kind::Text, "", "the name of the sealed key; empty: the provider's name"),
-    key("context_tokens", Kind::Count { min: 512, max: 10_000_000 }, "", "tokens that its models read and write together; empty: as the server says"),
+    key(
+        "providers.name",
+        Kind::Text,
+        "",
+        "what the provider is called here",
+    ),
+    key(
+        "providers.kind",
+        Kind::Choice(&["anthropic", "openai", "responses", "compatible", "ollama"]),
+        "\"compatible\"",
+        "the API that it speaks",
+    ),
+    key(
+        "providers.base_url",
+        Kind::Text,
+        "",
+        "where it is; empty: the vendor's own address",
+    ),
+    key(
+        "providers.model",
+        Kind::Text,
+        "",
+        "the model that is used when none is named",
+    ),
+    key(
+        "providers.secret",
+        Kind::Text,
+        "",
+        "the name of the sealed key; empty: the provider's name",
+    ),
+    key(
+        "providers.context_tokens",
+        Kind::Count {
+            min: 512,
+            max: 10_000_000,
+        },
+        "",
+        "tokens that its models read and write together; empty: as the server says",
+    ),
 ];
 
 /// Something wrong or odd in a config.
@@ -112,7 +299,9 @@ pub(crate) fn check(document: &DocumentMut) -> Vec<Finding> {
         let is_section = KEYS.iter().any(|key| key.path.starts_with(&prefix));
         match item.as_table_like() {
             Some(table) if is_section => check_table(table, &prefix, KEYS, &mut findings),
-            None if is_section => findings.push(error(format!("`{section}` must be a section: [{section}]"))),
+            None if is_section => {
+                findings.push(error(format!("`{section}` must be a section: [{section}]")))
+            }
             _ => findings.push(warning(unknown(section, sections()))),
         }
     }
@@ -120,22 +309,30 @@ pub(crate) fn check(document: &DocumentMut) -> Vec<Finding> {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter_map(|key| key.path.split('.').next()).chain(["providers"])
+    KEYS.iter()
+        .filter_map(|key| key.path.split('.').next())
+        .chain(["providers"])
 }
 
 fn check_providers(item: &Item, findings: &mut Vec<Finding>) {
     let Some(entries) = item.as_array_of_tables() else {
-        findings.push(error("`providers` must be a list of sections: [[providers]]".into()));
+        findings.push(error(
+            "`providers` must be a list of sections: [[providers]]".into(),
+        ));
         return;
     };
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.get("name").and_then(Item::as_str).unwrap_or_default();
         if name.is_empty() || name.contains('/') {
-            findings.push(error("each [[providers]] entry needs a `name` without a slash".into()));
+            findings.push(error(
+                "each [[providers]] entry needs a `name` without a slash".into(),
+            ));
         }
         if names.contains(&name) {
-            findings.push(error(format!("two [[providers]] entries are called `{name}`; rename one")));
+            findings.push(error(format!(
+                "two [[providers]] entries are called `{name}`; rename one"
+            )));
         }
         names.push(name);
         check_table(entry, "providers.", PROVIDER_KEYS, findings);
@@ -150,14 +347,19 @@ fn check_providers(item: &Item, findings: &mut Vec<Finding>) {
 fn check_table(table: &dyn TableLike, prefix: &str, keys: &[Key], findings: &mut Vec<Finding>) {
     for (name, item) in table.iter() {
         let path = format!("{prefix}{name}");
-        let known = keys.iter().find(|key| key.path == path || key.path == name);
+        let known = keys.iter().find(|key| key.path == path);
         match (known, item.as_value()) {
             (Some(key), Some(value)) => {
                 findings.extend(check_value(key.kind, value).err().map(|allowed| {
-                    error(format!("`{path}` is {}, but must be {allowed}", value.to_string().trim()))
+                    error(format!(
+                        "`{path}` is {}, but must be {allowed}",
+                        value.to_string().trim()
+                    ))
                 }));
             }
-            (Some(_), None) => findings.push(error(format!("`{path}` must be a value, not a section"))),
+            (Some(_), None) => {
+                findings.push(error(format!("`{path}` must be a value, not a section")))
+            }
             (None, _) => findings.push(warning(unknown(&path, keys.iter().map(|key| key.path)))),
         }
     }
@@ -171,13 +373,17 @@ pub(crate) fn check_value(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::Count { min, max } => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
         Kind::Number { min, max } => number(value).is_some_and(|n| (min..=max).contains(&n)),
         Kind::Choice(choices) => value.as_str().is_some_and(|text| choices.contains(&text)),
-        Kind::Names => value.as_array().is_some_and(|names| names.iter().all(Value::is_str)),
+        Kind::Names => value
+            .as_array()
+            .is_some_and(|names| names.iter().all(Value::is_str)),
     };
     if fits { Ok(()) } else { Err(allowed(kind)) }
 }
 
 fn number(value: &Value) -> Option<f64> {
-    value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|n| n as f64))
 }
 
 /// What a setting may hold, in words.

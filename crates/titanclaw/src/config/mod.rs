@@ -34,7 +34,6 @@ struct RawModels {
     chat: Option<String>,
     output_tokens: Option<u32>,
     thinking_tokens: Option<u32>,
-    temperature: Option<f32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +42,7 @@ struct RawProvider {
     name: String,
     kind: ProviderKind,
     base_url: Option<String>,
+    model: Option<String>,
     secret: Option<String>,
     context_tokens: Option<u32>,
 }
@@ -137,7 +137,6 @@ pub(crate) struct Models {
     pub(crate) chat: Option<String>,
     pub(crate) output_tokens_max: u32,
     pub(crate) thinking_tokens_max: Option<u32>,
-    pub(crate) temperature: Option<f32>,
 }
 
 /// A `[[providers]]` entry.
@@ -146,6 +145,8 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     pub(crate) kind: ProviderKind,
     pub(crate) base_url: Option<String>,
+    /// Used when none is named.
+    pub(crate) model: Option<String>,
     /// The sealed secret that holds its key.
     pub(crate) secret: String,
     pub(crate) context_tokens_max: Option<u32>,
@@ -213,20 +214,18 @@ impl Default for Config {
 
 impl From<RawConfig> for Config {
     fn from(raw: RawConfig) -> Self {
-        let local = || vec!["local".to_owned()];
         Self {
             models: Models {
                 chat: filled(raw.models.chat),
                 output_tokens_max: raw.models.output_tokens.unwrap_or(4096),
                 thinking_tokens_max: raw.models.thinking_tokens.filter(|tokens| *tokens > 0),
-                temperature: raw.models.temperature,
             },
             providers: raw.providers.into_iter().map(Provider::from).collect(),
             routes: Routes {
                 chat: raw.routes.chat.unwrap_or_default(),
                 code: raw.routes.code.unwrap_or_default(),
-                utility: raw.routes.utility.unwrap_or_else(local),
-                embed: raw.routes.embed.unwrap_or_else(local),
+                utility: raw.routes.utility.unwrap_or_default(),
+                embed: raw.routes.embed.unwrap_or_default(),
             },
             limits: Limits {
                 model_calls_per_turn_max: raw.limits.model_calls_per_turn.unwrap_or(50),
@@ -271,6 +270,7 @@ impl From<RawProvider> for Provider {
             name: raw.name,
             kind: raw.kind,
             base_url: filled(raw.base_url),
+            model: filled(raw.model),
             context_tokens_max: raw.context_tokens,
         }
     }
@@ -300,7 +300,9 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Loaded> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} can't be read", path.display()));
+        }
     };
     parse(&text).with_context(|| format!("{} can't be used", path.display()))
 }
@@ -308,11 +310,15 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Loaded> {
 /// Reads a config's text.
 fn parse(text: &str) -> anyhow::Result<Loaded> {
     let document = edit::document(text)?;
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        keys::check(&document).into_iter().partition(|finding| finding.is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = keys::check(&document)
+        .into_iter()
+        .partition(|finding| finding.is_error);
     if !errors.is_empty() {
         let texts: Vec<String> = errors.into_iter().map(|finding| finding.text).collect();
-        bail!("{}. Mend it with `titanclaw config set KEY VALUE` or an editor", texts.join("; "));
+        bail!(
+            "{}. Mend it with `titanclaw config set KEY VALUE` or an editor",
+            texts.join("; ")
+        );
     }
     let raw: RawConfig = toml::from_str(text)?;
     Ok(Loaded {
@@ -353,10 +359,22 @@ mod tests {
     #[test]
     fn an_unknown_key_is_a_warning_that_names_the_closest() {
         let cases = [
-            ("[limits]\nturn_second = 5", "there is no setting `limits.turn_second`; did you mean `limits.turn_seconds`?"),
-            ("[model]\nchat = \"x\"", "there is no setting `model`; did you mean `models`?"),
-            ("[[providers]]\nname = \"a\"\nbase_ur = \"x\"", "there is no setting `providers.base_ur`; did you mean `base_url`?"),
-            ("zzz = 1", "there is no setting `zzz`; `titanclaw config show --all` lists them"),
+            (
+                "[limits]\nturn_second = 5",
+                "there is no setting `limits.turn_second`; did you mean `limits.turn_seconds`?",
+            ),
+            (
+                "[model]\nchat = \"x\"",
+                "there is no setting `model`; did you mean `models`?",
+            ),
+            (
+                "[[providers]]\nname = \"a\"\nbase_ur = \"x\"",
+                "there is no setting `providers.base_ur`; did you mean `providers.base_url`?",
+            ),
+            (
+                "zzz = 1",
+                "there is no setting `zzz`; `titanclaw config show --all` lists them",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text).unwrap().warnings, [expected]);
@@ -366,13 +384,28 @@ mod tests {
     #[test]
     fn a_value_that_is_not_allowed_is_an_error_that_says_what_is() {
         let cases = [
-            ("[limits]\nturn_seconds = 0", "`limits.turn_seconds` is 0, but must be a whole number from 5 to 86400"),
-            ("[policy]\nrun = \"maybe\"", "`policy.run` is \"maybe\", but must be one of allow, ask, deny"),
-            ("[routes]\nchat = \"x\"", "`routes.chat` is \"x\", but must be a list of texts"),
-            ("[display]\nthinking = 1", "`display.thinking` is 1, but must be true or false"),
+            (
+                "[limits]\nturn_seconds = 0",
+                "`limits.turn_seconds` is 0, but must be a whole number from 5 to 86400",
+            ),
+            (
+                "[policy]\nrun = \"maybe\"",
+                "`policy.run` is \"maybe\", but must be one of allow, ask, deny",
+            ),
+            (
+                "[routes]\nchat = \"x\"",
+                "`routes.chat` is \"x\", but must be a list of texts",
+            ),
+            (
+                "[display]\nthinking = 1",
+                "`display.thinking` is 1, but must be true or false",
+            ),
             ("models = 1", "`models` must be a section: [models]"),
             ("[[providers]]\nkind = \"ollama\"", "needs a `name`"),
-            ("[[providers]]\nname = \"a\"\nbase_url = \"x\"", "is no address"),
+            (
+                "[[providers]]\nname = \"a\"\nbase_url = \"x\"",
+                "is no address",
+            ),
             ("[models\n", "line 1"),
         ];
         for (text, expected) in cases {
@@ -401,6 +434,7 @@ mod tests {
             name: "work".into(),
             kind: ProviderKind::OpenAi,
             base_url: None,
+            model: None,
             secret: "work".into(),
             context_tokens_max: None,
         };

@@ -51,7 +51,11 @@ impl Client for SocketClient {
         }
     }
 
-    fn follow(&self, session: Option<SessionId>, after: Seq) -> BoxStream<Result<Record, ClientError>> {
+    fn follow(
+        &self,
+        session: Option<SessionId>,
+        after: Seq,
+    ) -> BoxStream<Result<Record, ClientError>> {
         let path = self.path.clone();
         let opened = async move { connect(&path, Ask::Follow { session, after }).await };
         futures::stream::once(opened)
@@ -110,7 +114,8 @@ async fn reply(frames: &mut Frames) -> Result<Reply, ClientError> {
         Some(Reply::Error(error)) => Err(error),
         Some(reply) => Ok(reply),
         None => Err(ClientError::Disconnected(
-            "the engine that owns this home has ended. Run the command again to start another.".into(),
+            "the engine that owns this home has ended. Run the command again to start another."
+                .into(),
         )),
     }
 }
@@ -124,7 +129,9 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Status(_) => "its status",
         Reply::Error(_) => "an error",
     };
-    ClientError::Refused(format!("the engine answered with {kind}, which was not asked for"))
+    ClientError::Refused(format!(
+        "the engine answered with {kind}, which was not asked for"
+    ))
 }
 
 #[cfg(test)]
@@ -178,9 +185,15 @@ mod tests {
             Ok(())
         }
 
-        fn follow(&self, _: Option<SessionId>, after: Seq) -> BoxStream<Result<Record, ClientError>> {
+        fn follow(
+            &self,
+            _: Option<SessionId>,
+            after: Seq,
+        ) -> BoxStream<Result<Record, ClientError>> {
             let records = (after + 1..=after + 3).map(|seq| Ok(record(seq)));
-            futures::stream::iter(records).chain(futures::stream::pending()).boxed()
+            futures::stream::iter(records)
+                .chain(futures::stream::pending())
+                .boxed()
         }
 
         async fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, ClientError> {
@@ -261,7 +274,9 @@ mod tests {
         let path = folder.path().join("control.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(!is_served(&path).await);
-        let serving = ControlSocket::bind(&path).unwrap().serve(Arc::new(FakeEngine::default()));
+        let serving = ControlSocket::bind(&path)
+            .unwrap()
+            .serve(Arc::new(FakeEngine::default()));
         assert!(is_served(&path).await);
         serving.close().await;
     }
@@ -273,7 +288,10 @@ mod tests {
         assert_eq!(records.next().await, Some(Ok(record(1))));
         serving.close().await;
         let rest: Vec<_> = records.collect().await;
-        assert!(matches!(rest.last(), Some(Err(ClientError::Disconnected(_)))), "{rest:?}");
+        assert!(
+            matches!(rest.last(), Some(Err(ClientError::Disconnected(_)))),
+            "{rest:?}"
+        );
     }
 
     #[tokio::test]
@@ -311,7 +329,11 @@ mod tests {
             answer
         };
         assert!(ask("\"status\"").await.starts_with("{\"status\""));
-        assert!(ask("{\"sessions\":{\"limit\":1}}").await.contains("daemon stop"));
+        assert!(
+            ask("{\"sessions\":{\"limit\":1}}")
+                .await
+                .contains("daemon stop")
+        );
         assert!(ask("\"unknown\"").await.starts_with("{\"error\""));
         serving.close().await;
     }
@@ -320,8 +342,13 @@ mod tests {
     async fn a_message_too_large_is_refused_by_both_sides() {
         let (folder, engine, serving, client) = served();
         let refused = client.submit(turn(&"x".repeat(FRAME_BYTES_MAX))).await;
-        assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
-        let mut stream = UnixStream::connect(folder.path().join("control.sock")).await.unwrap();
+        assert!(
+            matches!(refused, Err(ClientError::Refused(_))),
+            "{refused:?}"
+        );
+        let mut stream = UnixStream::connect(folder.path().join("control.sock"))
+            .await
+            .unwrap();
         let endless = vec![b'x'; 1 << 20];
         let mut sent = 0;
         while stream.write_all(&endless).await.is_ok() {
@@ -332,7 +359,7 @@ mod tests {
         serving.close().await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_connection_too_many_is_told_so() {
         let (_folder, _, serving, client) = served();
         let mut followers = Vec::new();
@@ -342,7 +369,10 @@ mod tests {
             followers.push(records);
         }
         let refused = client.status().await;
-        assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ClientError::Refused(_))),
+            "{refused:?}"
+        );
         drop(followers);
         serving.close().await;
     }

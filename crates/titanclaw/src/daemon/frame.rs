@@ -61,7 +61,10 @@ impl Frames {
     pub(super) async fn send(&mut self, frame: &impl Serialize) -> Result<(), ClientError> {
         let line = serde_json::to_string(frame).map_err(|e| ClientError::Refused(e.to_string()))?;
         if line.len() > FRAME_BYTES_MAX {
-            let text = format!("a message of {} bytes is larger than the control socket carries ({FRAME_BYTES_MAX})", line.len());
+            let text = format!(
+                "a message of {} bytes is larger than the control socket carries ({FRAME_BYTES_MAX})",
+                line.len()
+            );
             return Err(ClientError::Refused(text));
         }
         self.0.send(line).await.map_err(|error| gone(&error))
@@ -73,7 +76,9 @@ impl Frames {
             None => Ok(None),
             Some(Err(error)) => Err(gone(&error)),
             Some(Ok(line)) => serde_json::from_str(&line).map(Some).map_err(|error| {
-                ClientError::Refused(format!("a message on the control socket is not understood: {error}"))
+                ClientError::Refused(format!(
+                    "a message on the control socket is not understood: {error}"
+                ))
             }),
         }
     }

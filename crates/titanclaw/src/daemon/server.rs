@@ -34,7 +34,9 @@ impl ControlSocket {
     pub(crate) fn bind(path: &Path) -> anyhow::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("the old control socket {} can't be removed", path.display()));
+                return Err(error).with_context(|| {
+                    format!("the old control socket {} can't be removed", path.display())
+                });
             }
             _ => {}
         }
@@ -57,7 +59,12 @@ impl ControlSocket {
     pub(crate) fn serve(self, client: Arc<dyn Client>) -> Serving {
         let stop = CancellationToken::new();
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let task = tokio::spawn(accept(self.listener, client, stop.clone(), Arc::clone(&room)));
+        let task = tokio::spawn(accept(
+            self.listener,
+            client,
+            stop.clone(),
+            Arc::clone(&room),
+        ));
         Serving {
             stop,
             room,
@@ -133,7 +140,10 @@ async fn accept(
     }
     // Those who asked to stop still get their answer.
     let rest = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(1), rest).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(1), rest)
+        .await
+        .is_err()
+    {
         tracing::warn!("control connections were cut off");
     }
 }
@@ -152,7 +162,9 @@ async fn answer(
         return refuse(&mut frames, "this engine belongs to another user").await;
     }
     if is_full {
-        let text = format!("the engine already answers {CONNECTIONS_MAX} connections; close one and try again");
+        let text = format!(
+            "the engine already answers {CONNECTIONS_MAX} connections; close one and try again"
+        );
         return refuse(&mut frames, &text).await;
     }
     let request = match tokio::time::timeout(QUESTION_WAIT_MAX, frames.receive::<Request>()).await {
@@ -181,7 +193,9 @@ async fn answer(
             refuse(&mut frames, &text).await
         }
         Ask::Submit(op) => one(&mut frames, client.submit(op).await, |()| Reply::Done).await,
-        Ask::Sessions { limit } => one(&mut frames, client.sessions(limit).await, Reply::Sessions).await,
+        Ask::Sessions { limit } => {
+            one(&mut frames, client.sessions(limit).await, Reply::Sessions).await
+        }
         Ask::Costs { since } => one(&mut frames, client.costs(since).await, Reply::Costs).await,
         Ask::Follow { session, after } => {
             let mut records = client.follow(session, after);
@@ -208,5 +222,7 @@ async fn one<T>(
 }
 
 async fn refuse(frames: &mut Frames, text: &str) -> Result<(), ClientError> {
-    frames.send(&Reply::Error(ClientError::Refused(text.to_owned()))).await
+    frames
+        .send(&Reply::Error(ClientError::Refused(text.to_owned())))
+        .await
 }

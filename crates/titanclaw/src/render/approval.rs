@@ -1,14 +1,19 @@
 //! An approval request as a person must see it: the whole of what would run, nothing hidden and nothing cut.
 
+use super::keys::Key;
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::{clean, lookalikes, visible};
-use super::keys::Key;
 use serde_json::Value;
 use titan_protocol::{Decision, Effect, ToolCall};
 
 /// The request, in as many lines as it takes. Every line carries the gutter, so that no text of the call can pass for
 /// a line of the program's own.
-pub(crate) fn request(call: &ToolCall, effects: &[Effect], reason: &str, width: usize) -> Vec<Line> {
+pub(crate) fn request(
+    call: &ToolCall,
+    effects: &[Effect],
+    reason: &str,
+    width: usize,
+) -> Vec<Line> {
     let room = width.saturating_sub(3).max(8);
     let title = Style {
         bold: true,
@@ -37,12 +42,17 @@ pub(crate) fn request(call: &ToolCall, effects: &[Effect], reason: &str, width: 
         ]);
     }
     for effect in effects {
-        put(&[Span::new(format!("→ {}", effect_text(effect)), Style::PLAIN)]);
+        put(&[Span::new(
+            format!("→ {}", effect_text(effect)),
+            Style::PLAIN,
+        )]);
     }
     let strange = lookalikes(&Value::Object(call.arguments.clone()).to_string());
     if !strange.is_empty() {
-        let named: Vec<String> =
-            strange.iter().map(|c| format!("{c} (U+{:04X})", u32::from(*c))).collect();
+        let named: Vec<String> = strange
+            .iter()
+            .map(|c| format!("{c} (U+{:04X})", u32::from(*c)))
+            .collect();
         let text = format!("! letters that look like others: {}", named.join(", "));
         put(&[Span::new(text, Style::color(Color::Red))]);
     }
@@ -103,19 +113,35 @@ pub(crate) fn decided(decision: Decision, by: &str) -> Line {
 
 /// One effect in words.
 pub(crate) fn effect_text(effect: &Effect) -> String {
-    let side = |in_workspace: bool| if in_workspace { "" } else { " (outside the workspace)" };
+    let side = |in_workspace: bool| {
+        if in_workspace {
+            ""
+        } else {
+            " (outside the workspace)"
+        }
+    };
     match effect {
         Effect::Read { path, in_workspace } => {
-            format!("reads {}{}", visible(&path.to_string_lossy()), side(*in_workspace))
+            format!(
+                "reads {}{}",
+                visible(&path.to_string_lossy()),
+                side(*in_workspace)
+            )
         }
         Effect::Write { path, in_workspace } => {
-            format!("writes {}{}", visible(&path.to_string_lossy()), side(*in_workspace))
+            format!(
+                "writes {}{}",
+                visible(&path.to_string_lossy()),
+                side(*in_workspace)
+            )
         }
         Effect::Run {
             program, arguments, ..
         } => {
             let arguments: Vec<String> = arguments.iter().map(|text| visible(text)).collect();
-            format!("runs {} {}", visible(program), arguments.join(" ")).trim_end().to_owned()
+            format!("runs {} {}", visible(program), arguments.join(" "))
+                .trim_end()
+                .to_owned()
         }
         Effect::Network { host, port } => format!("connects to {}:{port}", visible(host)),
         Effect::Message { recipient } => format!("sends a message to {}", visible(recipient)),
@@ -176,7 +202,19 @@ mod tests {
         }];
         let lines = request(&call(script), &effects, "runs a program that writes", 30);
         let text: String = lines.iter().map(|line| line.text() + "\n").collect();
-        expect![[""]].assert_eq(&text);
+        expect![[r#"
+            ┌ shell wants to run
+            │ script: ls
+            │ └ ✓ allowed once␍␛[2Krm -rf
+            │   ~/x ⟨U+202E⟩txt⟨U+200B⟩; 
+            │ сat
+            │ seconds: 5
+            │ → runs /bin/rm -rf ␛[0m
+            │ ! letters that look like ot
+            │ hers: с (U+0441)
+            │ runs a program that writes
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]

@@ -2,10 +2,17 @@
 //!
 //! The terminal keeps turning Ctrl-C into an interrupt signal; everything else arrives here byte by byte.
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
-use std::io::{self, Stdin, Write};
-use tokio::io::unix::AsyncFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+use std::io::{self, Write};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
 
+/// Reads that wait to be decoded.
+const READS_MAX: usize = 16;
 /// A line that is typed holds at most this much.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -27,7 +34,10 @@ pub(crate) enum Key {
 
 /// The keyboard of the terminal at standard input, in raw mode until dropped.
 pub(crate) struct Keyboard {
-    terminal: AsyncFd<Stdin>,
+    bytes: mpsc::Receiver<io::Result<Vec<u8>>>,
+    /// Closing it ends the reader.
+    stop: Option<OwnedFd>,
+    reader: Option<JoinHandle<()>>,
     before: Termios,
     decoder: Decoder,
 }
@@ -42,26 +52,35 @@ impl Keyboard {
         // A read gives what is there and never waits.
         raw.special_codes[SpecialCodeIndex::VMIN] = 0;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let terminal = AsyncFd::new(stdin)?;
-        tcsetattr(terminal.get_ref(), OptionalActions::Now, &raw)?;
-        set_bracketed_paste(true);
-        Ok(Self {
-            terminal,
+        let (stopped, stop) = rustix::pipe::pipe()?;
+        let (sender, bytes) = mpsc::channel(READS_MAX);
+        tcsetattr(&stdin, OptionalActions::Now, &raw)?;
+        let mut keyboard = Self {
+            bytes,
+            stop: Some(stop),
+            reader: None,
             before,
             decoder: Decoder::default(),
-        })
+        };
+        set_bracketed_paste(true);
+        let read = move || read_keys(&stopped, &sender);
+        keyboard.reader = Some(
+            std::thread::Builder::new()
+                .name("keys".into())
+                .spawn(read)?,
+        );
+        Ok(keyboard)
     }
 
     /// The keys that were pressed, at least one. Dropping the future loses none.
     pub(crate) async fn keys(&mut self) -> io::Result<Vec<Key>> {
         loop {
-            let mut ready = self.terminal.readable().await?;
-            let mut bytes = [0; 1024];
-            let n_bytes = rustix::io::read(ready.get_inner(), &mut bytes)?;
-            if n_bytes < bytes.len() {
-                ready.clear_ready();
-            }
-            let keys = self.decoder.feed(&bytes[..n_bytes]);
+            let bytes = match self.bytes.recv().await {
+                Some(bytes) => bytes?,
+                // The terminal is gone; the hang-up signal tells what to do.
+                None => std::future::pending().await,
+            };
+            let keys = self.decoder.feed(&bytes);
             if !keys.is_empty() {
                 return Ok(keys);
             }
@@ -71,9 +90,47 @@ impl Keyboard {
 
 impl Drop for Keyboard {
     fn drop(&mut self) {
+        self.bytes.close();
+        self.stop = None;
+        // The reader ends at once, so that no key is taken from whoever reads next.
+        if self
+            .reader
+            .take()
+            .is_some_and(|reader| reader.join().is_err())
+        {
+            tracing::error!("the keyboard's reader failed");
+        }
         set_bracketed_paste(false);
-        if let Err(error) = tcsetattr(self.terminal.get_ref(), OptionalActions::Now, &self.before) {
+        if let Err(error) = tcsetattr(io::stdin(), OptionalActions::Now, &self.before) {
             tracing::warn!(%error, "terminal mode not restored");
+        }
+    }
+}
+
+/// Passes on what is typed until `stopped` is closed at its other end.
+fn read_keys(stopped: &OwnedFd, sender: &mpsc::Sender<io::Result<Vec<u8>>>) {
+    let stdin = io::stdin();
+    loop {
+        let mut ready = [
+            PollFd::new(&stdin, PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        let polled = poll(&mut ready, None);
+        let (keys, stop) = (ready[0].revents(), ready[1].revents());
+        if polled == Err(rustix::io::Errno::INTR) {
+            continue;
+        }
+        if !stop.is_empty() {
+            return;
+        }
+        let mut bytes = vec![0; 1024];
+        let read = polled.and_then(|_| rustix::io::read(&stdin, &mut bytes));
+        let is_over =
+            read.is_err() || (read == Ok(0) && keys.intersects(PollFlags::HUP | PollFlags::ERR));
+        bytes.truncate(read.unwrap_or(0));
+        let taken = sender.blocking_send(read.map(|_| bytes).map_err(io::Error::from));
+        if is_over || taken.is_err() {
+            return;
         }
     }
 }
@@ -133,13 +190,20 @@ fn escape_key(bytes: &[u8]) -> Option<(Option<Key>, usize)> {
     if bytes.starts_with(PASTE_START) {
         let body = &bytes[PASTE_START.len()..];
         let end = body.windows(PASTE_END.len()).position(|w| w == PASTE_END)?;
-        let text = String::from_utf8_lossy(&body[..end]).replace("\r\n", "\n").replace('\r', "\n");
-        return Some((Some(Key::Paste(text)), PASTE_START.len() + end + PASTE_END.len()));
+        let text = String::from_utf8_lossy(&body[..end])
+            .replace("\r\n", "\n")
+            .replace('\r', "\n");
+        return Some((
+            Some(Key::Paste(text)),
+            PASTE_START.len() + end + PASTE_END.len(),
+        ));
     }
     match bytes.get(1) {
         None => Some((Some(Key::Escape), 1)),
         Some(b'[' | b'O') => {
-            let end = bytes[2..].iter().position(|byte| (0x40..0x7f).contains(byte))?;
+            let end = bytes[2..]
+                .iter()
+                .position(|byte| (0x40..0x7f).contains(byte))?;
             Some((None, 2 + end + 1))
         }
         Some(_) => Some((None, 2)),
@@ -155,7 +219,9 @@ fn char_key(bytes: &[u8]) -> Option<(Option<Key>, usize)> {
         _ => return Some((None, 1)),
     };
     let whole = bytes.get(..length)?;
-    let key = std::str::from_utf8(whole).ok().and_then(|text| text.chars().next());
+    let key = std::str::from_utf8(whole)
+        .ok()
+        .and_then(|text| text.chars().next());
     Some((key.map(Key::Char), if key.is_some() { length } else { 1 }))
 }
 
@@ -168,7 +234,9 @@ impl LineInput {
     pub(crate) fn key(&mut self, key: Key) -> Option<String> {
         match key {
             Key::Char(c) if self.0.len() < LINE_BYTES_MAX => self.0.push(c),
-            Key::Paste(text) if self.0.len() + text.len() <= LINE_BYTES_MAX => self.0.push_str(&text),
+            Key::Paste(text) if self.0.len() + text.len() <= LINE_BYTES_MAX => {
+                self.0.push_str(&text)
+            }
             Key::Backspace => {
                 self.0.pop();
             }

@@ -85,8 +85,13 @@ fn options() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Where the line of the last top-level block begins.
+/// Where the line of the last top-level block begins. A last line that may still become a row of a table or an item of
+/// a list is left out of account.
 fn last_block_start(text: &str) -> usize {
+    let line_start = text.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].trim();
+    let is_open = line.starts_with('|') || line.bytes().all(|byte| byte.is_ascii_digit());
+    let text = if is_open { &text[..line_start] } else { text };
     let mut depth = 0_usize;
     let mut last = 0;
     for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
@@ -242,12 +247,14 @@ impl Writer {
                 self.push_style(|style| style.strike = true);
             }
             Tag::Link { dest_url, .. } => {
-                self.links.push((clean(&dest_url).into(), self.inline.len()));
+                self.links
+                    .push((clean(&dest_url).into(), self.inline.len()));
                 self.push_style(|style| style.underline = true);
             }
             Tag::Image { dest_url, .. } => {
                 self.text("image: ");
-                self.links.push((clean(&dest_url).into(), self.inline.len()));
+                self.links
+                    .push((clean(&dest_url).into(), self.inline.len()));
                 self.push_style(|style| style.underline = true);
             }
             _ => {}
@@ -273,7 +280,11 @@ impl Writer {
             }
             TagEnd::Item => {
                 self.flush();
-                if self.prefixes.last().is_some_and(|prefix| prefix.first.is_some()) {
+                if self
+                    .prefixes
+                    .last()
+                    .is_some_and(|prefix| prefix.first.is_some())
+                {
                     self.put(Line::default());
                 }
                 self.prefixes.pop();
@@ -440,7 +451,8 @@ impl Writer {
             line.push(span);
         }
         let is_blank = line.0.iter().all(|span| span.text.trim().is_empty());
-        self.lines.push(if is_blank { Line::default() } else { line });
+        self.lines
+            .push(if is_blank { Line::default() } else { line });
     }
 }
 
@@ -607,12 +619,84 @@ end";
 
     #[test]
     fn a_page_is_laid_out_for_a_usual_terminal() {
-        check(SAMPLE, 60, expect![[""]]);
+        check(
+            SAMPLE,
+            60,
+            expect![[r#"
+            # Title with stress
+
+            A paragraph of some words with strong and code and a link
+            (https://example.org/a).
+
+            1. first
+            2. second
+               • nested item that is long enough to wrap around
+               • another
+
+            │ quoted words
+
+              rust
+              fn main() {
+                  println!();
+              }
+
+            crate │ what it does
+            ──────┼─────────────
+            one   │        reads
+            two   │  writes much
+
+            • ☑ done
+            • ☐ open
+
+            ────────────────────────────────────────
+
+            end
+        "#]],
+        );
     }
 
     #[test]
     fn a_page_is_laid_out_for_twenty_columns() {
-        check(SAMPLE, 20, expect![[""]]);
+        check(
+            SAMPLE,
+            20,
+            expect![[r#"
+            # Title with stress
+
+            A paragraph of some
+            words with strong
+            and code and a link
+            (https://example.org
+            /a).
+
+            1. first
+            2. second
+               • nested item
+                 that is long
+                 enough to wrap
+                 around
+               • another
+
+            │ quoted words
+
+              rust
+              fn main() {
+                  println!();
+              }
+
+            crate │ what it does
+            ──────┼─────────────
+            one   │        reads
+            two   │  writes much
+
+            • ☑ done
+            • ☐ open
+
+            ────────────────────
+
+            end
+        "#]],
+        );
     }
 
     #[test]
@@ -630,7 +714,16 @@ end";
         check(
             "| name | purpose | owner |\n|-|-|-|\n| alpha | the first thing | me |\n| beta | next | you |",
             18,
-            expect![[""]],
+            expect![[r#"
+                name: alpha
+                purpose: the first
+                thing
+                owner: me
+
+                name: beta
+                purpose: next
+                owner: you
+            "#]],
         );
     }
 
@@ -655,11 +748,12 @@ end";
             width: 40,
             has_color: true,
         };
-        let whole = text_of(&render(SAMPLE, layout));
+        let sample = format!("1. loose\n\n2. list\n\n{SAMPLE}");
+        let whole = text_of(&render(&sample, layout));
         for piece_chars in [1, 3, 7, 50] {
             let mut stream = MarkdownStream::default();
             let mut lines = Vec::new();
-            let chars: Vec<char> = SAMPLE.chars().collect();
+            let chars: Vec<char> = sample.chars().collect();
             for piece in chars.chunks(piece_chars) {
                 stream.push(&piece.iter().collect::<String>());
                 lines.extend(stream.finished(layout));
@@ -688,8 +782,12 @@ end";
             width: 40,
             has_color: true,
         };
-        let text = "&#27;[31m \u{1b}[2J `\u{9b}1m` [a](http://x/&#27;[0m)\n\n```\n\u{1b}]0;t\u{7}\n```";
+        let text =
+            "&#27;[31m \u{1b}[2J `\u{9b}1m` [a](http://x/&#27;[0m)\n\n```\n\u{1b}]0;t\u{7}\n```";
         let shown = text_of(&render(text, layout));
-        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(
+            !shown.chars().any(|c| c.is_control() && c != '\n'),
+            "{shown:?}"
+        );
     }
 }

@@ -86,7 +86,10 @@ pub(crate) fn moment(at: UnixMillis) -> String {
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .map(|time| time.to_zoned(jiff::tz::TimeZone::system()))
-        .map_or_else(|| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+        .map_or_else(
+            || at.to_string(),
+            |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+        )
 }
 
 #[cfg(test)]

@@ -33,7 +33,10 @@ impl Output {
     /// When they can't be written; a reader who left is an error of kind `BrokenPipe`, which ends the program
     /// without a word.
     pub(crate) fn lines(self, lines: &[Line]) -> io::Result<()> {
-        let text: String = lines.iter().map(|line| line.paint(self.has_color) + "\n").collect();
+        let text: String = lines
+            .iter()
+            .map(|line| line.paint(self.has_color) + "\n")
+            .collect();
         self.text(&text)
     }
 

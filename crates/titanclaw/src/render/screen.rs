@@ -93,6 +93,7 @@ impl<W: Write> Screen<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::style::Style;
 
     const SIZE: Size = Size {
         columns: 10,
@@ -100,14 +101,17 @@ mod tests {
     };
 
     fn lines(texts: &[&str]) -> Vec<Line> {
-        texts.iter().map(|text| Line::plain(*text)).collect()
+        let line = |text: &&str| Line::default().with(Style::PLAIN, *text);
+        texts.iter().map(line).collect()
     }
 
     #[test]
     fn the_live_part_is_replaced_and_what_is_finished_stays() {
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out, false);
-        screen.draw(&lines(&["done"]), &lines(&["a", "b"]), SIZE).unwrap();
+        screen
+            .draw(&lines(&["done"]), &lines(&["a", "b"]), SIZE)
+            .unwrap();
         screen.draw(&[], &lines(&["a", "b"]), SIZE).unwrap();
         screen.draw(&lines(&["a"]), &lines(&["c"]), SIZE).unwrap();
         screen.clear(SIZE).unwrap();
@@ -122,7 +126,11 @@ mod tests {
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out, false);
         screen
-            .draw(&[], &lines(&["1", "2", "3", "4", "much too long a line"]), SIZE)
+            .draw(
+                &[],
+                &lines(&["1", "2", "3", "4", "much too long a line"]),
+                SIZE,
+            )
             .unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "3\n4\nmuch too…");
     }

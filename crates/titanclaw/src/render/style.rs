@@ -88,10 +88,6 @@ impl Span {
 pub(crate) struct Line(pub(crate) Vec<Span>);
 
 impl Line {
-    pub(crate) fn plain(text: impl Into<String>) -> Self {
-        Self::default().with(Style::PLAIN, text)
-    }
-
     pub(crate) fn dim(text: impl Into<String>) -> Self {
         Self::default().with(Style::DIM, text)
     }
@@ -272,7 +268,9 @@ mod tests {
 
     #[test]
     fn a_cut_line_says_so_and_keeps_its_width() {
-        let line = Line::plain("hello ").with(Style::BOLD, "日本語");
+        let line = Line::default()
+            .with(Style::PLAIN, "hello ")
+            .with(Style::BOLD, "日本語");
         assert_eq!(line.cut(9).text(), "hello 日…");
         assert_eq!(line.cut(12), line);
         assert_eq!(line.cut(1).text(), "…");
@@ -281,7 +279,9 @@ mod tests {
 
     #[test]
     fn colour_is_written_only_when_wanted() {
-        let line = Line::plain("a").with(Style::color(Color::Red), "b");
+        let line = Line::default()
+            .with(Style::PLAIN, "a")
+            .with(Style::color(Color::Red), "b");
         assert_eq!(line.paint(false), "ab");
         assert_eq!(line.paint(true), "a\u{1b}[31mb\u{1b}[0m");
     }

@@ -8,14 +8,22 @@ use super::visible::{clean, columns};
 pub(crate) fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Line> {
     let rows: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| row.iter().map(|cell| clean(cell).replace(['\n', '\t'], " ")).collect())
+        .map(|row| {
+            row.iter()
+                .map(|cell| clean(cell).replace(['\n', '\t'], " "))
+                .collect()
+        })
         .collect();
     let widths: Vec<usize> = head
         .iter()
         .enumerate()
         .map(|(idx, title)| {
             let cells = rows.iter().filter_map(|row| row.get(idx));
-            cells.map(|cell| columns(cell)).max().unwrap_or(0).max(columns(title))
+            cells
+                .map(|cell| columns(cell))
+                .max()
+                .unwrap_or(0)
+                .max(columns(title))
         })
         .collect();
     let titles: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
@@ -48,7 +56,10 @@ mod tests {
             vec!["x".to_owned(), "b\u{1b}[31m".to_owned()],
         ];
         let text = |width| {
-            columns_of(&["id", "title"], &rows, width).iter().map(Line::text).collect::<Vec<_>>()
+            columns_of(&["id", "title"], &rows, width)
+                .iter()
+                .map(Line::text)
+                .collect::<Vec<_>>()
         };
         assert_eq!(text(None), ["id    title", "日本  a long text", "x     b"]);
         assert_eq!(text(Some(10))[1], "日本  a l…");

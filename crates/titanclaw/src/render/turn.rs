@@ -11,8 +11,8 @@ use super::{approval, duration, usage};
 use serde_json::Value;
 use std::time::Duration;
 use titan_protocol::{
-    ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, PlanItem, PlanStatus, QuestionId, Record,
-    ToolCall, TurnOutcome, Verdict,
+    ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
+    QuestionId, Record, ToolCall, TurnOutcome, Verdict,
 };
 
 /// Lines of a running tool's output that are shown under it.
@@ -56,6 +56,8 @@ struct Call {
     name: String,
     summary: String,
     output: String,
+    /// The person called it and wants to see all that came of it.
+    is_by_hand: bool,
 }
 
 /// A turn as far as it was told.
@@ -119,15 +121,15 @@ impl TurnView {
                 self.thinking.push_str(text);
                 Vec::new()
             }
-            Event::ModelCallStarted {
-                model, reason, ..
-            } => {
+            Event::ModelCallStarted { model, reason, .. } => {
                 self.model.clone_from(model);
                 self.waiting = Waiting::Model {
                     model: model.clone(),
                 };
                 match reason {
-                    Some(reason) => self.note("·", Style::DIM, &format!("{model}: {reason}"), layout),
+                    Some(reason) => {
+                        self.note("·", Style::DIM, &format!("{model}: {reason}"), layout)
+                    }
                     None => Vec::new(),
                 }
             }
@@ -137,9 +139,11 @@ impl TurnView {
                 self.open_call(call, name);
                 lines
             }
-            Event::ToolCallReady { call, .. } => {
+            Event::ToolCallReady { call, origin } => {
                 let lines = self.end_text(layout);
-                self.open_call(&call.id, &call.name).summary = summary(call);
+                let open = self.open_call(&call.id, &call.name);
+                open.summary = summary(call);
+                open.is_by_hand = *origin == Origin::Person;
                 self.waiting = Waiting::Tools;
                 lines
             }
@@ -155,11 +159,22 @@ impl TurnView {
                 is_error,
                 elapsed_ms,
                 ..
-            } => self.end_call(call, text, *is_error, Duration::from_millis(*elapsed_ms), layout),
+            } => self.end_call(
+                call,
+                text,
+                *is_error,
+                Duration::from_millis(*elapsed_ms),
+                layout,
+            ),
             Event::StepDecided {
                 verdict: Verdict::Deny { reason },
                 ..
-            } => self.note("✗", Style::color(Color::Red), &format!("not allowed: {reason}"), layout),
+            } => self.note(
+                "✗",
+                Style::color(Color::Red),
+                &format!("not allowed: {reason}"),
+                layout,
+            ),
             Event::ApprovalRequested {
                 approval,
                 call,
@@ -237,7 +252,12 @@ impl TurnView {
             Event::ModelCallFailed { error } => {
                 self.model_error = Some(error.clone());
                 let mut lines = self.end_text(layout);
-                lines.extend(self.note("!", Style::color(Color::Yellow), &error.to_string(), layout));
+                lines.extend(self.note(
+                    "!",
+                    Style::color(Color::Yellow),
+                    &error.to_string(),
+                    layout,
+                ));
                 lines
             }
             Event::ModelCallEnded { .. } => {
@@ -265,7 +285,13 @@ impl TurnView {
     }
 
     /// What is still changing, drawn for this frame.
-    pub(crate) fn live(&self, frame: usize, elapsed: Duration, typed: &str, layout: Layout) -> Vec<Line> {
+    pub(crate) fn live(
+        &self,
+        frame: usize,
+        elapsed: Duration,
+        typed: &str,
+        layout: Layout,
+    ) -> Vec<Line> {
         let mut lines = Vec::new();
         if self.shows_answer {
             lines.extend(self.answer.live(layout));
@@ -275,21 +301,28 @@ impl TurnView {
         }
         let frame = FRAMES[frame % FRAMES.len()];
         for call in &self.calls {
-            lines.push(call_line(Span::new(frame, Style::color(Color::Cyan)), call, ""));
+            lines.push(call_line(
+                Span::new(frame, Style::color(Color::Cyan)),
+                call,
+                "",
+            ));
             lines.extend(tail(&call.output, OUTPUT_LINES_MAX, "  │ "));
         }
         if self.calls.is_empty() {
             lines.extend(plan_lines(&self.plan, PLAN_LINES_MAX));
         }
         match self.request() {
-            Some(Request::Approval { .. }) => lines.push(approval::choices()),
+            Some(Request::Approval { .. }) if typed.is_empty() => lines.push(approval::choices()),
+            Some(Request::Approval { .. }) => {
+                lines.push(approval::choices());
+                lines.push(input_line("finish or clear first", typed));
+            }
             Some(Request::Question { .. }) => lines.push(input_line("answer", typed)),
             None => {
-                lines.push(
-                    Line::default()
-                        .with(Style::color(Color::Cyan), frame)
-                        .with(Style::DIM, format!(" {} {}", self.waiting_text(), duration_short(elapsed))),
-                );
+                lines.push(Line::default().with(Style::color(Color::Cyan), frame).with(
+                    Style::DIM,
+                    format!(" {} {}", self.waiting_text(), duration_short(elapsed)),
+                ));
                 if !typed.is_empty() {
                     lines.push(input_line("steer", typed));
                 }
@@ -300,7 +333,7 @@ impl TurnView {
 
     fn waiting_text(&self) -> String {
         match &self.waiting {
-            Waiting::Engine => "getting ready".to_owned(),
+            Waiting::Engine => "working".to_owned(),
             Waiting::Model { model } => format!("waiting for {}", clean(model)),
             Waiting::Thinking => "thinking".to_owned(),
             Waiting::Writing => "writing".to_owned(),
@@ -347,6 +380,7 @@ impl TurnView {
                     name: name.to_owned(),
                     summary: String::new(),
                     output: String::new(),
+                    is_by_hand: false,
                 });
                 self.calls.len() - 1
             }
@@ -366,13 +400,24 @@ impl TurnView {
             return Vec::new();
         };
         let call = self.calls.remove(idx);
-        let (mark, color) = if is_error { ("✗", Color::Red) } else { ("✓", Color::Green) };
+        let (mark, color) = if is_error {
+            ("✗", Color::Red)
+        } else {
+            ("✓", Color::Green)
+        };
         let took = duration(elapsed);
         let mark = Span::new(mark, Style::color(color));
-        let mut line = call_line(mark, &call, "").cut(layout.width.saturating_sub(took.len() + 3).max(12));
+        let mut line =
+            call_line(mark, &call, "").cut(layout.width.saturating_sub(took.len() + 3).max(12));
         line.push(Span::new(format!("  {took}"), Style::DIM));
         let mut lines = vec![line];
-        if is_error {
+        if call.is_by_hand {
+            let text = clean(text).replace('\t', "    ");
+            let shown = text
+                .lines()
+                .map(|line| Line::default().with(Style::PLAIN, line));
+            lines.splice(0..0, shown);
+        } else if is_error {
             let text = clean(text);
             for line in text.lines().take(ERROR_LINES_MAX) {
                 let line = Line::default().with(Style::color(Color::Red), format!("  {line}"));
@@ -402,14 +447,19 @@ impl TurnView {
     fn outcome(&mut self, outcome: &TurnOutcome, layout: Layout) -> Vec<Line> {
         match outcome {
             TurnOutcome::Completed => Vec::new(),
-            TurnOutcome::Interrupted => {
-                self.note("!", Style::color(Color::Yellow), "stopped; what was said is kept", layout)
-            }
+            TurnOutcome::Interrupted => self.note(
+                "!",
+                Style::color(Color::Yellow),
+                "stopped; what was said is kept",
+                layout,
+            ),
             TurnOutcome::Limited { limit } => {
                 let text = format!("a limit ended the turn: {limit}");
                 self.note("!", Style::color(Color::Yellow), &text, layout)
             }
-            TurnOutcome::Failed { error } => self.note("✗", Style::color(Color::Red), error, layout),
+            TurnOutcome::Failed { error } => {
+                self.note("✗", Style::color(Color::Red), error, layout)
+            }
         }
     }
 
@@ -448,7 +498,10 @@ fn input_line(label: &str, typed: &str) -> Line {
 /// The last lines of a text, each behind `lead`.
 fn tail(text: &str, lines_max: usize, lead: &str) -> Vec<Line> {
     let text = clean(text).replace('\t', "    ");
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     lines[lines.len().saturating_sub(lines_max)..]
         .iter()
         .map(|line| Line::dim(format!("{lead}{line}")))
@@ -488,26 +541,34 @@ fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
 
 fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
     let mark = Style::color(Color::Cyan);
-    let mut lines: Vec<Line> = wrap(&[Span::new(clean(text), Style::BOLD)], width.saturating_sub(2))
-        .into_iter()
-        .enumerate()
-        .map(|(idx, line)| {
-            let mut marked = Line::default().with(mark, if idx == 0 { "? " } else { "  " });
-            line.0.into_iter().for_each(|span| marked.push(span));
-            marked
-        })
-        .collect();
+    let mut lines: Vec<Line> = wrap(
+        &[Span::new(clean(text), Style::BOLD)],
+        width.saturating_sub(2),
+    )
+    .into_iter()
+    .enumerate()
+    .map(|(idx, line)| {
+        let mut marked = Line::default().with(mark, if idx == 0 { "? " } else { "  " });
+        line.0.into_iter().for_each(|span| marked.push(span));
+        marked
+    })
+    .collect();
     for (idx, choice) in choices.iter().enumerate() {
         let choice = clean(choice).replace('\n', " ");
-        lines.push(Line::default().with(mark, format!("  {} ", idx + 1)).with(Style::PLAIN, choice));
+        lines.push(
+            Line::default()
+                .with(mark, format!("  {} ", idx + 1))
+                .with(Style::PLAIN, choice),
+        );
     }
     lines
 }
 
 /// What a call is about, in one line: its most telling argument, or all of them.
 pub(crate) fn summary(call: &ToolCall) -> String {
-    const TELLING: [&str; 8] =
-        ["script", "command", "path", "pattern", "url", "query", "question", "text"];
+    const TELLING: [&str; 8] = [
+        "script", "command", "path", "pattern", "url", "query", "question", "text",
+    ];
     let telling = TELLING
         .iter()
         .find_map(|name| call.arguments.get(*name).and_then(Value::as_str))
@@ -517,7 +578,10 @@ pub(crate) fn summary(call: &ToolCall) -> String {
         None if call.arguments.is_empty() => String::new(),
         None => Value::Object(call.arguments.clone()).to_string(),
     };
-    clean(&text).split_whitespace().collect::<Vec<_>>().join(" ")
+    clean(&text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -525,7 +589,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
     use serde_json::json;
-    use titan_protocol::{Decision, Origin, SessionId, StopReason, Taint, Usage};
+    use titan_protocol::{Decision, SessionId, StopReason, Taint, Usage};
 
     const LAYOUT: Layout = Layout {
         width: 44,
@@ -550,7 +614,10 @@ mod tests {
         ToolCall {
             id: "c1".into(),
             name: "shell".into(),
-            arguments: json!({ "script": script }).as_object().cloned().unwrap_or_default(),
+            arguments: json!({ "script": script })
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 
@@ -623,12 +690,78 @@ mod tests {
 
     #[test]
     fn a_turn_is_drawn_as_it_goes() {
-        check(true, a_turn(), expect![[""]]);
+        check(
+            true,
+            a_turn(),
+            expect![[r#"
+            ~ ⠋ waiting for qwen 2s
+            ~ Let me look.
+            ~ ⠋ writing 2s
+            Let me look.
+
+            ~ ⠋ shell 
+            ~ ⠋ preparing shell 2s
+            ~ ⠋ shell cargo test --quiet
+            ~ ⠋ running shell 2s
+            ~ ⠋ shell cargo test --quiet
+            ~   │ two
+            ~   │ three
+            ~   │ four
+            ~ ⠋ running shell 2s
+            ✓ shell cargo test --quiet  1.2s
+            ~ ⠋ waiting for the model 2s
+            ~ ▸ tell
+            ~ ⠋ waiting for the model 2s
+
+            It
+            ~ 
+            ~ passes
+            ~ ▸ tell
+            ~ ⠋ writing 2s
+
+            passes
+
+            ~ ▸ tell
+            ~ ⠋ working 2s
+            ▸ tell
+            qwen · 1,200 in · 34 out · $0 · 3.4s
+            ~ ▸ tell
+            ~ ⠋ working 2s
+        "#]],
+        );
     }
 
     #[test]
     fn a_pipe_gets_the_status_without_the_answer() {
-        check(false, a_turn(), expect![[""]]);
+        check(
+            false,
+            a_turn(),
+            expect![[r#"
+            ~ ⠋ waiting for qwen 2s
+            ~ ⠋ writing 2s
+            ~ ⠋ shell 
+            ~ ⠋ preparing shell 2s
+            ~ ⠋ shell cargo test --quiet
+            ~ ⠋ running shell 2s
+            ~ ⠋ shell cargo test --quiet
+            ~   │ two
+            ~   │ three
+            ~   │ four
+            ~ ⠋ running shell 2s
+            ✓ shell cargo test --quiet  1.2s
+            ~ ⠋ waiting for the model 2s
+            ~ ▸ tell
+            ~ ⠋ waiting for the model 2s
+            ~ ▸ tell
+            ~ ⠋ writing 2s
+            ~ ▸ tell
+            ~ ⠋ working 2s
+            ▸ tell
+            qwen · 1,200 in · 34 out · $0 · 3.4s
+            ~ ▸ tell
+            ~ ⠋ working 2s
+        "#]],
+        );
     }
 
     #[test]
@@ -653,7 +786,44 @@ mod tests {
                     by: "unattended".into(),
                 },
             ],
-            expect![[""]],
+            expect![[r#"
+                ┌ shell wants to run
+                │ script: rm x
+                │ → writes /w/x
+                │ deletes a file
+                ~ └ [o]nce [s]ession [e]xact [d]eny 
+                └ ✗ denied (nobody is here to ask; --allow gives standing answers)
+                ~ ⠋ working 2s
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_call_by_hand_shows_all_that_came_of_it() {
+        check(
+            true,
+            vec![
+                Event::ToolCallReady {
+                    call: call("ls"),
+                    origin: Origin::Person,
+                },
+                Event::ToolCallEnded {
+                    call: "c1".into(),
+                    text: "a\n\u{1b}[1mb".into(),
+                    is_error: false,
+                    taint: Taint::NONE,
+                    whole: None,
+                    elapsed_ms: 5,
+                },
+            ],
+            expect![[r#"
+                ~ ⠋ shell ls
+                ~ ⠋ running shell 2s
+                a
+                b
+                ✓ shell ls  5ms
+                ~ ⠋ waiting for the model 2s
+            "#]],
         );
     }
 
@@ -691,7 +861,23 @@ mod tests {
                     elapsed_ms: 10,
                 },
             ],
-            expect![[""]],
+            expect![[r#"
+                ? Which one?
+                  1 a
+                  2 b
+                ~ answer › 
+                › b
+                ~ ⠋ working 2s
+                ~ ⠋ shell false
+                ~ ⠋ running shell 2s
+                ✗ shell false  5ms
+                  no such
+                  program
+                ~ ⠋ waiting for the model 2s
+                ✗ the model is gone. Start it again.
+                0 in · 0 out · $? · 10ms
+                ~ ⠋ waiting for the model 2s
+            "#]],
         );
     }
 }

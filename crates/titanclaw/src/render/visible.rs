@@ -94,7 +94,10 @@ fn is_steering(c: char) -> bool {
 fn is_hidden(c: char) -> bool {
     is_steering(c)
         || c.width().unwrap_or(0) == 0
-        || matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}')
+        || matches!(
+            c,
+            '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}'
+        )
 }
 
 fn is_lookalike(c: char) -> bool {
@@ -218,7 +221,7 @@ mod tests {
     #[test]
     fn letters_that_look_like_others_are_named() {
         assert_eq!(lookalikes("rm аpple αa"), ['а', 'α']);
-        assert_eq!(lookalikes("привет"), []);
-        assert_eq!(lookalikes("plain"), []);
+        assert_eq!(lookalikes("привет"), Vec::<char>::new());
+        assert_eq!(lookalikes("plain"), Vec::<char>::new());
     }
 }

@@ -1,0 +1,1002 @@
+//! The products in AVX2 and in AVX-512 with VNNI.
+//!
+//! Loads are in loops, not in closures given to the library, which would be compiled without the instructions.
+//! Each function states the instructions it needs; [`super::Isa`] is only made when the machine has them. Row
+//! products follow the blocks as they lie in the file. Tiles hold sixteen rows with four neighbouring numbers of each
+//! row together, so that one multiplication of bytes serves sixteen outputs.
+
+use super::{Activations, Isa, Kind, Row, TILE_ROWS, TOGETHER_MAX};
+use crate::quant::{
+    Q4K_BYTES, Q6K_BYTES, Q8_BYTES, SMALL, SUPER, scales_and_minima, unpack_q4k, unpack_q6k,
+};
+use std::arch::x86_64::*;
+use std::cell::RefCell;
+
+/// `out[i] = row · xs[i]`, for 1 to [`TOGETHER_MAX`] activations.
+pub(super) fn dot(isa: Isa, kind: Kind, row: &[u8], xs: &[Row<'_>], out: &mut [f32; TOGETHER_MAX]) {
+    match xs {
+        [a] => out[..1].copy_from_slice(&dot_some(isa, kind, row, [a])),
+        [a, b] => out[..2].copy_from_slice(&dot_some(isa, kind, row, [a, b])),
+        [a, b, c] => out[..3].copy_from_slice(&dot_some(isa, kind, row, [a, b, c])),
+        [a, b, c, d] => *out = dot_some(isa, kind, row, [a, b, c, d]),
+        _ => unreachable!("1 to {TOGETHER_MAX} activations"),
+    }
+}
+
+fn dot_some<const N: usize>(isa: Isa, kind: Kind, row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let blocks = row.len() / kind.block_bytes();
+    for x in xs {
+        assert!(x.quants.len() >= blocks * kind.block_len());
+        assert!(x.sums.len() * 16 >= blocks * kind.block_len() && x.scales.len() >= blocks);
+    }
+    // SAFETY: the instruction set was found on this machine before `isa` was made, and the loads stay within `row`
+    // and within what was asserted of `xs`.
+    unsafe {
+        match (isa, kind) {
+            (Isa::Avx512, Kind::Q4K) => dot_q4k_512(row, xs),
+            (Isa::Avx512, Kind::Q6K) => dot_q6k_512(row, xs),
+            (Isa::Avx512, Kind::Q8) => dot_q8_512(row, xs),
+            (_, Kind::Q4K) => dot_q4k_256(row, xs),
+            (_, Kind::Q6K) => dot_q6k_256(row, xs),
+            (_, Kind::Q8) => dot_q8_256(row, xs),
+        }
+    }
+}
+
+/// Weight rows that meet one activation together: the activation's registers are filled once for all of them.
+pub(super) const ROWS_TOGETHER: usize = 4;
+
+/// `out[i] = rows[i] · x` for four rows, each `length` bytes after the one before; `None` where the instruction set
+/// gains nothing by taking them together.
+pub(super) fn dot_rows(
+    isa: Isa,
+    kind: Kind,
+    rows: &[u8],
+    length: usize,
+    x: &Row<'_>,
+) -> Option<[f32; ROWS_TOGETHER]> {
+    if isa != Isa::Avx512 {
+        return None;
+    }
+    let blocks = length / kind.block_bytes();
+    assert!(rows.len() >= length * ROWS_TOGETHER && x.quants.len() >= blocks * kind.block_len());
+    assert!(x.sums.len() * 16 >= blocks * kind.block_len() && x.scales.len() >= blocks);
+    // SAFETY: the instruction set was found on this machine before `isa` was made; the loads stay within what was
+    // just asserted.
+    Some(unsafe {
+        match kind {
+            Kind::Q4K => rows_q4k(rows, length, x),
+            Kind::Q6K => rows_q6k(rows, length, x),
+            Kind::Q8 => rows_q8(rows, length, x),
+        }
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn rows_q4k(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETHER] {
+    let low = _mm256_set1_epi8(15);
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_ps(); ROWS_TOGETHER];
+    for i in 0..length / Q4K_BYTES {
+        // SAFETY: the caller asserted 256 inputs and 16 sums a block.
+        let (inputs, pair_sums) = unsafe {
+            let at = x.quants.as_ptr().add(i * SUPER);
+            let mut inputs = [_mm256_setzero_si256(); 8];
+            for (sub, input) in inputs.iter_mut().enumerate() {
+                *input = _mm256_loadu_si256(at.add(sub * SMALL).cast());
+            }
+            let sums = _mm256_loadu_si256(x.sums.as_ptr().add(i * 16).cast());
+            (inputs, _mm256_madd_epi16(sums, ones))
+        };
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let block = &rows[r * length + i * Q4K_BYTES..r * length + (i + 1) * Q4K_BYTES];
+            let (scale, minimum) = two_halves(block);
+            let (scales, minima) = scales_and_minima(&block[4..16]);
+            let scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(i64::from_le_bytes(scales)));
+            let minima = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(i64::from_le_bytes(minima)));
+            // Both sides fit 16 bits, so the lower halves alone are multiplied.
+            let offset = _mm256_madd_epi16(minima, pair_sums);
+            let mut scaled = [_mm256_setzero_si256(); 2];
+            for chunk in 0..4 {
+                // SAFETY: a block has four chunks of 32 bytes from byte 16 on.
+                let nibbles = unsafe { _mm256_loadu_si256(block.as_ptr().add(16 + chunk * 32).cast()) };
+                let parts = [
+                    _mm256_and_si256(nibbles, low),
+                    _mm256_and_si256(_mm256_srli_epi16::<4>(nibbles), low),
+                ];
+                for (part, weights) in parts.into_iter().enumerate() {
+                    let sub = chunk * 2 + part;
+                    let scale = _mm256_permutevar8x32_epi32(scales, _mm256_set1_epi32(sub as i32));
+                    let products = _mm256_dpbusd_epi32(_mm256_setzero_si256(), weights, inputs[sub]);
+                    scaled[part] = _mm256_dpwssd_epi32(scaled[part], products, scale);
+                }
+            }
+            let scaled = _mm256_cvtepi32_ps(_mm256_add_epi32(scaled[0], scaled[1]));
+            let x_scale = x.scales[i];
+            *sum = _mm256_fmadd_ps(scaled, _mm256_set1_ps(scale * x_scale), *sum);
+            let offset = _mm256_cvtepi32_ps(offset);
+            *sum = _mm256_fnmadd_ps(offset, _mm256_set1_ps(minimum * x_scale), *sum);
+        }
+    }
+    let mut out = [0.0; ROWS_TOGETHER];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = total_256(sum);
+    }
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn rows_q6k(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETHER] {
+    let low = _mm256_set1_epi8(15);
+    let two = _mm256_set1_epi8(0x30);
+    let mut sums = [_mm256_setzero_ps(); ROWS_TOGETHER];
+    for i in 0..length / Q6K_BYTES {
+        // SAFETY: the caller asserted 256 inputs and 16 sums a block.
+        let (inputs, input_sums) = unsafe {
+            let at = x.quants.as_ptr().add(i * SUPER);
+            let mut inputs = [_mm256_setzero_si256(); 8];
+            for (sub, input) in inputs.iter_mut().enumerate() {
+                *input = _mm256_loadu_si256(at.add(sub * SMALL).cast());
+            }
+            (inputs, _mm256_loadu_si256(x.sums.as_ptr().add(i * 16).cast()))
+        };
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let block = &rows[r * length + i * Q6K_BYTES..r * length + (i + 1) * Q6K_BYTES];
+            let scale = one_half(&block[208..]);
+            // SAFETY: a block has 16 scales from byte 192 on.
+            let scales = unsafe { _mm_loadu_si128(block.as_ptr().add(192).cast()) };
+            let scales = _mm256_cvtepi8_epi16(scales);
+            let offset = _mm256_slli_epi32::<5>(_mm256_madd_epi16(scales, input_sums));
+            let mut scaled = [_mm256_setzero_si256(); 2];
+            for half in 0..2 {
+                // SAFETY: the block has 128 low bytes, then 64 high bytes.
+                let (first, second, high) = unsafe {
+                    let at = block.as_ptr();
+                    (
+                        _mm256_loadu_si256(at.add(half * 64).cast()),
+                        _mm256_loadu_si256(at.add(half * 64 + 32).cast()),
+                        _mm256_loadu_si256(at.add(128 + half * 32).cast()),
+                    )
+                };
+                let shifted = |v: __m256i| _mm256_and_si256(_mm256_srli_epi16::<4>(v), low);
+                let parts = [
+                    _mm256_or_si256(
+                        _mm256_and_si256(first, low),
+                        _mm256_and_si256(_mm256_slli_epi16::<4>(high), two),
+                    ),
+                    _mm256_or_si256(
+                        _mm256_and_si256(second, low),
+                        _mm256_and_si256(_mm256_slli_epi16::<2>(high), two),
+                    ),
+                    _mm256_or_si256(shifted(first), _mm256_and_si256(high, two)),
+                    _mm256_or_si256(
+                        shifted(second),
+                        _mm256_and_si256(_mm256_srli_epi16::<2>(high), two),
+                    ),
+                ];
+                for (part, weights) in parts.into_iter().enumerate() {
+                    let sub = half * 4 + part;
+                    let pick = _mm256_set_m128i(
+                        _mm_set1_epi16((sub * 2 + 1) as i16),
+                        _mm_set1_epi16((sub * 2) as i16),
+                    );
+                    let scale = _mm256_permutexvar_epi16(pick, scales);
+                    // Two products of at most 63 × 127 fit 16 bits.
+                    let products = _mm256_maddubs_epi16(weights, inputs[sub]);
+                    scaled[part % 2] = _mm256_dpwssd_epi32(scaled[part % 2], products, scale);
+                }
+            }
+            let worth = _mm256_sub_epi32(_mm256_add_epi32(scaled[0], scaled[1]), offset);
+            let scale = _mm256_set1_ps(scale * x.scales[i]);
+            *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(worth), scale, *sum);
+        }
+    }
+    let mut out = [0.0; ROWS_TOGETHER];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = total_256(sum);
+    }
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn rows_q8(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETHER] {
+    let mut sums = [_mm256_setzero_ps(); ROWS_TOGETHER];
+    for i in 0..length / Q8_BYTES {
+        // SAFETY: the caller asserted 32 inputs a block.
+        let inputs = unsafe { _mm256_loadu_si256(x.quants.as_ptr().add(i * SMALL).cast()) };
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let block = &rows[r * length + i * Q8_BYTES..r * length + (i + 1) * Q8_BYTES];
+            // SAFETY: a block has 32 bytes after its scale.
+            let weights = unsafe { _mm256_loadu_si256(block.as_ptr().add(2).cast()) };
+            let signed = _mm256_sign_epi8(inputs, weights);
+            let products =
+                _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_abs_epi8(weights), signed);
+            let scale = _mm256_set1_ps(one_half(block) * x.scales[i]);
+            *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), scale, *sum);
+        }
+    }
+    let mut out = [0.0; ROWS_TOGETHER];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = total_256(sum);
+    }
+    out
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn total_256(v: __m256) -> f32 {
+    let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+}
+
+/// Two halves from four bytes.
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+fn two_halves(bytes: &[u8]) -> (f32, f32) {
+    let packed = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let floats = _mm_cvtph_ps(_mm_cvtsi32_si128(packed));
+    (
+        _mm_cvtss_f32(floats),
+        _mm_cvtss_f32(_mm_shuffle_ps::<1>(floats, floats)),
+    )
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+fn one_half(bytes: &[u8]) -> f32 {
+    let packed = i32::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(packed)))
+}
+
+/// Σ minimum × inputs of a `Q4_K` block, as eight partial sums.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn minima_256(minima: [u8; 8], sums: *const i16) -> __m256i {
+    let minima = _mm_cvtsi64_si128(i64::from_le_bytes(minima));
+    let twice = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima));
+    // SAFETY: the caller has 16 sums.
+    _mm256_madd_epi16(twice, unsafe { _mm256_loadu_si256(sums.cast()) })
+}
+
+/// Σ scale × 32 × inputs of a `Q6_K` block, as eight partial sums.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn offsets_256(scales: *const u8, sums: *const i16) -> __m256i {
+    // SAFETY: the caller has 16 scales and 16 sums.
+    let (scales, sums) = unsafe {
+        (
+            _mm256_cvtepi8_epi16(_mm_loadu_si128(scales.cast())),
+            _mm256_loadu_si256(sums.cast()),
+        )
+    };
+    _mm256_slli_epi32::<5>(_mm256_madd_epi16(scales, sums))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn dot_q4k_512<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let low = _mm512_set1_epi8(15);
+    let spread = |a: i32, b: i32| {
+        _mm512_set_epi32(b, b, b, b, b, b, b, b, a, a, a, a, a, a, a, a)
+    };
+    let picks = [spread(0, 2), spread(1, 3), spread(4, 6), spread(5, 7)];
+    let mut sums = [_mm512_setzero_ps(); N];
+    let mut below = [_mm256_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q4K_BYTES).enumerate() {
+        let (scale, minimum) = two_halves(block);
+        let (scales, minima) = scales_and_minima(&block[4..16]);
+        let scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(i64::from_le_bytes(scales)));
+        let scales = _mm512_castsi256_si512(scales);
+        let scales = [
+            _mm512_permutexvar_epi32(picks[0], scales),
+            _mm512_permutexvar_epi32(picks[1], scales),
+            _mm512_permutexvar_epi32(picks[2], scales),
+            _mm512_permutexvar_epi32(picks[3], scales),
+        ];
+        // SAFETY: a block has 128 bytes of nibbles from byte 16 on.
+        let (first, second) = unsafe {
+            let nibbles = block.as_ptr().add(16);
+            (_mm512_loadu_si512(nibbles.cast()), _mm512_loadu_si512(nibbles.add(64).cast()))
+        };
+        let weights = [
+            _mm512_and_si512(first, low),
+            _mm512_and_si512(_mm512_srli_epi16::<4>(first), low),
+            _mm512_and_si512(second, low),
+            _mm512_and_si512(_mm512_srli_epi16::<4>(second), low),
+        ];
+        for n in 0..N {
+            // SAFETY: the caller asserted 256 inputs and 16 sums a block.
+            let (inputs, offset) = unsafe {
+                let at = xs[n].quants.as_ptr().add(i * SUPER);
+                let load = |part: usize| _mm512_loadu_si512(at.add(part * 64).cast());
+                let sums = xs[n].sums.as_ptr().add(i * 16);
+                ([load(0), load(1), load(2), load(3)], minima_256(minima, sums))
+            };
+            // A load of nibbles covers blocks 0 and 2 below, 1 and 3 above: the inputs are paired alike.
+            let paired = [
+                _mm512_shuffle_i64x2::<0x44>(inputs[0], inputs[1]),
+                _mm512_shuffle_i64x2::<0xEE>(inputs[0], inputs[1]),
+                _mm512_shuffle_i64x2::<0x44>(inputs[2], inputs[3]),
+                _mm512_shuffle_i64x2::<0xEE>(inputs[2], inputs[3]),
+            ];
+            let mut scaled = _mm512_setzero_si512();
+            for part in 0..4 {
+                // Four products of at most 15 × 127 fit 16 bits, so the lower halves alone are multiplied.
+                let products = _mm512_dpbusd_epi32(_mm512_setzero_si512(), weights[part], paired[part]);
+                scaled = _mm512_dpwssd_epi32(scaled, products, scales[part]);
+            }
+            let x_scale = xs[n].scales[i];
+            sums[n] = _mm512_fmadd_ps(
+                _mm512_cvtepi32_ps(scaled),
+                _mm512_set1_ps(scale * x_scale),
+                sums[n],
+            );
+            below[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(offset),
+                _mm256_set1_ps(minimum * x_scale),
+                below[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = _mm512_reduce_add_ps(sums[n]) - total_256(below[n]);
+    }
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn dot_q6k_512<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let low = _mm512_set1_epi8(15);
+    let high = _mm512_set1_epi8(0x30);
+    let halves = |a: i32, b: i32| {
+        _mm512_set_epi32(b, b, b, b, b, b, b, b, a, a, a, a, a, a, a, a)
+    };
+    let (up, down) = (halves(4, 2), halves(0, 2));
+    let pick = |q: i32| {
+        let (a, b, c, d) = (q * 4, q * 4 + 1, q * 4 + 2, q * 4 + 3);
+        _mm512_set_epi32(d, d, d, d, c, c, c, c, b, b, b, b, a, a, a, a)
+    };
+    let picks = [pick(0), pick(1), pick(2), pick(3)];
+    let mut sums = [_mm512_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q6K_BYTES).enumerate() {
+        let scale = one_half(&block[208..]);
+        // SAFETY: the block has 128 low bytes, 64 high bytes and 16 scales.
+        let (lows, highs, scales, scale_bytes) = unsafe {
+            let at = block.as_ptr();
+            let high = |half: usize| _mm256_loadu_si256(at.add(128 + half * 32).cast());
+            (
+                [_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast())],
+                [_mm512_broadcast_i64x4(high(0)), _mm512_broadcast_i64x4(high(1))],
+                _mm512_cvtepi8_epi32(_mm_loadu_si128(at.add(192).cast())),
+                at.add(192),
+            )
+        };
+        // Only the lower 16 bits of each scale may meet the products' lower halves; their upper halves are signs.
+        let scales = _mm512_and_si512(scales, _mm512_set1_epi32(0xffff));
+        let mut weights = [_mm512_setzero_si512(); 4];
+        for half in 0..2 {
+            weights[half * 2] = _mm512_or_si512(
+                _mm512_and_si512(lows[half], low),
+                _mm512_and_si512(_mm512_sllv_epi32(highs[half], up), high),
+            );
+            weights[half * 2 + 1] = _mm512_or_si512(
+                _mm512_and_si512(_mm512_srli_epi16::<4>(lows[half]), low),
+                _mm512_and_si512(_mm512_srlv_epi32(highs[half], down), high),
+            );
+        }
+        for n in 0..N {
+            let mut scaled = _mm512_setzero_si512();
+            for part in 0..4 {
+                // SAFETY: the caller asserted 256 inputs a block.
+                let inputs = unsafe {
+                    _mm512_loadu_si512(xs[n].quants.as_ptr().add(i * SUPER + part * 64).cast())
+                };
+                // Four products of at most 63 × 127 fit 16 bits.
+                let products = _mm512_dpbusd_epi32(_mm512_setzero_si512(), weights[part], inputs);
+                let scales = _mm512_permutexvar_epi32(picks[part], scales);
+                scaled = _mm512_dpwssd_epi32(scaled, products, scales);
+            }
+            // SAFETY: 16 scales, and the caller asserted 16 sums a block.
+            let offset = unsafe { offsets_256(scale_bytes, xs[n].sums.as_ptr().add(i * 16)) };
+            let worth = _mm512_sub_epi32(scaled, _mm512_zextsi256_si512(offset));
+            sums[n] = _mm512_fmadd_ps(
+                _mm512_cvtepi32_ps(worth),
+                _mm512_set1_ps(scale * xs[n].scales[i]),
+                sums[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = _mm512_reduce_add_ps(sums[n]);
+    }
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn dot_q8_512<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let mut sums = [_mm256_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q8_BYTES).enumerate() {
+        let scale = one_half(block);
+        // SAFETY: a block has 32 bytes after its scale.
+        let weights = unsafe { _mm256_loadu_si256(block.as_ptr().add(2).cast()) };
+        let sizes = _mm256_abs_epi8(weights);
+        for n in 0..N {
+            // SAFETY: the caller asserted 32 inputs a block.
+            let inputs = unsafe { _mm256_loadu_si256(xs[n].quants.as_ptr().add(i * SMALL).cast()) };
+            let signed = _mm256_sign_epi8(inputs, weights);
+            let products = _mm256_dpbusd_epi32(_mm256_setzero_si256(), sizes, signed);
+            sums[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(products),
+                _mm256_set1_ps(scale * xs[n].scales[i]),
+                sums[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = total_256(sums[n]);
+    }
+    out
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn dot_q4k_256<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let low = _mm256_set1_epi8(15);
+    let mut sums = [_mm256_setzero_ps(); N];
+    let mut below = [_mm256_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q4K_BYTES).enumerate() {
+        let (scale, minimum) = two_halves(block);
+        let (scales, minima) = scales_and_minima(&block[4..16]);
+        let mut scaled = [_mm256_setzero_si256(); N];
+        for chunk in 0..4 {
+            // SAFETY: a block has four chunks of 32 bytes from byte 16 on.
+            let nibbles = unsafe { _mm256_loadu_si256(block.as_ptr().add(16 + chunk * 32).cast()) };
+            let parts = [
+                _mm256_and_si256(nibbles, low),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(nibbles), low),
+            ];
+            for (part, weights) in parts.into_iter().enumerate() {
+                let sub = chunk * 2 + part;
+                let scale = _mm256_set1_epi16(i16::from(scales[sub]));
+                for n in 0..N {
+                    // SAFETY: the caller asserted 256 inputs a block.
+                    let inputs = unsafe {
+                        _mm256_loadu_si256(xs[n].quants.as_ptr().add(i * SUPER + sub * 32).cast())
+                    };
+                    let products = _mm256_maddubs_epi16(weights, inputs);
+                    scaled[n] = _mm256_add_epi32(scaled[n], _mm256_madd_epi16(products, scale));
+                }
+            }
+        }
+        for n in 0..N {
+            // SAFETY: the caller asserted 16 sums a block.
+            let offset = unsafe { minima_256(minima, xs[n].sums.as_ptr().add(i * 16)) };
+            let x_scale = xs[n].scales[i];
+            sums[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(scaled[n]),
+                _mm256_set1_ps(scale * x_scale),
+                sums[n],
+            );
+            below[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(offset),
+                _mm256_set1_ps(minimum * x_scale),
+                below[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = total_256(_mm256_sub_ps(sums[n], below[n]));
+    }
+    out
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn dot_q6k_256<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let low = _mm256_set1_epi8(15);
+    let two = _mm256_set1_epi8(0x30);
+    let mut sums = [_mm256_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q6K_BYTES).enumerate() {
+        let scale = one_half(&block[208..]);
+        let mut scaled = [_mm256_setzero_si256(); N];
+        for half in 0..2 {
+            // SAFETY: the block has 128 low bytes, then 64 high bytes.
+            let (first, second, high) = unsafe {
+                let at = block.as_ptr();
+                (
+                    _mm256_loadu_si256(at.add(half * 64).cast()),
+                    _mm256_loadu_si256(at.add(half * 64 + 32).cast()),
+                    _mm256_loadu_si256(at.add(128 + half * 32).cast()),
+                )
+            };
+            let shifted = |v: __m256i| _mm256_and_si256(_mm256_srli_epi16::<4>(v), low);
+            let parts = [
+                _mm256_or_si256(
+                    _mm256_and_si256(first, low),
+                    _mm256_and_si256(_mm256_slli_epi16::<4>(high), two),
+                ),
+                _mm256_or_si256(
+                    _mm256_and_si256(second, low),
+                    _mm256_and_si256(_mm256_slli_epi16::<2>(high), two),
+                ),
+                _mm256_or_si256(shifted(first), _mm256_and_si256(high, two)),
+                _mm256_or_si256(
+                    shifted(second),
+                    _mm256_and_si256(_mm256_srli_epi16::<2>(high), two),
+                ),
+            ];
+            for (part, weights) in parts.into_iter().enumerate() {
+                let at = 192 + half * 8 + part * 2;
+                let pair = |at: usize| _mm_set1_epi16(i16::from(block[at].cast_signed()));
+                let scales = _mm256_set_m128i(pair(at + 1), pair(at));
+                for n in 0..N {
+                    // SAFETY: the caller asserted 256 inputs a block.
+                    let inputs = unsafe {
+                        let from = i * SUPER + half * 128 + part * 32;
+                        _mm256_loadu_si256(xs[n].quants.as_ptr().add(from).cast())
+                    };
+                    let products = _mm256_maddubs_epi16(weights, inputs);
+                    scaled[n] = _mm256_add_epi32(scaled[n], _mm256_madd_epi16(products, scales));
+                }
+            }
+        }
+        for n in 0..N {
+            // SAFETY: 16 scales, and the caller asserted 16 sums a block.
+            let offset = unsafe {
+                offsets_256(block.as_ptr().add(192), xs[n].sums.as_ptr().add(i * 16))
+            };
+            sums[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(scaled[n], offset)),
+                _mm256_set1_ps(scale * xs[n].scales[i]),
+                sums[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = total_256(sums[n]);
+    }
+    out
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn dot_q8_256<const N: usize>(row: &[u8], xs: [&Row<'_>; N]) -> [f32; N] {
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_ps(); N];
+    for (i, block) in row.chunks_exact(Q8_BYTES).enumerate() {
+        let scale = one_half(block);
+        // SAFETY: a block has 32 bytes after its scale.
+        let weights = unsafe { _mm256_loadu_si256(block.as_ptr().add(2).cast()) };
+        let sizes = _mm256_abs_epi8(weights);
+        for n in 0..N {
+            // SAFETY: the caller asserted 32 inputs a block.
+            let inputs = unsafe { _mm256_loadu_si256(xs[n].quants.as_ptr().add(i * SMALL).cast()) };
+            let signed = _mm256_sign_epi8(inputs, weights);
+            let products = _mm256_madd_epi16(_mm256_maddubs_epi16(sizes, signed), ones);
+            sums[n] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(products),
+                _mm256_set1_ps(scale * xs[n].scales[i]),
+                sums[n],
+            );
+        }
+    }
+    let mut out = [0.0; N];
+    for n in 0..N {
+        out[n] = total_256(sums[n]);
+    }
+    out
+}
+
+/// Up to 256 columns of sixteen rows.
+#[repr(C, align(64))]
+struct Tile {
+    /// By group of four columns, row, and column in the group. Unsigned, but for `Q8_0` under AVX2.
+    quants: [[u8; TILE_ROWS * 4]; SUPER / 4],
+    /// By block of 16 or 32 columns, and row.
+    scales: [[f32; TILE_ROWS]; 16],
+    /// What one unit of the inputs' sum takes off, by block and row.
+    offsets: [[f32; TILE_ROWS]; 16],
+    /// Blocks in use.
+    subs: usize,
+}
+
+/// Rows of one tile's columns before they are turned: one number a byte.
+#[repr(C, align(64))]
+struct Unpacked([[u8; SUPER]; TILE_ROWS]);
+
+struct Scratch {
+    tile: Box<Tile>,
+    rows: Box<Unpacked>,
+    sums: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        tile: Box::new(Tile {
+            quants: [[0; TILE_ROWS * 4]; SUPER / 4],
+            scales: [[0.0; TILE_ROWS]; 16],
+            offsets: [[0.0; TILE_ROWS]; 16],
+            subs: 0,
+        }),
+        rows: Box::new(Unpacked([[0; SUPER]; TILE_ROWS])),
+        sums: Vec::new(),
+    });
+}
+
+/// Multiplies sixteen rows by all activations and gives each activation's sixteen outputs to `done`.
+pub(super) fn multiply_tile(
+    isa: Isa,
+    kind: Kind,
+    rows: &[u8],
+    x: &Activations,
+    mut done: impl FnMut(usize, &[f32]),
+) {
+    assert_eq!(rows.len() % TILE_ROWS, 0);
+    assert_eq!(x.block, kind.block_len());
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.sums.clear();
+        scratch.sums.resize(x.rows * TILE_ROWS, 0.0);
+        let length = rows.len() / TILE_ROWS;
+        for first in (0..x.columns).step_by(SUPER) {
+            let columns = SUPER.min(x.columns - first);
+            // SAFETY: the instruction set was found on this machine before `isa` was made. All loads and stores are
+            // of whole tiles and of whole blocks within `first..first + columns`.
+            unsafe {
+                match isa {
+                    Isa::Avx512 => {
+                        fill_512(kind, rows, length, first, columns, scratch);
+                        match kind {
+                            Kind::Q4K => pass_512::<Q4k>(scratch, x, first),
+                            Kind::Q6K => pass_512::<Q6k>(scratch, x, first),
+                            Kind::Q8 => pass_512::<Q8>(scratch, x, first),
+                        }
+                    }
+                    _ => {
+                        fill_256(kind, rows, length, first, columns, scratch);
+                        match kind {
+                            Kind::Q4K => pass_256::<Q4k>(scratch, x, first),
+                            Kind::Q6K => pass_256::<Q6k>(scratch, x, first),
+                            Kind::Q8 => pass_256::<Q8>(scratch, x, first),
+                        }
+                    }
+                }
+            }
+        }
+        for (row, sums) in scratch.sums.chunks_exact(TILE_ROWS).enumerate() {
+            done(row, sums);
+        }
+    });
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn fill_512(
+    kind: Kind,
+    rows: &[u8],
+    length: usize,
+    first: usize,
+    columns: usize,
+    scratch: &mut Scratch,
+) {
+    unpack(kind, rows, length, first, columns, 0x80, scratch);
+    for quarter in 0..columns.div_ceil(64) {
+        // SAFETY: both sides are whole: sixteen rows of 256 bytes, 64 groups of 64 bytes.
+        unsafe {
+            let mut lanes = [_mm512_setzero_si512(); 16];
+            for (lane, row) in lanes.iter_mut().zip(&scratch.rows.0) {
+                *lane = _mm512_load_si512(row.as_ptr().add(quarter * 64).cast());
+            }
+            turn(&mut lanes);
+            for (group, lane) in lanes.iter().enumerate() {
+                let out = scratch.tile.quants[quarter * 16 + group].as_mut_ptr();
+                _mm512_store_si512(out.cast(), *lane);
+            }
+        }
+    }
+}
+
+/// Turns sixteen rows of sixteen words into sixteen columns, by four rounds of swaps.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn turn(lanes: &mut [__m512i; 16]) {
+    for step in [1, 2, 4, 8] {
+        let mut keep = [0_i32; 16];
+        let mut swap = [0_i32; 16];
+        for lane in 0..16 {
+            let (same, other) = (lane as i32, (lane ^ step) as i32);
+            (keep[lane], swap[lane]) = if lane & step == 0 {
+                (same, other)
+            } else {
+                (other + 16, same + 16)
+            };
+        }
+        // SAFETY: sixteen words each.
+        let (keep, swap) = unsafe {
+            (
+                _mm512_loadu_si512(keep.as_ptr().cast()),
+                _mm512_loadu_si512(swap.as_ptr().cast()),
+            )
+        };
+        for i in (0..16).filter(|i| i & step == 0) {
+            let (a, b) = (lanes[i], lanes[i + step]);
+            lanes[i] = _mm512_permutex2var_epi32(a, keep, b);
+            lanes[i + step] = _mm512_permutex2var_epi32(a, swap, b);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn fill_256(
+    kind: Kind,
+    rows: &[u8],
+    length: usize,
+    first: usize,
+    columns: usize,
+    scratch: &mut Scratch,
+) {
+    unpack(kind, rows, length, first, columns, 0, scratch);
+    for (row, bytes) in scratch.rows.0.iter().enumerate() {
+        for (group, four) in bytes[..columns].chunks_exact(4).enumerate() {
+            scratch.tile.quants[group][row * 4..row * 4 + 4].copy_from_slice(four);
+        }
+    }
+}
+
+/// Unpacks numbers and scales of the columns from `first` on. `flip` is what the bytes of `Q8_0` are xored with.
+#[inline(always)]
+fn unpack(
+    kind: Kind,
+    rows: &[u8],
+    length: usize,
+    first: usize,
+    columns: usize,
+    flip: u8,
+    scratch: &mut Scratch,
+) {
+    let from = first / kind.block_len() * kind.block_bytes();
+    let tile = &mut *scratch.tile;
+    for row in 0..TILE_ROWS {
+        let bytes = &rows[row * length + from..(row + 1) * length];
+        let out = &mut scratch.rows.0[row];
+        match kind {
+            Kind::Q4K => {
+                tile.subs = 8;
+                unpack_q4k(&bytes[..Q4K_BYTES], out);
+                let scale = half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32_const();
+                let minimum = half::f16::from_le_bytes([bytes[2], bytes[3]]).to_f32_const();
+                let (scales, minima) = scales_and_minima(&bytes[4..16]);
+                for sub in 0..8 {
+                    tile.scales[sub][row] = scale * f32::from(scales[sub]);
+                    tile.offsets[sub][row] = minimum * f32::from(minima[sub]);
+                }
+            }
+            Kind::Q6K => {
+                tile.subs = 16;
+                unpack_q6k(&bytes[..Q6K_BYTES], out);
+                let scale = half::f16::from_le_bytes([bytes[208], bytes[209]]).to_f32_const();
+                for sub in 0..16 {
+                    let worth = scale * f32::from(bytes[192 + sub].cast_signed());
+                    tile.scales[sub][row] = worth;
+                    tile.offsets[sub][row] = worth * 32.0;
+                }
+            }
+            Kind::Q8 => {
+                tile.subs = columns / SMALL;
+                for (sub, block) in bytes.chunks_exact(Q8_BYTES).take(tile.subs).enumerate() {
+                    let scale = half::f16::from_le_bytes([block[0], block[1]]).to_f32_const();
+                    tile.scales[sub][row] = scale;
+                    tile.offsets[sub][row] = scale * f32::from(flip);
+                    let out = &mut out[sub * SMALL..(sub + 1) * SMALL];
+                    for (out, byte) in out.iter_mut().zip(&block[2..]) {
+                        *out = byte ^ flip;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What differs between formats when a tile is multiplied.
+trait Layout {
+    /// Columns that share a scale.
+    const SUB: usize;
+    /// Whether inputs have a scale for each such block rather than for all 256 columns.
+    const FINE: bool;
+    /// Whether bytes are signed under AVX2.
+    const SIGNED: bool;
+    /// How many sums of two byte products fit 16 bits.
+    const PAIRS: usize;
+}
+
+struct Q4k;
+struct Q6k;
+struct Q8;
+
+impl Layout for Q4k {
+    const SUB: usize = 32;
+    const FINE: bool = false;
+    const SIGNED: bool = false;
+    const PAIRS: usize = 8;
+}
+
+impl Layout for Q6k {
+    const SUB: usize = 16;
+    const FINE: bool = false;
+    const SIGNED: bool = false;
+    const PAIRS: usize = 2;
+}
+
+impl Layout for Q8 {
+    const SUB: usize = 32;
+    const FINE: bool = true;
+    const SIGNED: bool = true;
+    const PAIRS: usize = 1;
+}
+
+/// Where one activation's part of a pass begins.
+#[derive(Clone, Copy)]
+struct Part {
+    quants: *const i8,
+    scales: *const f32,
+    sums: *const f32,
+}
+
+fn part<L: Layout>(x: &Activations, row: usize, first: usize) -> Part {
+    let sums = if L::SUB == 16 {
+        &x.sums_of_16
+    } else {
+        &x.sums_of_32
+    };
+    Part {
+        quants: x.quants[row * x.columns + first..].as_ptr(),
+        scales: x.scales[(row * x.columns + first) / x.block..].as_ptr(),
+        sums: sums[(row * x.columns + first) / L::SUB..].as_ptr(),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn pass_512<L: Layout>(scratch: &mut Scratch, x: &Activations, first: usize) {
+    let mut row = 0;
+    // SAFETY: `sums` has sixteen floats for each activation.
+    unsafe {
+        while row < x.rows {
+            let out = scratch.sums.as_mut_ptr().add(row * TILE_ROWS);
+            let left = x.rows - row;
+            row += match left {
+                8.. => some_512::<L, 8>(&scratch.tile, x, row, first, out),
+                4.. => some_512::<L, 4>(&scratch.tile, x, row, first, out),
+                2.. => some_512::<L, 2>(&scratch.tile, x, row, first, out),
+                _ => some_512::<L, 1>(&scratch.tile, x, row, first, out),
+            };
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn some_512<L: Layout, const N: usize>(
+    tile: &Tile,
+    x: &Activations,
+    row: usize,
+    first: usize,
+    out: *mut f32,
+) -> usize {
+    let parts: [Part; N] = std::array::from_fn(|n| part::<L>(x, row + n, first));
+    let mut sums = [_mm512_setzero_ps(); N];
+    // SAFETY: tile rows are whole registers; the inputs of a pass are whole blocks.
+    unsafe {
+        for sub in 0..tile.subs {
+            let mut products = [_mm512_setzero_si512(); N];
+            for group in 0..L::SUB / 4 {
+                let at = sub * (L::SUB / 4) + group;
+                let weights = _mm512_load_si512(tile.quants.get_unchecked(at).as_ptr().cast());
+                for n in 0..N {
+                    let four = parts[n].quants.add(at * 4).cast::<i32>().read_unaligned();
+                    products[n] = _mm512_dpbusd_epi32(products[n], weights, _mm512_set1_epi32(four));
+                }
+            }
+            let scale = _mm512_load_ps(tile.scales.get_unchecked(sub).as_ptr());
+            let offset = _mm512_load_ps(tile.offsets.get_unchecked(sub).as_ptr());
+            for n in 0..N {
+                let inputs = _mm512_set1_ps(*parts[n].sums.add(sub));
+                let products = _mm512_cvtepi32_ps(products[n]);
+                if L::FINE {
+                    let worth = _mm512_fmsub_ps(products, scale, _mm512_mul_ps(offset, inputs));
+                    let x_scale = _mm512_set1_ps(*parts[n].scales.add(sub));
+                    sums[n] = _mm512_fmadd_ps(worth, x_scale, sums[n]);
+                } else {
+                    sums[n] = _mm512_fmadd_ps(products, scale, sums[n]);
+                    sums[n] = _mm512_fnmadd_ps(offset, inputs, sums[n]);
+                }
+            }
+        }
+        for n in 0..N {
+            let out = out.add(n * TILE_ROWS);
+            let x_scale = if L::FINE { 1.0 } else { *parts[n].scales };
+            let before = _mm512_loadu_ps(out);
+            _mm512_storeu_ps(out, _mm512_fmadd_ps(sums[n], _mm512_set1_ps(x_scale), before));
+        }
+    }
+    N
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn pass_256<L: Layout>(scratch: &mut Scratch, x: &Activations, first: usize) {
+    let mut row = 0;
+    // SAFETY: `sums` has sixteen floats for each activation.
+    unsafe {
+        while row < x.rows {
+            let out = scratch.sums.as_mut_ptr().add(row * TILE_ROWS);
+            let left = x.rows - row;
+            row += match left {
+                4.. => some_256::<L, 4>(&scratch.tile, x, row, first, out),
+                2.. => some_256::<L, 2>(&scratch.tile, x, row, first, out),
+                _ => some_256::<L, 1>(&scratch.tile, x, row, first, out),
+            };
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn some_256<L: Layout, const N: usize>(
+    tile: &Tile,
+    x: &Activations,
+    row: usize,
+    first: usize,
+    out: *mut f32,
+) -> usize {
+    let parts: [Part; N] = std::array::from_fn(|n| part::<L>(x, row + n, first));
+    let ones = _mm256_set1_epi16(1);
+    // SAFETY: tile rows are two whole registers; the inputs of a pass are whole blocks.
+    unsafe {
+        for half in 0..2 {
+            let mut sums = [_mm256_setzero_ps(); N];
+            for sub in 0..tile.subs {
+                let mut products = [_mm256_setzero_si256(); N];
+                for pairs in 0..L::SUB / 4 / L::PAIRS {
+                    let mut narrow = [_mm256_setzero_si256(); N];
+                    for pair in 0..L::PAIRS {
+                        let at = sub * (L::SUB / 4) + pairs * L::PAIRS + pair;
+                        let weights = tile.quants.get_unchecked(at).as_ptr().add(half * 32);
+                        let weights = _mm256_load_si256(weights.cast());
+                        for n in 0..N {
+                            let four = parts[n].quants.add(at * 4).cast::<i32>().read_unaligned();
+                            let four = _mm256_set1_epi32(four);
+                            let two = if L::SIGNED {
+                                let signed = _mm256_sign_epi8(four, weights);
+                                _mm256_maddubs_epi16(_mm256_abs_epi8(weights), signed)
+                            } else {
+                                _mm256_maddubs_epi16(weights, four)
+                            };
+                            narrow[n] = _mm256_add_epi16(narrow[n], two);
+                        }
+                    }
+                    for n in 0..N {
+                        let four = _mm256_madd_epi16(narrow[n], ones);
+                        products[n] = _mm256_add_epi32(products[n], four);
+                    }
+                }
+                let scale = _mm256_load_ps(tile.scales.get_unchecked(sub).as_ptr().add(half * 8));
+                let offset = _mm256_load_ps(tile.offsets.get_unchecked(sub).as_ptr().add(half * 8));
+                for n in 0..N {
+                    let products = _mm256_cvtepi32_ps(products[n]);
+                    if L::FINE {
+                        let x_scale = _mm256_set1_ps(*parts[n].scales.add(sub));
+                        sums[n] = _mm256_fmadd_ps(products, _mm256_mul_ps(scale, x_scale), sums[n]);
+                    } else {
+                        let inputs = _mm256_set1_ps(*parts[n].sums.add(sub));
+                        sums[n] = _mm256_fmadd_ps(products, scale, sums[n]);
+                        sums[n] = _mm256_fnmadd_ps(offset, inputs, sums[n]);
+                    }
+                }
+            }
+            for n in 0..N {
+                let out = out.add(n * TILE_ROWS + half * 8);
+                let x_scale = if L::FINE { 1.0 } else { *parts[n].scales };
+                let before = _mm256_loadu_ps(out);
+                _mm256_storeu_ps(out, _mm256_fmadd_ps(sums[n], _mm256_set1_ps(x_scale), before));
+            }
+        }
+    }
+    N
+}

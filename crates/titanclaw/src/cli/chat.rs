@@ -1,0 +1,466 @@
+//! `titanclaw chat`: a conversation in the terminal, line by line.
+
+use super::ask::Place;
+use super::transcript;
+use super::turn::{self, Interrupts, Records, Stage};
+use super::{Context, Ended, Exit, engine_runtime};
+use crate::config::Config;
+use crate::render::markdown::Layout;
+use crate::render::output::Output;
+use crate::render::style::{Line, Style};
+use crate::render::{self, table};
+use crate::wire::{self, Attached, Need};
+use anyhow::{Context as _, bail};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Editor, Helper};
+use serde_json::{Map, Value};
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use titan_protocol::{ClientError, Forget, Op, Seq, SessionId, TurnId, TurnOptions};
+use tokio::sync::oneshot;
+
+/// Lines that the history keeps.
+const HISTORY_LINES_MAX: usize = 1_000;
+/// Sessions that `/sessions` shows.
+const SESSIONS_SHOWN_MAX: usize = 15;
+
+const HELP: &str = "\
+/help            this
+/model [NAME]    show or choose the model of this conversation, as provider/model
+/sessions        list sessions; go on with one: titanclaw sessions resume ID
+/new             begin a new session
+/compact         shorten what the model is shown of this session; the log keeps all
+/forget [all]    delete the last turn, or the whole session, for good
+/cost            what this session used
+/quit            leave (or Ctrl-D)
+!COMMAND         run a command by hand; the model reads of it later
+
+A line that ends with \\ goes on in the next. What is typed while the model works steers it. Ctrl-C stops the turn.";
+
+/// Talk in the terminal
+#[derive(clap::Args, Debug, Default)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let stage = Stage::new(context, config, false);
+    if !stage.has_person() {
+        bail!("a conversation needs a terminal. From a script, ask once: titanclaw ask \"…\"");
+    }
+    let result = engine_runtime()?.block_on(async {
+        let mut chat = Chat::open(context, config, stage, arguments.place).await?;
+        let result = chat.talk().await;
+        let closed = chat.attached.close().await;
+        result?;
+        closed?;
+        anyhow::Ok(Exit::Completed)
+    });
+    match result {
+        Err(error)
+            if error
+                .downcast_ref::<Ended>()
+                .is_some_and(|ended| ended.exit == Exit::Interrupted) =>
+        {
+            Ok(Exit::Interrupted)
+        }
+        other => other,
+    }
+}
+
+struct Chat<'a> {
+    context: &'a Context,
+    stage: Stage,
+    output: Output,
+    attached: Attached,
+    records: Records,
+    session: SessionId,
+    workspace: PathBuf,
+    model: Option<String>,
+    last_turn: Option<TurnId>,
+    lines: Lines,
+}
+
+/// What was typed at the prompt.
+#[derive(Debug, PartialEq)]
+enum Typed<'a> {
+    Say(&'a str),
+    Shell(&'a str),
+    Help,
+    Model(Option<&'a str>),
+    Sessions,
+    New,
+    Compact,
+    Forget { all: bool },
+    Cost,
+    Quit,
+    Unknown(&'a str),
+}
+
+fn typed(line: &str) -> Typed<'_> {
+    let line = line.trim();
+    if let Some(command) = line
+        .strip_prefix('!')
+        .filter(|command| !command.trim().is_empty())
+    {
+        return Typed::Shell(command.trim());
+    }
+    let Some(command) = line.strip_prefix('/') else {
+        return Typed::Say(line);
+    };
+    let (name, rest) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    let rest = rest.trim();
+    match (name, rest) {
+        ("help" | "?", "") => Typed::Help,
+        ("model", "") => Typed::Model(None),
+        ("model", name) => Typed::Model(Some(name)),
+        ("sessions", "") => Typed::Sessions,
+        ("new", "") => Typed::New,
+        ("compact", "") => Typed::Compact,
+        ("forget", "") => Typed::Forget { all: false },
+        ("forget", "all") => Typed::Forget { all: true },
+        ("cost", "") => Typed::Cost,
+        ("quit" | "exit" | "q", "") => Typed::Quit,
+        // A path or anything else with a slash is something to say.
+        (name, _) if name.contains('/') || name.is_empty() => Typed::Say(line),
+        (name, _) => Typed::Unknown(name),
+    }
+}
+
+impl<'a> Chat<'a> {
+    async fn open(
+        context: &'a Context,
+        config: &'a Config,
+        stage: Stage,
+        place: Place,
+    ) -> anyhow::Result<Self> {
+        let need = Need::Model {
+            asked: place.model.as_deref(),
+            lasts: true,
+        };
+        let attached = wire::attach(context, need).await?;
+        let client = attached.client.as_ref();
+        let output = Output::new(context.color(config), context.env.no_color);
+        let session = place.session(client).await?;
+        let mut seen: Seq = 0;
+        if place.session.is_some() || place.latest {
+            let named = session.to_string();
+            let summary = transcript::find(client, &named).await?;
+            let records = transcript::records(client, &summary).await?;
+            seen = records.last().map_or(0, |record| record.seq);
+            let layout = Layout {
+                width: output.width().unwrap_or(80),
+                has_color: output.has_color,
+            };
+            output.lines(&transcript::lines(&records, layout))?;
+        }
+        Ok(Self {
+            records: client.follow(Some(session), seen),
+            session,
+            workspace: place.workspace()?,
+            model: place.model,
+            last_turn: None,
+            lines: Lines::start(context.home.history())?,
+            context,
+            stage,
+            output,
+            attached,
+        })
+    }
+
+    async fn talk(&mut self) -> anyhow::Result<()> {
+        self.note("/help lists what can be typed here; Ctrl-D leaves")?;
+        let mut was_interrupted = false;
+        let mut ended = Interrupts::listen()?;
+        loop {
+            let input = tokio::select! {
+                input = self.lines.next() => input?,
+                () = ended.next() => return Ok(()),
+            };
+            let line = match input {
+                Input::Line(line) => line,
+                Input::Interrupted if was_interrupted => return Ok(()),
+                Input::Interrupted => {
+                    was_interrupted = true;
+                    self.note("Ctrl-C again, or Ctrl-D, leaves")?;
+                    continue;
+                }
+                Input::End => return Ok(()),
+            };
+            was_interrupted = false;
+            if line.trim().is_empty() {
+                continue;
+            }
+            if typed(&line) == Typed::Quit {
+                return Ok(());
+            }
+            match self.perform(typed(&line)).await {
+                Ok(()) => {}
+                Err(error) => self.recover(error).await?,
+            }
+        }
+    }
+
+    async fn perform(&mut self, typed: Typed<'_>) -> anyhow::Result<()> {
+        let client = self.attached.client.clone();
+        match typed {
+            Typed::Say(text) => self.say(text, None).await,
+            Typed::Shell(script) => {
+                let arguments = Map::from_iter([("script".to_owned(), script.into())]);
+                let text = format!("!{script}");
+                self.say(&text, Some(("shell".to_owned(), arguments))).await
+            }
+            Typed::Help => Ok(self.output.text(&format!("{HELP}\n"))?),
+            Typed::Model(None) => {
+                let status = client.status().await?;
+                match &self.model {
+                    Some(model) => self.note(&format!("{model}, chosen for this conversation")),
+                    None => self.note(&status.model),
+                }
+            }
+            Typed::Model(Some(name)) => {
+                self.model = Some(name.to_owned());
+                self.note(&format!(
+                    "{name} answers from now on in this conversation; for good: titanclaw models use {name}"
+                ))
+            }
+            Typed::Sessions => self.sessions().await,
+            Typed::New => {
+                self.session = SessionId::new();
+                self.last_turn = None;
+                self.records = client.follow(Some(self.session), 0);
+                self.note("a new session begins with what you say next")
+            }
+            Typed::Compact => {
+                client
+                    .submit(Op::Compact {
+                        session: self.session,
+                    })
+                    .await?;
+                self.note("the model is shown less of this session from now on; the log keeps all")
+            }
+            Typed::Forget { all } => self.forget(all).await,
+            Typed::Cost => {
+                let sessions = client.sessions(usize::MAX).await?;
+                let usage = sessions
+                    .iter()
+                    .find(|session| session.session == self.session)
+                    .map(|session| session.usage)
+                    .unwrap_or_default();
+                self.note(&render::usage(&usage))
+            }
+            Typed::Unknown(name) => self.note(&format!(
+                "there is no /{name}; /help lists what can be typed here"
+            )),
+            Typed::Quit => Ok(()),
+        }
+    }
+
+    async fn say(
+        &mut self,
+        text: &str,
+        call: Option<(String, Map<String, Value>)>,
+    ) -> anyhow::Result<()> {
+        let turn = TurnId::new();
+        self.last_turn = Some(turn);
+        let ask = turn::Ask {
+            session: self.session,
+            turn,
+            text: text.to_owned(),
+            call,
+            options: TurnOptions {
+                workspace: Some(self.workspace.clone()),
+                model: self.model.clone(),
+                is_attended: true,
+            },
+            allow: &[],
+        };
+        let client = self.attached.client.clone();
+        turn::run(&self.stage, client.as_ref(), &mut self.records, ask).await?;
+        Ok(self.output.text("\n")?)
+    }
+
+    async fn sessions(&self) -> anyhow::Result<()> {
+        let sessions = self.attached.client.sessions(SESSIONS_SHOWN_MAX).await?;
+        let rows: Vec<Vec<String>> = sessions
+            .iter()
+            .map(|session| {
+                let id = transcript::short(session);
+                vec![id, render::moment(session.active_at), session.title.clone()]
+            })
+            .collect();
+        let lines = table::columns_of(&["id", "active", "title"], &rows, self.output.width());
+        Ok(self.output.lines(&lines)?)
+    }
+
+    async fn forget(&mut self, all: bool) -> anyhow::Result<()> {
+        let session = self.session;
+        let what = match (all, self.last_turn) {
+            (true, _) => Forget::Session { session },
+            (false, Some(turn)) => Forget::Turn { session, turn },
+            (false, None) => {
+                return self.note("nothing was said yet; /forget all deletes the whole session");
+            }
+        };
+        self.attached.client.submit(Op::Forget { what }).await?;
+        self.last_turn = None;
+        self.note("forgotten")
+    }
+
+    /// Tells what went wrong and goes on where that is possible: a refusal, or an engine that ended elsewhere.
+    async fn recover(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        match error.downcast_ref::<ClientError>() {
+            Some(ClientError::Refused(text)) => {
+                let text = text.clone();
+                self.note(&text)
+            }
+            Some(ClientError::Disconnected(text)) => {
+                let text = format!("{text} Connecting anew; what was said is kept.");
+                self.note(&text)?;
+                let need = Need::Model {
+                    asked: self.model.as_deref(),
+                    lasts: true,
+                };
+                self.attached = wire::attach(self.context, need).await?;
+                self.records = self.attached.client.follow(Some(self.session), 0);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn note(&self, text: &str) -> anyhow::Result<()> {
+        let text = render::visible::clean(text);
+        let lines: Vec<Line> = text
+            .lines()
+            .map(|line| Line::default().with(Style::DIM, line))
+            .collect();
+        Ok(self.output.lines(&lines)?)
+    }
+}
+
+/// What came from the prompt.
+enum Input {
+    Line(String),
+    Interrupted,
+    End,
+}
+
+/// The line editor, on a thread of its own since it waits for keys.
+struct Lines {
+    ask: mpsc::Sender<oneshot::Sender<rustyline::Result<String>>>,
+    /// How the terminal was; the editor changes it and may still wait when the conversation ends.
+    before: Termios,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(io::stdin(), OptionalActions::Now, &self.before) {
+            tracing::warn!(%error, "terminal mode not restored");
+        }
+    }
+}
+
+impl Lines {
+    fn start(history: PathBuf) -> anyhow::Result<Self> {
+        let before = tcgetattr(io::stdin()).context("the terminal's mode can't be read")?;
+        let config = rustyline::Config::builder()
+            .max_history_size(HISTORY_LINES_MAX)?
+            .auto_add_history(true)
+            .build();
+        let mut editor: Editor<Continued, FileHistory> =
+            Editor::with_config(config).context("the terminal can't be read line by line")?;
+        editor.set_helper(Some(Continued));
+        let (ask, asked) = mpsc::channel::<oneshot::Sender<rustyline::Result<String>>>();
+        std::thread::Builder::new()
+            .name("lines".into())
+            .spawn(move || {
+                if history.exists()
+                    && let Err(error) = editor.load_history(&history)
+                {
+                    tracing::warn!(%error, "history not read");
+                }
+                for answer in asked {
+                    let line = editor.readline("› ");
+                    if line.is_ok()
+                        && let Err(error) = editor.append_history(&history)
+                    {
+                        tracing::warn!(%error, "history not written");
+                    }
+                    // Nobody waits any more when the conversation ended meanwhile.
+                    drop(answer.send(line));
+                }
+            })?;
+        Ok(Self { ask, before })
+    }
+
+    async fn next(&self) -> anyhow::Result<Input> {
+        let (answer, line) = oneshot::channel();
+        self.ask.send(answer).context("the line editor has ended")?;
+        match line.await.context("the line editor has ended")? {
+            Ok(line) => Ok(Input::Line(line.replace("\\\n", "\n"))),
+            Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),
+            Err(ReadlineError::Eof) => Ok(Input::End),
+            Err(error) => Err(error).context("the terminal can't be read"),
+        }
+    }
+}
+
+/// A line that ends with a backslash goes on in the next.
+struct Continued;
+
+impl Helper for Continued {}
+impl Highlighter for Continued {}
+
+impl Hinter for Continued {
+    type Hint = String;
+}
+
+impl Completer for Continued {
+    type Candidate = String;
+}
+
+impl Validator for Continued {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(match context.input().ends_with('\\') {
+            true => ValidationResult::Incomplete,
+            false => ValidationResult::Valid(None),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_begins_a_command_unless_it_is_a_path() {
+        let cases = [
+            ("hello", Typed::Say("hello")),
+            (" /help ", Typed::Help),
+            ("/model", Typed::Model(None)),
+            ("/model a/b", Typed::Model(Some("a/b"))),
+            ("/forget all", Typed::Forget { all: true }),
+            ("!ls -la", Typed::Shell("ls -la")),
+            ("!", Typed::Say("!")),
+            ("/usr/bin is what?", Typed::Say("/usr/bin is what?")),
+            ("/ or not", Typed::Say("/ or not")),
+            ("/nonsense x", Typed::Unknown("nonsense")),
+            ("/quit", Typed::Quit),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(typed(line), expected);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! `titanclaw doctor`: looks at everything an engine needs and says what to do about what is wrong.
+
+use super::{Context, Exit, engine_runtime};
+use crate::config::{Config, load};
+use crate::daemon::{SocketClient, is_served};
+use crate::render;
+use crate::render::screen::Size;
+use crate::render::style::{Color, Line, Style};
+use crate::render::visible::clean;
+use crate::wire;
+use serde::Serialize;
+use serde_json::json;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use titan_protocol::Client;
+
+/// Below this much free space a warning is given.
+const FREE_BYTES_MIN: u64 = 2_000_000_000;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Fine,
+    /// Nothing is wrong, but something may be missed.
+    Note,
+    Warning,
+    Wrong,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    /// What was found, and what to do about it.
+    text: String,
+}
+
+fn check(name: &'static str, verdict: Verdict, text: impl Into<String>) -> Check {
+    Check {
+        name,
+        verdict,
+        text: text.into(),
+    }
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let (config, mut checks) = config_checks(context);
+    checks.insert(0, home_check(context));
+    checks.extend(engine_runtime()?.block_on(async {
+        let mut checks = vec![engine_check(context).await];
+        checks.extend(model_checks(context, &config).await);
+        checks
+    }));
+    checks.push(disk_check(context.home.path()));
+    checks.push(machine_check());
+    checks.push(kernel_check());
+    checks.push(terminal_check(context));
+    let is_well = checks.iter().all(|check| check.verdict != Verdict::Wrong);
+    let output = context.output();
+    if arguments.json {
+        output.json(&json!({ "is_well": is_well, "checks": checks }))?;
+    } else {
+        output.lines(&checks.iter().map(line).collect::<Vec<_>>())?;
+    }
+    Ok(if is_well {
+        Exit::Completed
+    } else {
+        Exit::Failed
+    })
+}
+
+fn line(check: &Check) -> Line {
+    let (mark, style) = match check.verdict {
+        Verdict::Fine => ("✓", Style::color(Color::Green)),
+        Verdict::Note => ("·", Style::DIM),
+        Verdict::Warning => ("!", Style::color(Color::Yellow)),
+        Verdict::Wrong => ("✗", Style::color(Color::Red)),
+    };
+    let text = clean(&check.text).replace('\n', " ");
+    Line::default()
+        .with(style, format!("{mark} "))
+        .with(Style::BOLD, format!("{:10}", check.name))
+        .with(Style::PLAIN, text)
+}
+
+fn home_check(context: &Context) -> Check {
+    let path = context.home.path();
+    if !path.exists() {
+        return check(
+            "home",
+            Verdict::Note,
+            format!(
+                "{} is not there yet; the first command makes it",
+                path.display()
+            ),
+        );
+    }
+    match context.home.problem() {
+        Ok(None) => check(
+            "home",
+            Verdict::Fine,
+            format!("{}, closed to others", path.display()),
+        ),
+        Ok(Some(problem)) => check("home", Verdict::Wrong, problem),
+        Err(error) => check(
+            "home",
+            Verdict::Wrong,
+            format!("{} can't be looked at: {error}", path.display()),
+        ),
+    }
+}
+
+fn config_checks(context: &Context) -> (Config, Vec<Check>) {
+    let path = context.home.config();
+    match load(&path) {
+        Err(error) => (
+            Config::default(),
+            vec![check("config", Verdict::Wrong, format!("{error:#}"))],
+        ),
+        Ok(loaded) if loaded.warnings.is_empty() => {
+            let text = match path.exists() {
+                true => format!("{} can be used", path.display()),
+                false => "no config file; everything is at its default".to_owned(),
+            };
+            (loaded.config, vec![check("config", Verdict::Fine, text)])
+        }
+        Ok(loaded) => {
+            let checks = loaded
+                .warnings
+                .into_iter()
+                .map(|text| check("config", Verdict::Warning, text));
+            (loaded.config, checks.collect())
+        }
+    }
+}
+
+async fn engine_check(context: &Context) -> Check {
+    let socket = context.home.socket();
+    if is_served(&socket).await {
+        return match SocketClient::new(&socket).status().await {
+            Ok(status) => check(
+                "engine",
+                Verdict::Fine,
+                format!("process {} owns the home and answers", status.pid),
+            ),
+            Err(error) => check("engine", Verdict::Wrong, error.to_string()),
+        };
+    }
+    if !context.home.path().exists() {
+        return check("engine", Verdict::Note, "none runs");
+    }
+    match wire::try_store(context).await {
+        Ok(n_keys) => check(
+            "engine",
+            Verdict::Fine,
+            format!("none runs; the store opens, {n_keys} keys are sealed in it"),
+        ),
+        Err(error) => check("engine", Verdict::Wrong, format!("{error:#}")),
+    }
+}
+
+async fn model_checks(context: &Context, config: &Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for entry in wire::catalogue(context, config) {
+        let Some(path) = &entry.path else { continue };
+        let name = entry.name;
+        checks.push(match wire::is_whole(name, path).await {
+            Ok(true) => check(
+                "model",
+                Verdict::Fine,
+                format!("local/{name} is here and whole: {}", path.display()),
+            ),
+            Ok(false) => {
+                let text = format!(
+                    "{} is damaged. Delete it and get it again: titanclaw models pull {name}",
+                    path.display()
+                );
+                check("model", Verdict::Wrong, text)
+            }
+            Err(error) => check(
+                "model",
+                Verdict::Wrong,
+                format!("{} can't be read: {error:#}", path.display()),
+            ),
+        });
+    }
+    match wire::list_models(context, config).await {
+        Err(error) => checks.push(check("providers", Verdict::Wrong, format!("{error:#}"))),
+        Ok(listed) => checks.extend(listed.into_iter().map(|listed| match listed.models {
+            Ok(models) => check(
+                "provider",
+                Verdict::Fine,
+                format!("{} answers with {} models", listed.provider, models.len()),
+            ),
+            Err(error) => check("provider", Verdict::Warning, error),
+        })),
+    }
+    if checks.is_empty() {
+        let text = "no model is here yet; the first question downloads the local one (or: titanclaw onboard)";
+        checks.push(check("model", Verdict::Note, text));
+    }
+    checks
+}
+
+fn disk_check(home: &Path) -> Check {
+    let existing = home
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(existing) {
+        Err(error) => check(
+            "disk",
+            Verdict::Warning,
+            format!("free space is not known: {error}"),
+        ),
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize);
+            let text = format!("{} free at {}", render::bytes(free), existing.display());
+            let is_low = free < FREE_BYTES_MIN;
+            check(
+                "disk",
+                if is_low {
+                    Verdict::Warning
+                } else {
+                    Verdict::Fine
+                },
+                text,
+            )
+        }
+    }
+}
+
+fn machine_check() -> Check {
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
+    let memory = memory.map_or_else(
+        || "unknown memory".to_owned(),
+        |kib| format!("{} of memory free", render::bytes(kib * 1024)),
+    );
+    check(
+        "machine",
+        Verdict::Fine,
+        format!("{n_cores} cores, {memory}"),
+    )
+}
+
+/// What the kernel offers for confining tools. Reported only.
+fn kernel_check() -> Check {
+    let reads = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let release = reads("/proc/sys/kernel/osrelease");
+    let features = [
+        (
+            "landlock",
+            reads("/sys/kernel/security/lsm").contains("landlock"),
+        ),
+        ("seccomp", reads("/proc/self/status").contains("\nSeccomp:")),
+        (
+            "user namespaces",
+            reads("/proc/sys/user/max_user_namespaces")
+                .trim()
+                .parse()
+                .is_ok_and(|n: u64| n > 0),
+        ),
+        (
+            "cgroup v2",
+            Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+        ),
+    ];
+    let has: Vec<&str> = features
+        .iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| *name)
+        .collect();
+    let lacks: Vec<&str> = features
+        .iter()
+        .filter(|(_, has)| !*has)
+        .map(|(name, _)| *name)
+        .collect();
+    let mut text = format!("{}, with {}", release.trim(), has.join(", "));
+    if !lacks.is_empty() {
+        text.push_str(&format!("; not seen: {}", lacks.join(", ")));
+    }
+    check("kernel", Verdict::Note, text)
+}
+
+fn terminal_check(context: &Context) -> Check {
+    if !io::stdout().is_terminal() {
+        return check(
+            "terminal",
+            Verdict::Note,
+            "standard output is no terminal; answers are plain text",
+        );
+    }
+    let size = Size::of(io::stdout());
+    let colour = if context.output().has_color {
+        "colour"
+    } else {
+        "no colour"
+    };
+    let text = format!("{} columns, {} rows, {colour}", size.columns, size.rows);
+    check(
+        "terminal",
+        if context.env.is_dumb_terminal {
+            Verdict::Note
+        } else {
+            Verdict::Fine
+        },
+        text,
+    )
+}

@@ -1,0 +1,342 @@
+//! Finds the model that answers, and lists what there is.
+
+use super::local::{self, LocalModel};
+use super::{lower, network, no_model};
+use crate::cli::Context;
+use crate::config::choose::{self, Choice, Found, LOCAL};
+use crate::config::{Config, Provider, ProviderKind};
+use std::sync::Arc;
+use titan_local::{LocalEmbedder, LocalProvider};
+use titan_protocol::{Egress, ModelInfo, Provider as _};
+use titan_providers::probe::{discover_loopback, probe};
+use titan_providers::{ProviderConfig, Router};
+use url::Url;
+
+/// The model that answers, with all that is needed to reach it.
+pub(super) struct Setting {
+    pub(super) choice: Choice,
+    providers: Vec<ProviderConfig>,
+    local: Option<LocalModel>,
+    context_tokens_max: u32,
+}
+
+impl Setting {
+    pub(super) fn is_local(&self) -> bool {
+        is_local(&self.choice.model)
+    }
+
+    /// The model's name for people.
+    pub(super) fn shown(&self) -> String {
+        match &self.local {
+            Some(local) if self.is_local() => format!("{} (local)", local.id),
+            _ => self.choice.model.clone(),
+        }
+    }
+
+    pub(super) fn context_tokens_max(&self) -> u32 {
+        self.context_tokens_max
+    }
+
+    pub(super) fn router(
+        &self,
+        config: &Config,
+        egress: &Arc<dyn Egress>,
+        day_spent_usd_micros: u64,
+    ) -> anyhow::Result<Router> {
+        let lowered = lower::providers_config(
+            config,
+            &self.choice,
+            self.providers.clone(),
+            day_spent_usd_micros,
+        );
+        let ports = titan_providers::Ports {
+            egress: egress.clone(),
+            local: self
+                .local
+                .as_ref()
+                .map(|local| local.provider.clone() as Arc<dyn titan_protocol::Provider>),
+            embedder: Some(Arc::new(LocalEmbedder::new())),
+        };
+        Ok(titan_providers::open(lowered, ports)?)
+    }
+}
+
+fn is_local(model: &str) -> bool {
+    model == LOCAL || model.starts_with("local/")
+}
+
+/// Finds the model that answers. The local one is downloaded where it is needed and missing.
+///
+/// # Errors
+/// When the chosen model is not there or can't be had.
+pub(super) async fn settle(
+    context: &Context,
+    config: &Config,
+    asked: Option<&str>,
+    egress: &Arc<dyn Egress>,
+    keys: &[String],
+) -> anyhow::Result<Setting> {
+    let servers = servers(context, config, asked, egress).await;
+    let found: Vec<Found> = servers.iter().map(|server| server.found.clone()).collect();
+    let choice = choose::choose(asked, config, &context.env, &found, context.is_offline);
+    let local = match choice.model.strip_prefix("local/") {
+        Some(name) => Some(local::obtain(context, config, Some(name), egress).await?),
+        None if is_local(&choice.model) => {
+            Some(local::obtain(context, config, None, egress).await?)
+        }
+        None => local::if_here(context, config, None),
+    };
+    let mut providers = lower::providers(
+        config,
+        &context.env,
+        &choice,
+        local.as_ref().map(|local| local.id.as_str()),
+        keys,
+    )?;
+    // What discovery knows of a server is more than its address.
+    for server in servers {
+        if let Some(known) = providers
+            .iter_mut()
+            .find(|provider| provider.name == server.config.name)
+        {
+            let model = std::mem::take(&mut known.model);
+            let secret = known.secret.take();
+            *known = ProviderConfig {
+                model,
+                secret,
+                ..server.config
+            };
+        }
+    }
+    let chosen = providers
+        .iter()
+        .find(|provider| choice.model.split('/').next() == Some(&provider.name));
+    if context.is_offline && !is_local(&choice.model) && !chosen.is_some_and(is_on_loopback) {
+        return Err(no_model(format!(
+            "{} is beyond this machine, and nothing beyond it may be reached offline. Use the local model: --model local",
+            choice.model
+        )));
+    }
+    let context_tokens_max = match (&local, is_local(&choice.model)) {
+        (Some(local), true) => local.context_tokens_max,
+        _ => lower::context_tokens(chosen, None),
+    };
+    Ok(Setting {
+        choice,
+        providers,
+        local,
+        context_tokens_max,
+    })
+}
+
+fn is_on_loopback(provider: &ProviderConfig) -> bool {
+    match (&provider.base_url, provider.kind) {
+        (Some(url), _) => choose::is_loopback(url.as_str()),
+        (None, kind) => kind == titan_providers::ProviderKind::Ollama,
+    }
+}
+
+/// A model server that answers.
+pub(super) struct Server {
+    pub(super) found: Found,
+    config: ProviderConfig,
+}
+
+/// The model servers that the choice has to know of: the one that the environment names, or those on loopback.
+async fn servers(
+    context: &Context,
+    config: &Config,
+    asked: Option<&str>,
+    egress: &Arc<dyn Egress>,
+) -> Vec<Server> {
+    let env = &context.env;
+    if asked
+        .or(env.model.as_deref())
+        .or(config.models.chat.as_deref())
+        .is_some()
+    {
+        return Vec::new();
+    }
+    match env.openai_base_url.as_deref() {
+        Some(url) if choose::has_base_url(env, context.is_offline) => {
+            named_server(url, egress).await.into_iter().collect()
+        }
+        _ if choose::needs_discovery(asked, config, env, context.is_offline) => {
+            on_loopback(egress).await
+        }
+        _ => Vec::new(),
+    }
+}
+
+async fn named_server(url: &str, egress: &Arc<dyn Egress>) -> Option<Server> {
+    let config = ProviderConfig {
+        base_url: Some(Url::parse(url).ok()?),
+        secret: Some(choose::OPENAI_SECRET.to_owned()),
+        ..ProviderConfig::new(
+            choose::COMPATIBLE,
+            titan_providers::ProviderKind::OpenAiChat,
+            "any",
+        )
+    };
+    match probe(egress.clone(), &config).await {
+        Ok(probe) => Some(Server {
+            found: found(&config, &probe.models),
+            config,
+        }),
+        Err(error) => {
+            tracing::warn!(%error, url, "OPENAI_BASE_URL does not answer");
+            None
+        }
+    }
+}
+
+async fn on_loopback(egress: &Arc<dyn Egress>) -> Vec<Server> {
+    discover_loopback(egress.clone())
+        .await
+        .into_iter()
+        .map(|server| Server {
+            found: found(&server.config, &server.probe.models),
+            config: server.config,
+        })
+        .collect()
+}
+
+fn found(config: &ProviderConfig, models: &[ModelInfo]) -> Found {
+    use titan_providers::ProviderKind as Kind;
+    Found {
+        name: config.name.clone(),
+        kind: match config.kind {
+            Kind::Ollama => ProviderKind::Ollama,
+            _ => ProviderKind::Compatible,
+        },
+        base_url: config
+            .base_url
+            .as_ref()
+            .map_or_else(String::new, Url::to_string),
+        models: models.iter().map(|model| model.model.clone()).collect(),
+    }
+}
+
+/// The model servers on loopback, for guided set-up and check-ups.
+///
+/// # Errors
+/// When the config can't be lowered.
+pub(crate) async fn look_around(context: &Context, config: &Config) -> anyhow::Result<Vec<Found>> {
+    let (egress, _) = network(context, config).await?;
+    Ok(on_loopback(&egress)
+        .await
+        .into_iter()
+        .map(|server| server.found)
+        .collect())
+}
+
+/// A provider with its models, or why they are not known.
+pub(crate) struct Listed {
+    pub(crate) provider: String,
+    pub(crate) models: Result<Vec<ModelInfo>, String>,
+}
+
+/// The models of all providers that are configured or found.
+///
+/// # Errors
+/// When the config can't be lowered.
+pub(crate) async fn list_models(context: &Context, config: &Config) -> anyhow::Result<Vec<Listed>> {
+    let (egress, keys) = network(context, config).await?;
+    let mut wanted: Vec<Provider> = config.providers.clone();
+    for name in ["anthropic/", "openai/", "compatible/"] {
+        let implied = choose::implied_provider(name, config, &context.env);
+        wanted.extend(implied.filter(|provider| provider.secret.starts_with("env:")));
+    }
+    let mut listed = Vec::new();
+    for provider in wanted {
+        let models = models_of(&provider, &keys, &egress).await;
+        listed.push(Listed {
+            provider: provider.name,
+            models,
+        });
+    }
+    for server in on_loopback(&egress).await {
+        if !listed
+            .iter()
+            .any(|known| known.provider == server.config.name)
+        {
+            listed.push(Listed {
+                models: models_at(server.config.clone(), &egress).await,
+                provider: server.config.name,
+            });
+        }
+    }
+    Ok(listed)
+}
+
+async fn models_of(
+    provider: &Provider,
+    keys: &[String],
+    egress: &Arc<dyn Egress>,
+) -> Result<Vec<ModelInfo>, String> {
+    let any = format!("{}/any", provider.name);
+    let lowered =
+        lower::provider_config(provider, &[&any], keys).map_err(|error| format!("{error:#}"))?;
+    models_at(lowered, egress).await
+}
+
+async fn models_at(
+    provider: ProviderConfig,
+    egress: &Arc<dyn Egress>,
+) -> Result<Vec<ModelInfo>, String> {
+    let config = titan_providers::ProvidersConfig {
+        providers: vec![provider],
+        ..titan_providers::ProvidersConfig::default()
+    };
+    let ports = titan_providers::Ports {
+        egress: egress.clone(),
+        local: None,
+        embedder: None,
+    };
+    let router = titan_providers::open(config, ports).map_err(|error| error.to_string())?;
+    router.models().await.map_err(|error| error.to_string())
+}
+
+/// A model, opened without an engine.
+pub(crate) struct Opened {
+    /// As `provider/model`.
+    pub(crate) model: String,
+    /// The local model itself, where it is the one.
+    pub(crate) local: Option<Arc<LocalProvider>>,
+    pub(crate) provider: Arc<dyn titan_protocol::Provider>,
+}
+
+/// Opens the model that is asked for, or the one that would answer.
+///
+/// # Errors
+/// When it is not there or can't be had.
+pub(crate) async fn open_model(
+    context: &Context,
+    config: &Config,
+    asked: Option<&str>,
+) -> anyhow::Result<Opened> {
+    let (egress, keys) = network(context, config).await?;
+    let setting = settle(context, config, asked, &egress, &keys).await?;
+    Ok(Opened {
+        local: setting
+            .local
+            .as_ref()
+            .filter(|_| setting.is_local())
+            .map(|local| local.provider.clone()),
+        provider: Arc::new(setting.router(config, &egress, 0)?),
+        model: setting.choice.model,
+    })
+}
+
+/// Brings a local model onto this machine and says where it came from.
+///
+/// # Errors
+/// When it is not known, or no source gives it.
+pub(crate) async fn pull(
+    context: &Context,
+    config: &Config,
+    name: Option<&str>,
+) -> anyhow::Result<String> {
+    let (egress, _) = network(context, config).await?;
+    local::pull(context, config, name, &egress).await
+}

@@ -1,0 +1,225 @@
+//! A person at a terminal: what is drawn, typed, approved and steered.
+
+use crate::Place;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use serde_json::json;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use titan_testkit::gate::Gate;
+use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
+
+/// The longest wait for something to be shown.
+const SHOWN_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// The program at a terminal of 60 columns.
+struct Terminal {
+    child: Child,
+    ours: OwnedFd,
+    shown: String,
+}
+
+impl Terminal {
+    fn start(place: &Place, arguments: &[&str]) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&ours).expect("a terminal");
+        unlockpt(&ours).expect("a terminal");
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 60,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&ours, size).expect("a size");
+        let name = ptsname(&ours, Vec::new()).expect("a name");
+        let theirs = || {
+            let opened = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+            Stdio::from(opened.expect("the other end"))
+        };
+        let mut command = place.command(arguments);
+        command
+            .env("TERM", "xterm-256color")
+            .stdin(theirs())
+            .stdout(theirs())
+            .stderr(theirs());
+        Self {
+            child: command.spawn().expect("the program starts"),
+            ours,
+            shown: String::new(),
+        }
+    }
+
+    fn type_in(&self, text: &str) {
+        let written =
+            rustix::io::write(&self.ours, text.as_bytes()).expect("the terminal takes it");
+        assert_eq!(written, text.len());
+    }
+
+    /// Waits until the text is shown, and forgets what was shown up to its end.
+    fn wait_for(&mut self, text: &str) {
+        let until = Instant::now() + SHOWN_WAIT_MAX;
+        loop {
+            if let Some(start) = self.shown.find(text) {
+                self.shown.drain(..start + text.len());
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "{text:?} is not shown: {:?}",
+                self.shown
+            );
+            self.read();
+        }
+    }
+
+    /// Presses a key again and again until the text is shown: a key that comes too soon is not taken as meant.
+    fn insist(&mut self, key: &str, text: &str) {
+        let until = Instant::now() + SHOWN_WAIT_MAX;
+        while !self.shown.contains(text) {
+            assert!(
+                Instant::now() < until,
+                "{text:?} is not shown: {:?}",
+                self.shown
+            );
+            self.type_in(key);
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        let mut ready = [PollFd::new(&self.ours, PollFlags::IN)];
+        let a_while = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        if poll(&mut ready, Some(&a_while)).expect("polling") == 0 {
+            return;
+        }
+        let mut bytes = [0; 4096];
+        // The terminal gives an error when the program has closed it.
+        if let Ok(n_bytes) = rustix::io::read(&self.ours, &mut bytes) {
+            self.shown
+                .push_str(&String::from_utf8_lossy(&bytes[..n_bytes]));
+        }
+    }
+
+    fn end(mut self) -> Option<i32> {
+        let until = Instant::now() + SHOWN_WAIT_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the program's status") {
+                return status.code();
+            }
+            assert!(
+                Instant::now() < until,
+                "the program does not end: {:?}",
+                self.shown
+            );
+            self.read();
+        }
+    }
+}
+
+fn place_and_server(replies: impl IntoIterator<Item = Reply>) -> (Place, ScriptServer) {
+    let replies: Vec<Reply> = replies.into_iter().collect();
+    let server = ScriptServer::start(Wire::Chat, Script::replies(replies)).expect("a server");
+    let place = Place::new();
+    let config = format!(
+        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
+        server.base_url()
+    );
+    place.write("home/config.toml", &config);
+    (place, server)
+}
+
+fn shell(script: &str) -> Reply {
+    Reply::call("shell", &json!({ "script": script }).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_in_the_terminal_with_its_cost() {
+    let (place, _server) = place_and_server([Reply::text("# Title\n\nSome **bold** text.")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &["ask", "hi"]);
+        terminal.wait_for("\u{1b}[1;35mTitle\u{1b}[0m");
+        terminal.wait_for("\u{1b}[1mbold\u{1b}[0m");
+        terminal.wait_for("in · ");
+        assert_eq!(terminal.end(), Some(0));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_given_with_a_key() {
+    let (place, _server) = place_and_server([
+        shell("touch made; echo \u{202e}x"),
+        Reply::text("It is made."),
+    ]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &["ask", "make it"]);
+        terminal.wait_for("shell wants to run");
+        terminal.wait_for("touch made; echo ⟨U+202E⟩x");
+        terminal.wait_for("nce ");
+        assert!(!place.workspace().join("made").exists());
+        terminal.insist("o", "allowed once");
+        terminal.wait_for("It is made.");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    assert!(place.workspace().join("made").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_while_the_model_writes_steers_it() {
+    let gate = Gate::new();
+    let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
+    let (place, server) = place_and_server([first, Reply::text("Steered.")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &["ask", "go"]);
+        terminal.wait_for("Working");
+        terminal.type_in("use tabs\r");
+        terminal.wait_for("› use tabs");
+        gate.open();
+        terminal.wait_for("Steered.");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    let sent = format!("{:?}", server.requests().last());
+    assert!(sent.contains("use tabs"), "{sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_takes_lines_commands_and_ends() {
+    let (place, server) = place_and_server([
+        Reply::text("first"),
+        Reply::text("A title"),
+        Reply::text("second"),
+    ]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        terminal.type_in("hello \\\rthere\r");
+        terminal.wait_for("first");
+        terminal.wait_for("in · ");
+        terminal.wait_for("› ");
+        terminal.type_in("/cost\r");
+        terminal.wait_for("out · ");
+        terminal.type_in("!echo by hand\r");
+        terminal.wait_for("by hand\r\n");
+        terminal.wait_for("✓");
+        terminal.type_in("/nonsense\r");
+        terminal.wait_for("there is no /nonsense");
+        terminal.type_in("/forget\r");
+        terminal.wait_for("forgotten");
+        terminal.wait_for("› ");
+        terminal.type_in("\u{4}");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    let sent = format!("{:?}", server.requests()[0]);
+    assert!(
+        sent.contains("hello \\nthere") || sent.contains("hello \\\\nthere"),
+        "{sent}"
+    );
+    let history = std::fs::read_to_string(place.home().join("history")).expect("a history");
+    assert!(history.contains("/cost"), "{history}");
+}
