@@ -4,7 +4,7 @@ use crate::follow::follow;
 use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
-use crate::session::{Accepted, Command, INBOX_MAX, Session};
+use crate::session::{Accepted, Command, INBOX_MAX, Session, end_what_was_left_open};
 use crate::summary;
 use crate::turn::TurnLimits;
 use async_trait::async_trait;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
-    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Event, Forget, Journal,
-    Op, Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnId,
-    TurnOutcome, UnixMillis, Usage, Workbench, WorkbenchError,
+    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal, Op,
+    Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnId,
+    UnixMillis, Workbench, WorkbenchError,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -346,20 +346,7 @@ async fn recover(parts: &Parts) -> Result<(), StorageError> {
             continue;
         }
         let log = Log::open(parts.journal.clone(), session).await?;
-        if log.read(|state| state.summary.is_running).await {
-            let error = "The engine stopped while this turn ran. What was said and done until then is kept; say \"go on\" to continue.";
-            let outcome = TurnOutcome::Failed {
-                error: error.to_owned(),
-            };
-            let ended = Event::TurnEnded {
-                outcome,
-                usage: Usage::default(),
-                elapsed_ms: 0,
-            };
-            let turn = log.read(|state| state.thread.last_turn).await;
-            log.append(turn, vec![ended]).await?;
-            parts.journal.sync().await?;
-        }
+        end_what_was_left_open(&log).await?;
         let state = log.read(|state| state.summary.clone()).await;
         summary::store(parts.records.as_ref(), session, &state).await?;
     }

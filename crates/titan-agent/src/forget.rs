@@ -17,6 +17,7 @@ pub(crate) async fn forget(
     what: &Forget,
 ) -> Result<(), StorageError> {
     let mut doomed: Vec<Seq> = Vec::new();
+    let mut quoting: Vec<Seq> = Vec::new();
     let mut orphans: HashSet<BlobId> = HashSet::new();
     for_each(journal, Some(session), |record| {
         if is_meant(record, what) {
@@ -25,6 +26,20 @@ pub(crate) async fn forget(
         }
     })
     .await?;
+    // Digests and titles that were made later may quote it.
+    if let Some(first) = doomed.first().copied() {
+        for_each(journal, Some(session), |record| {
+            let quotes = matches!(
+                record.event,
+                Event::Compacted { .. } | Event::SessionTitled { .. }
+            );
+            if quotes && record.seq > first && !doomed.contains(&record.seq) {
+                quoting.push(record.seq);
+            }
+        })
+        .await?;
+    }
+    doomed.extend(quoting);
     if !orphans.is_empty() {
         let going: HashSet<Seq> = doomed.iter().copied().collect();
         for_each(journal, None, |record| {

@@ -4,11 +4,16 @@ use crate::questions::Questions;
 use crate::summary::SummaryState;
 use crate::thread::Thread;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::EventSink;
-use titan_protocol::{Event, Journal, SessionId, StorageError, TurnId};
+use titan_protocol::{
+    ApprovalId, Decision, Effect, Event, Grant, GrantScope, Journal, Record, SessionId,
+    StorageError, TurnId,
+};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// How long a question waits for its answer.
 const QUESTION_WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -18,6 +23,44 @@ const QUESTION_WAIT_MAX: Duration = Duration::from_secs(3600);
 pub(crate) struct State {
     pub(crate) thread: Thread,
     pub(crate) summary: SummaryState,
+    /// What the person allowed for the session.
+    pub(crate) grants: Vec<Grant>,
+    /// Approval requests without an answer.
+    pub(crate) asked: BTreeMap<ApprovalId, (String, Vec<Effect>)>,
+}
+
+impl State {
+    fn apply(&mut self, record: &Record) {
+        self.thread.apply(record);
+        self.summary.apply(record);
+        match &record.event {
+            Event::ApprovalRequested {
+                approval,
+                call,
+                effects,
+                ..
+            } => {
+                self.asked
+                    .insert(*approval, (call.name.clone(), effects.clone()));
+            }
+            Event::ApprovalDecided {
+                approval,
+                decision,
+                by,
+            } => {
+                if let Some((tool, effects)) = self.asked.remove(approval)
+                    && *decision == Decision::Session
+                    && by == "person"
+                {
+                    self.grants.push(Grant {
+                        tool,
+                        scope: GrantScope::Session { effects },
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One session's log. Appends are in order: a record is applied before the next is appended.
@@ -45,8 +88,7 @@ impl Log {
                 .read(Some(session), state.thread.seq, READ_RECORDS_MAX)
                 .await?;
             for record in &records {
-                state.thread.apply(record);
-                state.summary.apply(record);
+                state.apply(record);
             }
             if records.len() < READ_RECORDS_MAX {
                 return Ok(Self {
@@ -69,8 +111,7 @@ impl Log {
     ) -> Result<(), StorageError> {
         let mut state = self.state.lock().await;
         for record in self.journal.append(self.session, turn, events).await? {
-            state.thread.apply(&record);
-            state.summary.apply(&record);
+            state.apply(&record);
         }
         Ok(())
     }
@@ -91,6 +132,7 @@ pub(crate) struct TurnLog {
     pub(crate) turn: TurnId,
     pub(crate) questions: Arc<Questions>,
     pub(crate) is_attended: bool,
+    pub(crate) cancel: CancellationToken,
 }
 
 #[async_trait]
@@ -113,10 +155,12 @@ impl EventSink for TurnLog {
             tracing::error!(%error, "a question could not be stored");
             return None;
         }
-        let text = tokio::time::timeout(QUESTION_WAIT_MAX, answer)
-            .await
-            .ok()
-            .and_then(Result::ok);
+        let text = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            answer = answer => answer.ok(),
+            () = tokio::time::sleep(QUESTION_WAIT_MAX) => None,
+        };
         if let Err(error) = self
             .emit(Event::QuestionAnswered {
                 question: id,

@@ -7,19 +7,19 @@ use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::title::title;
 use crate::turn::{Action, Input, Turn};
 use crate::{forget, summary, surroundings};
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, Message, ModelError, ModelEvent,
-    NoticeLevel, Origin, Provider, Role, SessionId, StorageError, ToolCall, ToolError, TurnId,
-    TurnOptions, TurnOutcome, Workbench,
+    BoxStream, CallId, ClientError, Content, Decision, Event, Forget, Grant, ModelError,
+    ModelEvent, NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError,
+    TurnId, TurnOptions, TurnOutcome, Usage, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -27,10 +27,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A session that nothing happens in is put away after this long; it comes back from the journal.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+const IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// Events that a model sends in one burst are stored together, at most this many.
 const BURST_MAX: usize = 64;
+
+/// Calls that were cancelled end by themselves within this time, or are dropped.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What is said while a turn is ending waits for the next turn; at most so much.
+const WAITING_MAX: usize = 16;
 
 /// Commands that wait for a session.
 pub(crate) const INBOX_MAX: usize = 64;
@@ -80,6 +86,8 @@ pub(crate) struct Session {
     inbox: mpsc::Receiver<Command>,
     /// A title that is being thought of; at most one.
     titles: JoinSet<Vec<Event>>,
+    /// What was said while a turn was ending.
+    waiting: VecDeque<Command>,
 }
 
 /// The model's stream of one turn, in bursts.
@@ -101,19 +109,25 @@ impl Session {
         inbox: mpsc::Receiver<Command>,
     ) -> Result<Self, StorageError> {
         let log = Arc::new(Log::open(shared.parts.journal.clone(), id).await?);
+        let grants = Arc::new(Mutex::new(log.read(|state| state.grants.clone()).await));
         Ok(Self {
             id,
             shared,
             log,
-            grants: Arc::default(),
+            grants,
             inbox,
             titles: JoinSet::new(),
+            waiting: VecDeque::new(),
         })
     }
 
     /// Serves the session until nothing has happened for a while. Then it is unlisted, unless a command came in.
     pub(crate) async fn serve(mut self) {
+        self.repair().await;
         loop {
+            while let Some(command) = self.waiting.pop_front() {
+                self.obey(command).await;
+            }
             tokio::select! {
                 command = self.inbox.recv() => match command {
                     Some(command) => self.obey(command).await,
@@ -121,11 +135,18 @@ impl Session {
                 },
                 Some(titled) = self.titles.join_next() => self.take_title(titled.unwrap_or_default()).await,
                 () = tokio::time::sleep(IDLE_MAX) => {
-                    if self.shared.unlist(self.id, &self.inbox) {
+                    if self.titles.is_empty() && self.shared.unlist(self.id, &self.inbox) {
                         return;
                     }
                 }
             }
+        }
+    }
+
+    /// Ends a turn that was begun and never run, because the store failed in between.
+    async fn repair(&self) {
+        if let Err(error) = end_what_was_left_open(&self.log).await {
+            tracing::error!(%error, session = %self.id, "a session could not be repaired");
         }
     }
 
@@ -143,15 +164,14 @@ impl Session {
             return;
         }
         let said = self.log.read(|state| {
-            let answer = state.thread.messages().last().map(Message::text);
+            let answered = state.thread.last_answer();
             state
                 .summary
                 .wants_title()
-                .then(|| (state.summary.first_words().to_owned(), answer))
+                .then(|| (state.summary.first_words().to_owned(), answered))
         });
         if let Some((asked, answered)) = said.await {
-            self.titles
-                .spawn(title(provider, asked, answered.unwrap_or_default()));
+            self.titles.spawn(title(provider, asked, answered));
         }
     }
 
@@ -216,7 +236,9 @@ impl Session {
     async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
         let parts = &self.shared.parts;
         forget::forget(parts.journal.as_ref(), parts.blobs.as_ref(), self.id, what).await?;
-        // The projections are made anew, so that nothing of it is left in memory.
+        // A title that is being thought of may quote it. The projections are made anew, so that nothing of it is left
+        // in memory.
+        self.titles = JoinSet::new();
         self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
         match what {
             Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
@@ -312,7 +334,10 @@ impl Session {
             events.insert(0, Event::SessionStarted { workspace });
         }
         self.log.append(Some(turn), events).await?;
-        self.store_summary().await?;
+        // The lists are made anew from the journal if this is lost; the turn has begun all the same.
+        if let Err(error) = self.store_summary().await {
+            tracing::error!(%error, session = %self.id, "a session's summary could not be stored");
+        }
         Ok(Some(workbench))
     }
 
@@ -333,7 +358,7 @@ struct Running {
     surroundings: Surroundings,
     shape: Shape,
     model: Option<Bursts>,
-    calls: FuturesUnordered<BoxFuture<'static, (CallId, Result<(), ToolError>)>>,
+    calls: JoinSet<(CallId, Result<(), ToolError>)>,
     deadline: Instant,
     started: Instant,
 }
@@ -357,6 +382,7 @@ impl Running {
             turn: id,
             questions: questions.clone(),
             is_attended: options.is_attended,
+            cancel: cancel.clone(),
         });
         let (taint, usage) = session
             .log
@@ -398,7 +424,7 @@ impl Running {
                 thinking_tokens_max: config.thinking_tokens_max,
             },
             model: None,
-            calls: FuturesUnordered::new(),
+            calls: JoinSet::new(),
             deadline: started + config.turn_limits.wall_clock_max,
             started,
         }
@@ -410,7 +436,10 @@ impl Running {
         loop {
             if let Some(outcome) = self.perform(session, &mut actions).await? {
                 self.cancel.cancel();
-                while self.calls.next().await.is_some() {}
+                let drain = async { while self.calls.join_next().await.is_some() {} };
+                if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
+                    self.calls.shutdown().await;
+                }
                 return Ok(outcome);
             }
             actions.extend(self.wait(session).await?);
@@ -512,12 +541,22 @@ impl Running {
         Ok(())
     }
 
+    /// Starts a call as a task of its own: it must go on while this one waits for the journal.
     fn run(&mut self, session: &Session, call: ToolCall, origin: Origin) {
-        let (pipeline, scope) = (session.shared.parts.pipeline.clone(), self.scope.clone());
         let id = call.id.clone();
-        self.calls.push(Box::pin(async move {
-            (id, pipeline.run(&scope, origin, call).await)
-        }));
+        let running = session.shared.parts.pipeline.run(&self.scope, origin, call);
+        self.calls.spawn(async move {
+            let broke = |_| {
+                Err(ToolError::Fatal(
+                    "a tool broke down; its log says where".to_owned(),
+                ))
+            };
+            let ended = AssertUnwindSafe(running)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(broke);
+            (id, ended)
+        });
     }
 
     /// Waits for the next thing to happen and says what is to be done about it.
@@ -529,17 +568,18 @@ impl Running {
             }
         };
         let call = async {
-            match self.calls.next().await {
-                Some(ended) => ended,
-                None => std::future::pending().await,
+            match self.calls.join_next().await {
+                Some(Ok(ended)) => ended,
+                // Only an aborted task has no outcome, and none is aborted while somebody waits.
+                Some(Err(_)) | None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
             command = session.inbox.recv() => self.command(session, command).await,
             (call, ended) = call => self.call_ended(session, call, ended).await,
-            burst = model => Ok(self.model_said(burst)),
             () = tokio::time::sleep_until(self.deadline) => Ok(self.time_is_up()),
+            burst = model => Ok(self.model_said(burst)),
         }
     }
 
@@ -553,19 +593,20 @@ impl Running {
                 detail,
             }));
         };
-        burst
-            .into_iter()
-            .flat_map(|said| {
-                let is_last = matches!(said, Ok(ModelEvent::Done { .. }) | Err(_));
-                if is_last {
-                    self.model = None;
-                }
-                self.turn.next(match said {
-                    Ok(event) => Input::Model(event),
-                    Err(error) => Input::ModelFailed(error),
-                })
-            })
-            .collect()
+        let mut actions = Vec::new();
+        for said in burst {
+            let is_last = matches!(said, Ok(ModelEvent::Done { .. }) | Err(_));
+            actions.extend(self.turn.next(match said {
+                Ok(event) => Input::Model(event),
+                Err(error) => Input::ModelFailed(error),
+            }));
+            // Nothing after the end, or after a fault, belongs to the next reply.
+            if is_last || actions.contains(&Action::StopModel) {
+                self.model = None;
+                break;
+            }
+        }
+        actions
     }
 
     async fn call_ended(
@@ -577,7 +618,7 @@ impl Running {
         ended.map_err(|error| Broken(error.to_string()))?;
         let (is_error, result) = session
             .log
-            .read(|state| result_of(&state.thread.messages(), &call))
+            .read(|state| result_of(state.thread.result(&call)))
             .await;
         Ok(self.turn.next(Input::CallEnded {
             call,
@@ -588,7 +629,7 @@ impl Running {
 
     async fn command(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         command: Option<Command>,
     ) -> Result<Vec<Action>, Broken> {
         const LATER: &str = "A turn runs in this session; interrupt it or wait for its end.";
@@ -596,7 +637,15 @@ impl Running {
             None => Ok(self.turn.next(Input::Cancel)),
             Some(Command::Interrupt { accepted }) => {
                 answer(accepted, Ok(()));
+                // Whatever does not stop by itself is dropped.
+                self.deadline = self.deadline.min(Instant::now() + DRAIN_MAX);
                 Ok(self.turn.next(Input::Cancel))
+            }
+            Some(later @ Command::Say { .. })
+                if self.turn.is_ending() && session.waiting.len() < WAITING_MAX =>
+            {
+                session.waiting.push_back(later);
+                Ok(Vec::new())
             }
             Some(Command::Say {
                 turn,
@@ -627,19 +676,19 @@ impl Running {
         text: String,
         accepted: Accepted,
     ) -> Result<Vec<Action>, Broken> {
-        if turn != self.id {
-            session
-                .log
-                .append(Some(self.id), vec![Event::Steered { text }])
-                .await?;
-            session.log.journal().sync().await?;
+        let is_known = session
+            .log
+            .read(|state| state.thread.turns.contains(&turn))
+            .await;
+        if is_known {
+            answer(accepted, Ok(()));
+            return Ok(Vec::new());
         }
+        let steered = Event::Steered { text, turn };
+        session.log.append(Some(self.id), vec![steered]).await?;
+        session.log.journal().sync().await?;
         answer(accepted, Ok(()));
-        Ok(if turn == self.id {
-            Vec::new()
-        } else {
-            self.turn.next(Input::Steered)
-        })
+        Ok(self.turn.next(Input::Steered))
     }
 
     fn time_is_up(&mut self) -> Vec<Action> {
@@ -650,27 +699,47 @@ impl Running {
 }
 
 /// Whether a call failed, and a hash of what the model will read of it.
-fn result_of(messages: &[titan_protocol::Message], id: &CallId) -> (bool, u64) {
-    let results = messages
-        .iter()
-        .rev()
-        .filter(|message| message.role == Role::User)
-        .flat_map(|message| &message.content);
-    for part in results {
-        if let Content::ToolResult {
-            call,
-            text,
-            is_error,
-            ..
-        } = part
-            && call == id
-        {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            return (*is_error, hasher.finish());
-        }
+fn result_of(result: Option<&Content>) -> (bool, u64) {
+    let Some(Content::ToolResult { text, is_error, .. }) = result else {
+        return (true, 0);
+    };
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    (*is_error, hasher.finish())
+}
+
+/// Ends the turn and the approvals that a stop of the engine left open. True when there was anything to end.
+pub(crate) async fn end_what_was_left_open(log: &Log) -> Result<bool, StorageError> {
+    let (is_running, asked, turn) = log
+        .read(|state| {
+            let asked: Vec<_> = state.asked.keys().copied().collect();
+            (state.summary.is_running, asked, state.thread.last_turn)
+        })
+        .await;
+    if !is_running && asked.is_empty() {
+        return Ok(false);
     }
-    (true, 0)
+    let by = "restart".to_owned();
+    let denied = |approval| Event::ApprovalDecided {
+        approval,
+        decision: Decision::Deny,
+        by: by.clone(),
+    };
+    let mut events: Vec<Event> = asked.into_iter().map(denied).collect();
+    if is_running {
+        let error = "The engine stopped while this turn ran. What was said and done until then is kept; say \"go on\" to continue.";
+        let outcome = TurnOutcome::Failed {
+            error: error.to_owned(),
+        };
+        events.push(Event::TurnEnded {
+            outcome,
+            usage: Usage::default(),
+            elapsed_ms: 0,
+        });
+    }
+    log.append(turn, events).await?;
+    log.journal().sync().await?;
+    Ok(true)
 }
 
 /// Tells whoever sent a command what became of it. They may have gone; then nobody needs to know.

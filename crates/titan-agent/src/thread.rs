@@ -73,7 +73,10 @@ impl Thread {
                 self.open.after.push((record.seq, text.clone()));
                 self.close();
             }
-            Event::Steered { text } => self.open.after.push((record.seq, text.clone())),
+            Event::Steered { text, turn } => {
+                self.turns.insert(*turn);
+                self.open.after.push((record.seq, text.clone()));
+            }
             Event::Instructed { text } => self.open.after.push((record.seq, instruction(text))),
             Event::ContextAssembled { .. } | Event::TurnEnded { .. } => self.close(),
             Event::TextDelta { text } => self.text(record.seq, text),
@@ -130,12 +133,30 @@ impl Thread {
         thread.closed
     }
 
-    /// The messages to show a model now.
+    /// The messages to show a model now; what one side says in a row is one message, since vendors want the sides to
+    /// alternate.
     pub(crate) fn messages(&self) -> Vec<Message> {
-        self.placed()
-            .into_iter()
-            .map(|placed| placed.message)
-            .collect()
+        let mut messages: Vec<Message> = Vec::new();
+        for Placed { message, .. } in self.placed() {
+            match messages.last_mut() {
+                Some(last) if last.role == message.role => last.content.extend(message.content),
+                _ => messages.push(message),
+            }
+        }
+        messages
+    }
+
+    /// The result of a call of the reply that is open.
+    pub(crate) fn result(&self, call: &CallId) -> Option<&Content> {
+        self.open.results.get(call)
+    }
+
+    /// What was answered last, if the last word was the assistant's.
+    pub(crate) fn last_answer(&self) -> String {
+        let last = self.closed.last().map(|placed| &placed.message);
+        last.filter(|message| message.role == Role::Assistant)
+            .map(Message::text)
+            .unwrap_or_default()
     }
 
     fn begin(&mut self, seq: Seq) {
@@ -211,15 +232,11 @@ impl Thread {
         }
     }
 
-    /// Adds a message; what one side says in a row is one message, since vendors want the sides to alternate.
     fn push(&mut self, first: Seq, role: Role, content: Vec<Content>) {
-        match self.closed.last_mut() {
-            Some(last) if last.message.role == role => last.message.content.extend(content),
-            _ => self.closed.push(Placed {
-                first,
-                message: Message { role, content },
-            }),
-        }
+        self.closed.push(Placed {
+            first,
+            message: Message { role, content },
+        });
     }
 }
 
@@ -320,6 +337,7 @@ mod tests {
             ended("b", "2"),
             Event::Steered {
                 text: "hurry".into(),
+                turn: TurnId::from_u128(3),
             },
             ended("a", "1"),
             boundary(),

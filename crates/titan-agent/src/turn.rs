@@ -14,6 +14,7 @@
 use crate::arguments::{ARGUMENTS_BYTES_MAX, parse_arguments};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use titan_protocol::{
     CallId, Event, ModelError, ModelEvent, NoticeLevel, Origin, StopReason, Taint, ToolCall,
@@ -113,10 +114,14 @@ pub(crate) struct Turn {
     continuations: u32,
     failures: u32,
     has_compacted: bool,
+    /// The last answer was asked for.
+    asked_last: bool,
     unread: bool,
     reply: Reply,
-    running: HashMap<CallId, String>,
-    repeats: HashMap<(String, u64), u32>,
+    /// The calls that run, each with a hash of its name and arguments.
+    running: HashMap<CallId, u64>,
+    /// How often the same call gave the same result.
+    repeats: HashMap<(u64, u64), u32>,
     ending: Option<Ending>,
     is_over: bool,
 }
@@ -159,6 +164,7 @@ impl Turn {
             continuations: 0,
             failures: 0,
             has_compacted: false,
+            asked_last: false,
             unread: false,
             reply: Reply::default(),
             running: HashMap::new(),
@@ -211,7 +217,7 @@ impl Turn {
             stop: Some(StopReason::End),
             ..Reply::default()
         };
-        self.running.insert(call.id.clone(), call.name.clone());
+        self.running.insert(call.id.clone(), signature(&call));
         let ready = Event::ToolCallReady {
             call: call.clone(),
             origin: Origin::Person,
@@ -267,6 +273,7 @@ impl Turn {
             ModelEvent::Usage(usage) => self.reply.usage = usage,
             ModelEvent::Done { stop } => {
                 self.usage = self.usage.plus(self.reply.usage);
+                self.has_compacted = false;
                 self.reply.is_open = false;
                 self.reply.stop = Some(stop);
                 actions.push(Action::Emit(Event::ModelCallEnded {
@@ -352,9 +359,7 @@ impl Turn {
         }));
         match fault {
             None => {
-                let arguments = Value::Object(call.arguments.clone());
-                self.running
-                    .insert(id, format!("{} {arguments}", call.name));
+                self.running.insert(id, signature(&call));
                 actions.push(Action::Run(call, Origin::Model));
             }
             Some(fault) => {
@@ -444,6 +449,11 @@ impl Turn {
         self.settle(actions);
     }
 
+    /// Whether the turn takes in nothing more that is said.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     fn elapsed(&mut self, elapsed: Duration, actions: &mut Vec<Action>) {
         let limit = self.limits.wall_clock_max;
         if elapsed < limit {
@@ -494,13 +504,16 @@ impl Turn {
             Some(Ending::Limited(limit)) if !self.reply.has_calls => {
                 return self.finish(TurnOutcome::Limited { limit }, actions);
             }
-            Some(Ending::Limited(limit)) if self.model_calls >= self.limits.model_calls_max => {
+            Some(Ending::Limited(limit)) if self.asked_last => {
                 return self.finish(TurnOutcome::Limited { limit }, actions);
             }
-            Some(Ending::Limited(_)) => return self.ask(actions),
+            Some(Ending::Limited(_)) => {
+                self.asked_last = true;
+                return self.ask(actions);
+            }
             None => {}
         }
-        if self.reply.has_calls || self.unread || stop == StopReason::ToolCalls {
+        if self.reply.has_calls || self.unread {
             return self.ask_within_limits(actions);
         }
         match stop {
@@ -605,6 +618,13 @@ impl Turn {
         self.is_over = true;
         actions.push(Action::End(outcome));
     }
+}
+
+fn signature(call: &ToolCall) -> u64 {
+    let arguments = Value::Object(call.arguments.clone()).to_string();
+    let mut hasher = DefaultHasher::new();
+    (&call.name, arguments).hash(&mut hasher);
+    hasher.finish()
 }
 
 const CUT: &str = "Your answer was cut by the token limit. Go on exactly where it stopped, and repeat nothing. A call that was \

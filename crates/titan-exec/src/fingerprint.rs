@@ -42,7 +42,11 @@ pub(crate) async fn fingerprint(
 }
 
 async fn content_hash(program: &Path, workbench: &dyn Workbench) -> Option<blake3::Hash> {
-    let file = workbench.resolve(&program.to_string_lossy()).await.ok()?.path;
+    let file = workbench
+        .resolve(&program.to_string_lossy())
+        .await
+        .ok()?
+        .path;
     let bytes = workbench.read(&file, 0, PROGRAM_BYTES_MAX + 1).await.ok()?;
     (bytes.len() as u64 <= PROGRAM_BYTES_MAX).then(|| blake3::hash(&bytes))
 }

@@ -18,7 +18,7 @@ use titan_protocol::{
     PlanItem, Records, SessionId, Step, StorageError, Taint, Tool, ToolCall, ToolContext,
     ToolError, ToolOutput, ToolSignals, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
 };
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The table of exact grants, by fingerprint.
@@ -84,8 +84,26 @@ pub struct Scope {
     taint: Mutex<Taint>,
     grants: Arc<Mutex<Vec<Grant>>>,
     started: Mutex<HashSet<CallId>>,
-    /// Calls that only look share it; a call that changes something has it alone. Fair, so calls keep their order.
+    /// Calls that only look share it; a call that changes something has it alone.
     order: RwLock<()>,
+    /// Ends when the call that was made last lets the next one go on.
+    last: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// A call's place among the calls of its turn. Dropping it lets the next call go on.
+struct Ticket {
+    before: Option<oneshot::Receiver<()>>,
+    _done: oneshot::Sender<()>,
+}
+
+impl Ticket {
+    /// Waits until all calls before this one have let it go on.
+    async fn turn(&mut self) {
+        if let Some(before) = self.before.take() {
+            // Nothing is ever sent; the sender's end is the signal.
+            let _ = before.await;
+        }
+    }
 }
 
 impl Scope {
@@ -117,6 +135,16 @@ impl Scope {
             grants,
             started: Mutex::default(),
             order: RwLock::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    fn ticket(&self) -> Ticket {
+        let (done, next) = oneshot::channel();
+        let before = self.last.lock().replace(next);
+        Ticket {
+            before,
+            _done: done,
         }
     }
 }
@@ -133,6 +161,20 @@ pub struct Pipeline {
 
 /// How a call ended, before it is bounded and recorded.
 type Ended = Result<ToolOutput, ToolError>;
+
+/// What is known of a call that runs, for its record.
+struct Run {
+    /// What an error text of it may hold.
+    taint: Taint,
+    /// The time that the tool itself took.
+    elapsed: Duration,
+}
+
+#[derive(PartialEq, Eq)]
+enum Decided {
+    ByPolicy,
+    ByPerson,
+}
 
 impl Pipeline {
     /// A pipeline over these tools and rules.
@@ -166,15 +208,28 @@ impl Pipeline {
     /// Runs one call and tells everything that happens to it as events, the last of which is `ToolCallEnded`. Whatever
     /// goes wrong in the call is part of its output, for the model to read.
     ///
+    /// Calls take their places in the order in which this function is called, before the future is first polled: each
+    /// is judged after all before it that change something have ended, and runs alone if it changes something itself.
     /// Dropping the future ends the call and all that it started, without an end event.
     ///
     /// # Errors
     /// `Fatal` when the journal can't be written or the tool says so; the turn has to end.
-    pub async fn run(
+    pub fn run(
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
+        origin: Origin,
+        call: ToolCall,
+    ) -> impl Future<Output = Result<(), ToolError>> + Send + use<> {
+        let (this, scope, ticket) = (self.clone(), scope.clone(), scope.ticket());
+        async move { this.run_in_turn(&scope, origin, call, ticket).await }
+    }
+
+    async fn run_in_turn(
         &self,
         scope: &Scope,
         origin: Origin,
         call: ToolCall,
+        ticket: Ticket,
     ) -> Result<(), ToolError> {
         let id = call.id.clone();
         if !scope.started.lock().insert(id.clone()) {
@@ -182,45 +237,63 @@ impl Pipeline {
                 "call {id} was started twice; it ran once"
             )));
         }
-        let mut elapsed = Duration::ZERO;
-        let output = match self.ended(scope, origin, call, &mut elapsed).await {
+        let mut run = Run {
+            taint: Taint::NONE,
+            elapsed: Duration::ZERO,
+        };
+        let failed = |text: String, taint: Taint| ToolOutput {
+            text,
+            is_error: true,
+            taint,
+        };
+        let output = match self.ended(scope, origin, call, ticket, &mut run).await {
             Ok(output) => output,
-            Err(ToolError::Reply(text)) => ToolOutput {
-                text,
-                is_error: true,
-                taint: Taint::NONE,
-            },
-            Err(ToolError::Cancelled) => ToolOutput {
-                text: "Interrupted.".to_owned(),
-                is_error: true,
-                taint: Taint::NONE,
-            },
+            Err(ToolError::Reply(text)) => failed(text, run.taint),
+            Err(ToolError::Cancelled) => failed("Interrupted.".to_owned(), run.taint),
             Err(fatal @ ToolError::Fatal(_)) => return Err(fatal),
         };
-        self.record(scope, id, output, elapsed).await
+        self.record(scope, id, output, run.elapsed).await
     }
 
-    /// Looks up, checks, decides and runs; `elapsed` is the time that the tool itself took.
+    /// Looks up, checks, waits for its place, decides and runs.
     async fn ended(
         &self,
         scope: &Scope,
         origin: Origin,
         call: ToolCall,
-        elapsed: &mut Duration,
+        mut ticket: Ticket,
+        run: &mut Run,
     ) -> Ended {
         let tool = self
             .registry
             .find(&call.name, &call.arguments)
             .map_err(ToolError::Reply)?;
         let step = Step { index: 0, call };
-        let effects = tool.effects(&step, scope.workbench.as_ref()).await?;
-        self.decide(scope, origin, &step, &effects).await?;
+        let effects = unless_cancelled(scope, async {
+            ticket.turn().await;
+            tool.effects(&step, scope.workbench.as_ref()).await
+        })
+        .await?;
+        if self.decide(scope, origin, &step, &effects).await? == Decided::ByPerson {
+            let now =
+                unless_cancelled(scope, tool.effects(&step, scope.workbench.as_ref())).await?;
+            if now != effects {
+                let changed =
+                    "Not run: what it would do changed while the person decided. Look again first.";
+                return Err(ToolError::Reply(changed.to_owned()));
+            }
+        }
+        run.taint = effects
+            .iter()
+            .map(reply_taint)
+            .fold(Taint::NONE, Taint::union);
         if effects.iter().any(changes_something) {
-            let _alone = scope.order.write().await;
-            self.execute(scope, tool, step, elapsed).await
+            let _alone = unless_cancelled(scope, async { Ok(scope.order.write().await) }).await?;
+            self.execute(scope, tool, step, run).await
         } else {
-            let _shared = scope.order.read().await;
-            self.execute(scope, tool, step, elapsed).await
+            let _shared = unless_cancelled(scope, async { Ok(scope.order.read().await) }).await?;
+            drop(ticket);
+            self.execute(scope, tool, step, run).await
         }
     }
 
@@ -231,34 +304,34 @@ impl Pipeline {
         origin: Origin,
         step: &Step,
         effects: &[Effect],
-    ) -> Result<(), ToolError> {
-        let fingerprint = fingerprint(step, effects, scope.workbench.as_ref()).await;
+    ) -> Result<Decided, ToolError> {
         let mut grants = scope.grants.lock().clone();
-        if self
-            .ports
-            .records
-            .get(GRANTS_TABLE, &fingerprint)
-            .await
-            .map_err(fatal)?
-            .is_some()
-        {
-            let scope = GrantScope::Exact {
-                fingerprint: fingerprint.clone(),
-            };
-            grants.push(Grant {
-                tool: step.call.name.clone(),
-                scope,
-            });
+        let mut print = String::new();
+        let mut verdict = self.judge(scope, origin, step, effects, &grants, &print);
+        // Only a step that must be asked about is named exactly: that reads whole programs.
+        if let Verdict::Ask { .. } = verdict {
+            print = unless_cancelled(scope, async {
+                Ok(fingerprint(step, effects, scope.workbench.as_ref()).await)
+            })
+            .await?;
+            if self
+                .ports
+                .records
+                .get(GRANTS_TABLE, &print)
+                .await
+                .map_err(fatal)?
+                .is_some()
+            {
+                let scope = GrantScope::Exact {
+                    fingerprint: print.clone(),
+                };
+                grants.push(Grant {
+                    tool: step.call.name.clone(),
+                    scope,
+                });
+            }
+            verdict = self.judge(scope, origin, step, effects, &grants, &print);
         }
-        let taint = *scope.taint.lock();
-        let verdict = self.policy.judge(&Question {
-            tool: &step.call.name,
-            origin,
-            effects,
-            taint,
-            grants: &grants,
-            fingerprint: &fingerprint,
-        });
         let decided = Event::StepDecided {
             call: step.call.id.clone(),
             step: step.index,
@@ -266,14 +339,35 @@ impl Pipeline {
         };
         scope.events.emit(decided).await.map_err(fatal)?;
         match verdict {
-            Verdict::Allow { .. } => Ok(()),
+            Verdict::Allow { .. } => Ok(Decided::ByPolicy),
             Verdict::Deny { reason } => Err(ToolError::Reply(format!("Not run: {reason}."))),
             Verdict::Ask { reason, effects } => {
                 let decision = self.ask(scope, step, reason, effects.clone()).await?;
-                self.apply(scope, step, decision, effects, fingerprint)
-                    .await
+                self.apply(scope, step, decision, effects, print).await?;
+                Ok(Decided::ByPerson)
             }
         }
+    }
+
+    fn judge(
+        &self,
+        scope: &Scope,
+        origin: Origin,
+        step: &Step,
+        effects: &[Effect],
+        grants: &[Grant],
+        fingerprint: &str,
+    ) -> Verdict {
+        let taint = *scope.taint.lock();
+        let tool = &step.call.name;
+        self.policy.judge(&Question {
+            tool,
+            origin,
+            effects,
+            taint,
+            grants,
+            fingerprint,
+        })
     }
 
     /// Puts the step to the person and waits for the answer, the end of the wait, or the end of the turn.
@@ -349,11 +443,11 @@ impl Pipeline {
                 Ok(())
             }
             Decision::Exact => {
-                let value = serde_json::to_vec(&step.call).map_err(|error| ToolError::Fatal(error.to_string()))?;
                 let change = Change {
                     table: GRANTS_TABLE.to_owned(),
                     key: fingerprint,
-                    value: Some(Bytes::from(value)),
+                    // The fingerprint says it all; nothing of the call is kept, so that it can be forgotten.
+                    value: Some(Bytes::new()),
                     expected_version: None,
                 };
                 self.ports.records.commit(vec![change]).await.map_err(fatal)
@@ -367,9 +461,10 @@ impl Pipeline {
         scope: &Scope,
         tool: &Arc<dyn Tool>,
         step: Step,
-        elapsed: &mut Duration,
+        run: &mut Run,
     ) -> Ended {
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
+        let waited = Waited::default();
         let context = ToolContext {
             session: scope.session,
             turn: scope.turn,
@@ -378,6 +473,7 @@ impl Pipeline {
             signals: Arc::new(Signals {
                 events: scope.events.clone(),
                 pieces: shown,
+                waited: waited.clone(),
             }),
             cancel: scope.cancel.child_token(),
         };
@@ -395,13 +491,14 @@ impl Pipeline {
                 biased;
                 () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
                 ended = tool.run(context, steps) => ended,
-                () = tokio::time::sleep(limit) => {
-                    Err(ToolError::Reply(format!("Stopped: it ran longer than {} s, the most one call may.", limit.as_secs())))
+                () = waited.limit(limit) => {
+                    let most = limit.as_secs();
+                    Err(ToolError::Reply(format!("Stopped: it ran longer than {most} s, the most one call may.")))
                 }
             }
         };
         let (ended, shown) = tokio::join!(running, shower);
-        *elapsed = started.elapsed();
+        run.elapsed = started.elapsed().saturating_sub(waited.get());
         shown.map_err(fatal)?;
         ended
     }
@@ -492,6 +589,45 @@ async fn show(
 struct Signals {
     events: Arc<dyn EventSink>,
     pieces: mpsc::Sender<String>,
+    waited: Waited,
+}
+
+/// How long a call has waited for the person, which its own time does not count.
+#[derive(Clone, Default)]
+struct Waited(Arc<Mutex<(Duration, u32)>>);
+
+impl Waited {
+    fn get(&self) -> Duration {
+        self.0.lock().0
+    }
+
+    /// Waits for the person, off the clock.
+    async fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        self.0.lock().1 += 1;
+        let answer = answer.await;
+        let mut waited = self.0.lock();
+        waited.0 += started.elapsed();
+        waited.1 -= 1;
+        answer
+    }
+
+    /// Returns when a call has run for `limit`, waits for the person left out.
+    async fn limit(&self, limit: Duration) {
+        let mut counted = Duration::ZERO;
+        let mut left = limit;
+        loop {
+            tokio::time::sleep(left).await;
+            let (waited, waiting) = *self.0.lock();
+            match waited - counted {
+                Duration::ZERO if waiting == 0 => return,
+                // Still waiting: look again when as much time again has gone by.
+                Duration::ZERO => left = limit,
+                more => left = more,
+            }
+            counted = waited;
+        }
+    }
 }
 
 #[async_trait]
@@ -509,7 +645,7 @@ impl ToolSignals for Signals {
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
-        self.events.ask(question, choices).await
+        self.waited.wait(self.events.ask(question, choices)).await
     }
 }
 
@@ -524,6 +660,30 @@ fn changes_something(effect: &Effect) -> bool {
             }
             | Effect::Network { .. }
     )
+}
+
+/// What the error text of a step with this effect may hold.
+fn reply_taint(effect: &Effect) -> Taint {
+    match effect {
+        Effect::Network { .. } => Taint::UNTRUSTED,
+        Effect::Run { .. } | Effect::Read { .. } | Effect::Write { .. } => Taint::BOTH,
+        Effect::Message { .. }
+        | Effect::Secret { .. }
+        | Effect::Money { .. }
+        | Effect::Remember => Taint::NONE,
+    }
+}
+
+/// The future's result, unless the turn is cancelled first.
+async fn unless_cancelled<T>(
+    scope: &Scope,
+    future: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
+    tokio::select! {
+        biased;
+        () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
+        result = future => result,
+    }
 }
 
 fn fatal(error: StorageError) -> ToolError {

@@ -222,9 +222,9 @@ fn same_kind(granted: &Effect, effect: &Effect) -> bool {
 /// Programs that run whatever they are given: leave for one script is no leave for the next.
 fn is_opaque(program: &str) -> bool {
     const INTERPRETERS: [&str; 33] = [
-        "bash", "sh", "dash", "zsh", "ksh", "fish", "busybox", "env", "sudo", "doas", "su", "nice", "nohup", "timeout",
-        "xargs", "eval", "exec", "source", "python", "perl", "ruby", "node", "nodejs", "deno", "bun", "npx", "php",
-        "lua", "ssh", "find", "awk", "gawk", "make",
+        "bash", "sh", "dash", "zsh", "ksh", "fish", "busybox", "env", "sudo", "doas", "su", "nice",
+        "nohup", "timeout", "xargs", "eval", "exec", "source", "python", "perl", "ruby", "node",
+        "nodejs", "deno", "bun", "npx", "php", "lua", "ssh", "find", "awk", "gawk", "make",
     ];
     let name = program.rsplit('/').next().unwrap_or(program);
     // `python3.12` is python; `.` is the builtin that reads a script.
@@ -363,7 +363,7 @@ mod tests {
             ..Rules::default()
         };
         let none: &[Grant] = &[];
-        let table: Vec<(&str, Rules, Vec<Effect>, Taint, Vec<Grant>, Origin, &str)> = vec![
+        let table = [
             (
                 "no effects",
                 Rules::default(),

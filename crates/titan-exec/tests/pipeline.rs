@@ -109,9 +109,9 @@ impl EventSink for Events {
 }
 
 struct Rig {
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     events: Arc<Events>,
-    scope: Scope,
+    scope: Arc<Scope>,
     cancel: CancellationToken,
 }
 
@@ -124,10 +124,16 @@ fn rig(tools: Vec<Arc<dyn Tool>>, rules: Rules, limits: Limits) -> Rig {
     };
     let registry = Registry::new(tools).expect("the tools are well-formed");
     let redactor = Redactor::new([("KEY".to_owned(), "sk-0123456789".to_owned())]);
-    let pipeline = Pipeline::new(registry, Policy::new(rules), limits, redactor, ports);
+    let pipeline = Arc::new(Pipeline::new(
+        registry,
+        Policy::new(rules),
+        limits,
+        redactor,
+        ports,
+    ));
     let events = Arc::new(Events::default());
     let cancel = CancellationToken::new();
-    let scope = Scope::new(
+    let scope = Arc::new(Scope::new(
         SessionId::from_u128(1),
         TurnId::from_u128(1),
         Arc::new(MemoryWorkbench::new()),
@@ -137,7 +143,7 @@ fn rig(tools: Vec<Arc<dyn Tool>>, rules: Rules, limits: Limits) -> Rig {
         false,
         Taint::NONE,
         Arc::default(),
-    );
+    ));
     Rig {
         pipeline,
         events,
@@ -147,12 +153,12 @@ fn rig(tools: Vec<Arc<dyn Tool>>, rules: Rules, limits: Limits) -> Rig {
 }
 
 impl Rig {
-    async fn call(
+    fn call(
         &self,
         id: &str,
         name: &str,
         arguments: serde_json::Value,
-    ) -> Result<(), ToolError> {
+    ) -> impl Future<Output = Result<(), ToolError>> + use<> {
         let serde_json::Value::Object(arguments) = arguments else {
             panic!("arguments are an object")
         };
@@ -161,7 +167,7 @@ impl Rig {
             name: name.to_owned(),
             arguments,
         };
-        self.pipeline.run(&self.scope, Origin::Model, call).await
+        self.pipeline.run(&self.scope, Origin::Model, call)
     }
 
     fn transcript(&self) -> String {
@@ -296,4 +302,37 @@ fn tools_that_could_be_confused_are_refused() {
         Registry::new(vec![Arc::new(broken)]),
         Err(RegistryError::Schema { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_call_is_judged_and_run_after_those_before_it_that_change_something() {
+    let gate = Gate::new();
+    let writes = Echo::new("slow_write", true, Some(gate.clone()));
+    let tools: Vec<Arc<dyn Tool>> =
+        vec![Arc::new(writes), Arc::new(Echo::new("look", false, None))];
+    let rules = Rules {
+        write: titan_exec::Rule::Allow,
+        ..Rules::default()
+    };
+    let rig = rig(tools, rules, Limits::default());
+    let first = rig.call("a", "slow_write", json!({"text": "x"}));
+    let second = rig.call("b", "look", json!({"text": "y"}));
+    let open = async {
+        gate.reached().await;
+        assert!(
+            !rig.transcript().contains("step_decided c2"),
+            "{}",
+            rig.transcript()
+        );
+        gate.open();
+    };
+    // The later call is polled first, and still waits for its place.
+    let (second, first, ()) = tokio::join!(second, first, open);
+    first.expect("it ran");
+    second.expect("it ran");
+    let text = rig.transcript();
+    assert!(
+        text.find("tool_call_ended c1") < text.find("step_decided c2"),
+        "{text}"
+    );
 }

@@ -45,6 +45,8 @@ pub enum Event {
     Steered {
         /// What was said.
         text: String,
+        /// The turn that it was sent as, so that the same words sent twice count once.
+        turn: TurnId,
     },
     /// The engine told the model something between two of its calls: a limit, a cut answer, a repetition.
     Instructed {

@@ -82,7 +82,7 @@ impl Transcript {
             }
             Event::SessionTitled { title } => format!("session_titled {title:?}"),
             Event::TurnStarted { text } => format!("turn_started {text:?}"),
-            Event::Steered { text } => format!("steered {text:?}"),
+            Event::Steered { text, .. } => format!("steered {text:?}"),
             Event::Instructed { text } => format!("instructed {text:?}"),
             // Estimates change with every word of the prompt; tests of the prompt look at the request itself.
             Event::ContextAssembled { .. } => return None,

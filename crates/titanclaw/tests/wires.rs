@@ -7,8 +7,15 @@ use titan_protocol::{CallId, Event, Record, TurnOutcome};
 use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
 use titan_testkit::transcript::Transcript;
 
+/// A question, the calls of each reply before the last, and the last.
+type Request = (
+    &'static str,
+    &'static [&'static [(&'static str, &'static str)]],
+    &'static str,
+);
+
 /// What is asked, which calls the model makes in which replies, and what it says at the end.
-const REQUESTS: [(&str, &[&[(&str, &str)]], &str); 10] = [
+const REQUESTS: [Request; 10] = [
     (
         "Which crates are here?",
         &[&[("list", r#"{"path":"crates"}"#)]],
@@ -179,27 +186,35 @@ async fn ask(home: &Path, question: &str) -> Vec<Record> {
 /// The events as text. A call runs while the model still writes and beside other calls, so within a round what calls
 /// do is put after what the model said, call by call; nothing else may differ.
 fn transcript(records: &[Record]) -> String {
-    let mut events: Vec<&Event> = records.iter().map(|record| &record.event).collect();
-    for round in events.chunk_by_mut(|_, next| {
-        !matches!(
-            next,
+    let mut rounds: Vec<Vec<(Option<CallId>, &Event)>> = vec![Vec::new()];
+    let mut running = None;
+    for record in records {
+        let event = &record.event;
+        if matches!(
+            event,
             Event::ModelCallStarted { .. } | Event::TurnEnded { .. }
-        )
-    }) {
-        round.sort_by_key(|event| running_call(event));
+        ) {
+            rounds.push(Vec::new());
+        }
+        let call = match event {
+            Event::StepDecided { call, .. }
+            | Event::ToolOutputDelta { call, .. }
+            | Event::ToolCallEnded { call, .. } => Some(call.clone()),
+            Event::ApprovalRequested { call, .. } => Some(call.id.clone()),
+            // These do not name their call; it was judged just before.
+            Event::PlanUpdated { .. } | Event::ApprovalDecided { .. } => running.clone(),
+            _ => None,
+        };
+        running = call.clone().or(running);
+        rounds
+            .last_mut()
+            .expect("there is a round")
+            .push((call, event));
     }
-    Transcript::of(events)
-}
-
-/// The call that is run, for events that are not the model's.
-fn running_call(event: &Event) -> Option<&CallId> {
-    match event {
-        Event::StepDecided { call, .. }
-        | Event::ToolOutputDelta { call, .. }
-        | Event::ToolCallEnded { call, .. } => Some(call),
-        Event::ApprovalRequested { call, .. } => Some(&call.id),
-        _ => None,
+    for round in &mut rounds {
+        round.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
+    Transcript::of(rounds.into_iter().flatten().map(|(_, event)| event))
 }
 
 /// A home that nobody else can look into.

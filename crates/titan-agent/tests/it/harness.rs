@@ -127,6 +127,11 @@ impl Setup {
 }
 
 impl Rig {
+    /// Counts turns that an earlier rig made, so that ids do not repeat.
+    pub(crate) fn skip_turns(&mut self, n: u128) {
+        self.turns += n;
+    }
+
     /// Says something and returns at once.
     pub(crate) async fn say(&mut self, text: &str) {
         self.turns += 1;

@@ -1,7 +1,9 @@
+//! What happens from turn to turn: restarts, lists, forgetting, shortening, many sessions.
+
 use crate::harness::{SESSION, Setup, is_end, transcript};
 use std::sync::Arc;
 use titan_protocol::{
-    Blobs, Client, Event, Forget, Journal, Op, SessionId, Task, TurnId, TurnOptions,
+    Blobs, Client, Decision, Event, Forget, Journal, Op, SessionId, Task, TurnId, TurnOptions,
 };
 
 #[tokio::test]
@@ -339,11 +341,55 @@ async fn the_person_calls_a_tool_by_hand_without_being_asked_and_the_model_reads
         step_decided c1 allow (asked for by the person)
         tool_call_ended c1 "made c.txt: 1 lines, 1 bytes"
         turn_ended completed 0+0
-    "#]].assert_eq(&transcript(&rig.read(0, &[], is_end).await));
+    "#]]
+    .assert_eq(&transcript(&rig.read(0, &[], is_end).await));
     rig.turn("what did I do?", &[]).await;
     let said = format!("{:?}", rig.requests()[0].messages);
     assert!(
         said.contains("!write c.txt") && said.contains("made c.txt"),
         "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_session_s_leave_is_still_there_after_a_restart() {
+    let write = |name: &str| format!("call write {{\"path\":\"{name}\",\"content\":\"x\"}}");
+    let setup = Setup::new([write("c"), "done".to_owned()]);
+    let store = setup.store.clone();
+    let mut rig = setup.open().await;
+    rig.turn("write", &[Decision::Session]).await;
+    drop(rig);
+    let mut setup = Setup::new([write("d"), "done".to_owned()]);
+    setup.store = store;
+    let mut rig = setup.open().await;
+    rig.skip_turns(1);
+    let text = transcript(&rig.turn("write again", &[]).await);
+    assert!(!text.contains("approval_requested"), "{text}");
+    assert_eq!(rig.workbench.content("d").as_deref(), Some("x"), "{text}");
+}
+
+#[tokio::test]
+async fn words_sent_twice_while_a_turn_runs_steer_it_once() {
+    let mut rig = Setup::new(["one moment\ngate a\ncall read {\"path\":\"a.txt\"}", "done"])
+        .open()
+        .await;
+    rig.say("read a").await;
+    rig.gate("a").reached().await;
+    let op = Op::UserTurn {
+        session: SESSION,
+        turn: TurnId::from_u128(60),
+        text: "hurry".into(),
+        options: TurnOptions::default(),
+    };
+    rig.submit(op.clone()).await;
+    rig.submit(op.clone()).await;
+    rig.gate("a").open();
+    let text = transcript(&rig.read(0, &[], is_end).await);
+    assert_eq!(text.matches("steered").count(), 1, "{text}");
+    rig.submit(op).await;
+    assert_eq!(
+        rig.engine.sessions(1).await.expect("listed")[0].turns,
+        1,
+        "nor does it start a turn later"
     );
 }

@@ -1,3 +1,5 @@
+//! What happens in a turn.
+
 use crate::harness::{SESSION, Setup, check_turn, is_end, transcript};
 use expect_test::expect;
 use std::time::Duration;
@@ -380,24 +382,68 @@ async fn an_interrupt_keeps_what_was_said_and_ends_the_turn() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_a_running_program_and_an_open_approval() {
+async fn an_interrupt_ends_a_running_program() {
     let gate = Gate::new();
-    let mut setup = Setup::new([
-        "call shell {\"script\":\"sleep 1000\"}\ncall write {\"path\":\"c\",\"content\":\"x\"}",
-        "unused",
-    ]);
-    setup.workbench =
-        MemoryWorkbench::new().shell([("sleep 1000", Process::exits(0).hold(&gate).hangs())]);
+    let mut setup = Setup::new(["call shell {\"script\":\"sleep 1000\"}", "unused"]);
+    let process = Process::exits(0).hold(&gate).hangs();
+    setup.workbench = MemoryWorkbench::new().shell([("sleep 1000", process)]);
+    setup.rules.run = titan_exec::Rule::Allow;
+    setup.rules.run_reading = titan_exec::Rule::Allow;
     let mut rig = setup.open().await;
     rig.say("wait").await;
-    let asked = |event: &Event| matches!(event, Event::ApprovalRequested { call, .. } if call.name == "write");
-    rig.read(0, &[Decision::Once], asked).await;
+    gate.reached().await;
     rig.submit(Op::Interrupt { session: SESSION }).await;
-    let records = rig.read(0, &[], is_end).await;
-    let text = transcript(&records);
+    let text = transcript(&rig.read(0, &[], is_end).await);
     assert!(text.ends_with("turn_ended interrupted 0+0\n"), "{text}");
     assert_eq!(rig.workbench.running(), 0, "{text}");
+}
+
+#[tokio::test]
+async fn an_interrupt_withdraws_an_open_approval() {
+    let mut rig = Setup::new(["call write {\"path\":\"c\",\"content\":\"x\"}", "unused"])
+        .open()
+        .await;
+    rig.say("write").await;
+    rig.read(0, &[], |event| {
+        matches!(event, Event::ApprovalRequested { .. })
+    })
+    .await;
+    rig.submit(Op::Interrupt { session: SESSION }).await;
+    let text = transcript(&rig.read(0, &[], is_end).await);
+    assert!(
+        text.contains("approval_decided Deny by cancelled"),
+        "{text}"
+    );
     assert_eq!(rig.workbench.content("c"), None, "{text}");
+}
+
+#[tokio::test]
+async fn what_is_said_right_after_an_interrupt_is_a_turn_of_its_own() {
+    let gate = Gate::new();
+    let mut setup = Setup::new(["call shell {\"script\":\"sleep 1000\"}", "here I am"]);
+    let process = Process::exits(0).hold(&gate).hangs();
+    setup.workbench = MemoryWorkbench::new().shell([("sleep 1000", process)]);
+    setup.rules.run = titan_exec::Rule::Allow;
+    let mut rig = setup.open().await;
+    rig.say("wait").await;
+    gate.reached().await;
+    rig.submit(Op::Interrupt { session: SESSION }).await;
+    rig.say("are you there?").await;
+    let said =
+        |event: &Event| matches!(event, Event::TextDelta { text } if text.contains("here I am"));
+    let text = transcript(&rig.read(0, &[], said).await);
+    assert!(text.contains("turn_ended interrupted"), "{text}");
+    assert!(text.contains("turn_started \"are you there?\""), "{text}");
+}
+
+#[tokio::test]
+async fn a_reply_that_promises_calls_and_makes_none_is_an_answer() {
+    let mut rig = Setup::new(["that is all\nstop tool_calls", "never asked"])
+        .open()
+        .await;
+    let text = transcript(&rig.turn("hi", &[]).await);
+    assert!(text.ends_with("turn_ended completed 0+0\n"), "{text}");
+    assert_eq!(rig.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ fn dot_some<const N: usize>(isa: Isa, kind: Kind, row: &[u8], xs: [&Row<'_>; N])
 }
 
 /// Weight rows that meet one activation together: the activation's registers are filled once for all of them.
-pub(super) const ROWS_TOGETHER: usize = 4;
+pub(super) const ROWS_TOGETHER: usize = 1;
 
 /// `out[i] = rows[i] · x` for four rows, each `length` bytes after the one before; `None` where the instruction set
 /// gains nothing by taking them together.
@@ -72,6 +72,17 @@ pub(super) fn dot_rows(
     })
 }
 
+/// Asks for a block of the next rows. Four rows read in turn are no pattern that the processor follows by itself.
+/// An address past the matrix is only a hint without effect.
+#[inline(always)]
+fn fetch_ahead(block: &[u8], length: usize) {
+    let at = block.as_ptr().wrapping_add(2048);
+    for line in (0..block.len()).step_by(64) {
+        // SAFETY: a prefetch reads nothing that the program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line).cast()) };
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn rows_q4k(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETHER] {
     let low = _mm256_set1_epi8(15);
@@ -90,6 +101,7 @@ unsafe fn rows_q4k(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETH
         };
         for (r, sum) in sums.iter_mut().enumerate() {
             let block = &rows[r * length + i * Q4K_BYTES..r * length + (i + 1) * Q4K_BYTES];
+            fetch_ahead(block, length);
             let (scale, minimum) = two_halves(block);
             let (scales, minima) = scales_and_minima(&block[4..16]);
             let scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(i64::from_le_bytes(scales)));
@@ -142,6 +154,7 @@ unsafe fn rows_q6k(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETH
         };
         for (r, sum) in sums.iter_mut().enumerate() {
             let block = &rows[r * length + i * Q6K_BYTES..r * length + (i + 1) * Q6K_BYTES];
+            fetch_ahead(block, length);
             let scale = one_half(&block[208..]);
             // SAFETY: a block has 16 scales from byte 192 on.
             let scales = unsafe { _mm_loadu_si128(block.as_ptr().add(192).cast()) };
@@ -206,6 +219,7 @@ unsafe fn rows_q8(rows: &[u8], length: usize, x: &Row<'_>) -> [f32; ROWS_TOGETHE
         let inputs = unsafe { _mm256_loadu_si256(x.quants.as_ptr().add(i * SMALL).cast()) };
         for (r, sum) in sums.iter_mut().enumerate() {
             let block = &rows[r * length + i * Q8_BYTES..r * length + (i + 1) * Q8_BYTES];
+            fetch_ahead(block, length);
             // SAFETY: a block has 32 bytes after its scale.
             let weights = unsafe { _mm256_loadu_si256(block.as_ptr().add(2).cast()) };
             let signed = _mm256_sign_epi8(inputs, weights);

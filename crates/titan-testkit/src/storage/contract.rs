@@ -341,6 +341,7 @@ fn sample_events() -> Vec<Event> {
         },
         Event::Steered {
             text: String::new(),
+            turn: TurnId::from_u128(77),
         },
         Event::ContextAssembled {
             tokens_estimated: 1,

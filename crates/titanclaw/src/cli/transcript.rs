@@ -118,7 +118,7 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                 text.push_str(&clean(piece));
                 continue;
             }
-            Event::TurnStarted { text } | Event::Steered { text } => {
+            Event::TurnStarted { text } | Event::Steered { text, .. } => {
                 let quoted: Vec<String> = clean(text)
                     .lines()
                     .map(|line| format!("> {line}"))

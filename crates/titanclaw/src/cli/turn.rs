@@ -264,7 +264,7 @@ struct Run<'a> {
     text: String,
     has_begun: bool,
     /// Turns sent to steer that were not heard of yet.
-    steers: Vec<(TurnId, String)>,
+    steers: Vec<TurnId>,
     allow: &'a [Allow],
     options: TurnOptions,
     was_denied: bool,
@@ -372,7 +372,7 @@ impl Run<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            Event::Steered { text } => self.steers.retain(|(_, steer)| *steer != text),
+            Event::Steered { turn, .. } => self.steers.retain(|steer| *steer != turn),
             Event::TurnEnded { outcome, .. } => return Ok(self.ended(outcome)),
             _ => {}
         }
@@ -385,12 +385,14 @@ impl Run<'_> {
             return self.has_begun;
         };
         match &record.event {
-            Event::TurnStarted { .. } if self.steers.iter().any(|(steer, _)| *steer == turn) => {
-                self.steers.retain(|(steer, _)| *steer != turn);
+            Event::TurnStarted { .. } if self.steers.contains(&turn) => {
+                self.steers.retain(|steer| *steer != turn);
                 self.current = turn;
             }
             // What was asked steers a turn that ran already, perhaps from another terminal.
-            Event::Steered { text } if !self.has_begun && *text == self.text => self.current = turn,
+            Event::Steered { turn: steer, .. } if !self.has_begun && *steer == self.current => {
+                self.current = turn;
+            }
             _ => {}
         }
         self.has_begun |= turn == self.current;
@@ -444,7 +446,7 @@ impl Run<'_> {
             // A line that was begun before an approval came is finished first.
             Some(Request::Approval { .. }) | None => self.typed.key(key).map(|text| {
                 let turn = TurnId::new();
-                self.steers.push((turn, text.clone()));
+                self.steers.push(turn);
                 Op::UserTurn {
                     session: self.session,
                     turn,

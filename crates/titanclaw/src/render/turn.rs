@@ -224,7 +224,7 @@ impl TurnView {
                 self.plan.clone_from(items);
                 Vec::new()
             }
-            Event::Steered { text } => {
+            Event::Steered { text, .. } => {
                 let mut lines = self.end_text(layout);
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));
                 lines
