@@ -30,11 +30,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let largest = numbers.iter().fold(0.0_f32, |max, n| max.max(n.abs()));
         let scale = f16::from_f32((largest / 127.0).max(1e-6));
         scales.extend(scale.to_le_bytes());
-        rows.extend(numbers.iter().map(|n| ((n / scale.to_f32()).round().clamp(-127.0, 127.0) as i8).cast_unsigned()));
+        rows.extend(
+            numbers
+                .iter()
+                .map(|n| ((n / scale.to_f32()).round().clamp(-127.0, 127.0) as i8).cast_unsigned()),
+        );
     }
 
     let tokenizer: Value = serde_json::from_slice(&std::fs::read(tokenizer)?)?;
-    let vocabulary = tokenizer["model"]["vocab"].as_object().ok_or("no vocabulary")?;
+    let vocabulary = tokenizer["model"]["vocab"]
+        .as_object()
+        .ok_or("no vocabulary")?;
     let mut tokens: Vec<(&str, u64)> = vocabulary
         .iter()
         .filter_map(|(token, id)| Some((token.as_str(), id.as_u64()?)))

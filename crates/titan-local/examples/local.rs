@@ -1,15 +1,18 @@
 //! Tries the local model by hand.
 //!
-//! `cargo run --release -p titan-local --example local -- measure|check|ask MODEL [THREADS] [QUESTION]`, where MODEL
-//! is a file or a name of the catalogue.
+//! `cargo run --release -p titan-local --example local -- measure|check|ask|pull MODEL [THREADS] [QUESTION]`, where
+//! MODEL is a file or a name of the catalogue. `pull` fetches into the folder given after MODEL, with the hub out of reach.
 
 use futures::StreamExt;
 use serde_json::json;
 use std::error::Error;
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use titan_local::{LocalConfig, LocalProvider, check_tools};
-use titan_protocol::{Message, ModelEvent, ModelRequest, Provider, Task, ToolSpec};
+use titan_protocol::{Egress, Message, ModelEvent, ModelRequest, Provider, Task, ToolSpec};
+use titan_testkit::egress::ScriptedEgress;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,18 +23,42 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let home = std::env::home_dir().ok_or("no home")?;
     let mut config = LocalConfig::new(home.join(".cache/titanclaw/models"));
     config.model.clone_from(model);
-    config.threads = rest.first().map(|text| text.parse()).transpose()?;
+    if command != "pull" {
+        config.threads = rest.first().map(|text| text.parse()).transpose()?;
+    }
     config.prefix_cache_dir = Some(home.join(".cache/titanclaw/prefixes"));
     let provider = LocalProvider::open(config);
     match command.as_str() {
         "measure" => println!("{:#?}", provider.measure().await?),
         "check" => {
             let start = Instant::now();
-            println!("{:#?}\nin {:?}", check_tools(&provider).await?, start.elapsed());
+            println!(
+                "{:#?}\nin {:?}",
+                check_tools(&provider).await?,
+                start.elapsed()
+            );
         }
         "ask" => ask(&provider, rest.get(1).ok_or("no question")?).await?,
+        "pull" => pull_packages(model, rest.first().ok_or("no folder")?).await?,
         other => return Err(format!("{other} is no command").into()),
     }
+    Ok(())
+}
+
+async fn pull_packages(model: &str, folder: &str) -> Result<(), Box<dyn Error>> {
+    let model = titan_local::find(model).ok_or("no such model")?;
+    let start = Instant::now();
+    let mut told = None;
+    let mut progress = |progress: titan_local::Progress| {
+        let percent = progress.bytes_done * 100 / progress.bytes_total;
+        if told.replace(percent) != Some(percent) {
+            println!("{percent} % from {}", progress.source);
+        }
+    };
+    let unreachable: Arc<dyn Egress> = Arc::new(ScriptedEgress::new());
+    let fetched =
+        titan_local::pull(model, Path::new(folder), Some(unreachable), &mut progress).await?;
+    println!("{fetched:?} in {:?}", start.elapsed());
     Ok(())
 }
 

@@ -112,11 +112,16 @@ pub fn find_on_machine(model: &CatalogueModel, models_dir: &Path) -> Option<Path
 }
 
 fn has_size(path: &Path, bytes: u64) -> bool {
-    path.metadata().is_ok_and(|found| found.is_file() && found.len() == bytes)
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.len() == bytes)
 }
 
 /// Where the file may be: our own folder first.
-pub(crate) fn candidates(model: &CatalogueModel, models_dir: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+pub(crate) fn candidates(
+    model: &CatalogueModel,
+    models_dir: &Path,
+    home: Option<&Path>,
+) -> Vec<PathBuf> {
     let blob = format!("sha256-{}", model.sha256);
     let mut all = vec![models_dir.join(model.file)];
     if let Some(home) = home {
@@ -136,8 +141,13 @@ mod tests {
     #[test]
     fn every_model_has_a_whole_checksum_and_a_name_of_its_own() {
         for model in &MODELS {
-            assert!(model.sha256.len() == 64 && model.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
-            assert_eq!(MODELS.iter().filter(|other| other.id == model.id).count(), 1);
+            assert!(
+                model.sha256.len() == 64 && model.sha256.bytes().all(|b| b.is_ascii_hexdigit())
+            );
+            assert_eq!(
+                MODELS.iter().filter(|other| other.id == model.id).count(),
+                1
+            );
         }
         assert!(find(DEFAULT_MODEL).is_some());
     }
@@ -145,8 +155,13 @@ mod tests {
     #[test]
     fn a_blob_of_ollama_counts_only_with_the_right_size() {
         let home = tempfile::tempdir().unwrap();
-        let model = CatalogueModel { bytes: 3, ..MODELS[0] };
-        let blob = home.path().join(format!(".ollama/models/blobs/sha256-{}", model.sha256));
+        let model = CatalogueModel {
+            bytes: 3,
+            ..MODELS[0]
+        };
+        let blob = home
+            .path()
+            .join(format!(".ollama/models/blobs/sha256-{}", model.sha256));
         std::fs::create_dir_all(blob.parent().unwrap()).unwrap();
         std::fs::write(&blob, "four").unwrap();
         let found = || {

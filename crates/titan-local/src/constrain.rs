@@ -158,7 +158,9 @@ impl Constraint {
 
     /// Takes all these tokens if the grammar allows them; else it is of no use any more. Whether it did.
     pub(crate) fn take_all(&mut self, tokens: &[u32]) -> bool {
-        self.matcher.try_consume_tokens(tokens).is_ok_and(|taken| taken == tokens.len())
+        self.matcher
+            .try_consume_tokens(tokens)
+            .is_ok_and(|taken| taken == tokens.len())
     }
 
     /// Takes and gives the tokens that must come next.
@@ -208,7 +210,14 @@ fn bounded_top(schema: &Value) -> Result<Value, GrammarError> {
 
 /// Words of JSON schema whose values are schemas, lists of schemas, or named schemas.
 const NESTED: [&str; 9] = [
-    "items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
+    "items",
+    "additionalProperties",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
     "unevaluatedProperties",
 ];
 const NESTED_LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
@@ -247,7 +256,9 @@ fn bounded(schema: &Value, depth: usize) -> Result<Value, GrammarError> {
         Some(Value::Array(names)) => names.iter().any(|name| name == kind),
         _ => false,
     };
-    let free_text = !["enum", "const", "pattern", "format"].iter().any(|k| fields.contains_key(*k));
+    let free_text = !["enum", "const", "pattern", "format"]
+        .iter()
+        .any(|k| fields.contains_key(*k));
     if is("string") && free_text && !fields.contains_key("maxLength") {
         out.insert("maxLength".into(), TEXT_CHARS_MAX.into());
     }
@@ -280,7 +291,11 @@ enum CallState {
     /// Before the arguments; what was read of the opening.
     Opening(String),
     /// In the arguments.
-    Arguments { depth: u32, in_text: bool, escaped: bool },
+    Arguments {
+        depth: u32,
+        in_text: bool,
+        escaped: bool,
+    },
     /// The arguments are whole; the call's own brace is to come.
     Closing,
 }
@@ -342,7 +357,11 @@ impl CallReader {
                     };
                 }
             }
-            CallState::Arguments { depth, in_text, escaped } => {
+            CallState::Arguments {
+                depth,
+                in_text,
+                escaped,
+            } => {
                 json.push(char);
                 match (char, *in_text, *escaped) {
                     (_, true, true) => *escaped = false,
@@ -380,7 +399,14 @@ pub(crate) enum Intent {
 /// Whether a line that begins so is a tool call: `{"name": "TOOL"`, perhaps in a fence or a tag, perhaps with other
 /// spaces or under another key. Only the names of offered tools count.
 pub(crate) fn intent(line: &str, tools: &[ToolSpec]) -> Intent {
-    let dresses = ["", "```json\n", "```\n", "<tool_call>\n", "<tool_call>", "<tools>\n"];
+    let dresses = [
+        "",
+        "```json\n",
+        "```\n",
+        "<tool_call>\n",
+        "<tool_call>",
+        "<tools>\n",
+    ];
     let mut open = false;
     for dress in dresses {
         match intent_in(line, dress, tools) {

@@ -208,7 +208,9 @@ impl Decoder {
             .find(|(name, _)| *name == family)
             .map(|(_, rotation)| *rotation)
             .ok_or_else(|| {
-                file.unsupported(format!("its architecture is {family}, not llama, qwen2 or qwen3"))
+                file.unsupported(format!(
+                    "its architecture is {family}, not llama, qwen2 or qwen3"
+                ))
             })?;
         let loader = Loader {
             file,
@@ -277,7 +279,10 @@ impl Decoder {
     pub(crate) fn fits(&self, cache: &Cache) -> bool {
         cache.width == self.shape.kv_width()
             && cache.layers.len() == self.layers.len()
-            && cache.tokens.iter().all(|t| (*t as usize) < self.vocabulary())
+            && cache
+                .tokens
+                .iter()
+                .all(|t| (*t as usize) < self.vocabulary())
     }
 
     /// Reads `tokens` after what `cache` holds. `cancelled` is asked before each product, some milliseconds apart.
@@ -372,7 +377,14 @@ impl Decoder {
             weights,
             out: &mut room.logits,
         }];
-        multiply(self.isa, &self.pool, &mut room.workspace, &room.normed, width, &mut products);
+        multiply(
+            self.isa,
+            &self.pool,
+            &mut room.workspace,
+            &room.normed,
+            width,
+            &mut products,
+        );
     }
 
     fn rotations(&mut self, positions: Range<usize>) {
@@ -414,7 +426,13 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn multiply(&self, workspace: &mut Workspace, x: &[f32], columns: usize, products: &mut [Product<'_>]) {
+    fn multiply(
+        &self,
+        workspace: &mut Workspace,
+        x: &[f32],
+        columns: usize,
+        products: &mut [Product<'_>],
+    ) {
         multiply(self.isa, self.pool, workspace, x, columns, products);
     }
 
@@ -436,12 +454,27 @@ impl Pass<'_> {
             layer.key.product(&mut room.key),
             layer.value.product(&mut room.value),
         ];
-        self.multiply(&mut room.workspace, &room.normed, shape.width, &mut products);
+        self.multiply(
+            &mut room.workspace,
+            &room.normed,
+            shape.width,
+            &mut products,
+        );
         layer.query.add_bias(self.isa, &mut room.query);
         layer.key.add_bias(self.isa, &mut room.key);
         layer.value.add_bias(self.isa, &mut room.value);
-        self.turn(&mut room.query, layer.query_norm.as_deref(), &room.cosines, &room.sines);
-        self.turn(&mut room.key, layer.key_norm.as_deref(), &room.cosines, &room.sines);
+        self.turn(
+            &mut room.query,
+            layer.query_norm.as_deref(),
+            &room.cosines,
+            &room.sines,
+        );
+        self.turn(
+            &mut room.key,
+            layer.key_norm.as_deref(),
+            &room.cosines,
+            &room.sines,
+        );
         let step = CACHE_STEP_TOKENS * shape.kv_width();
         append(keys, &room.key, step);
         append(values, &room.value, step);
@@ -454,7 +487,12 @@ impl Pass<'_> {
             weights: &layer.output,
             out: &mut room.added,
         }];
-        self.multiply(&mut room.workspace, &room.attended, shape.query_width(), &mut products);
+        self.multiply(
+            &mut room.workspace,
+            &room.attended,
+            shape.query_width(),
+            &mut products,
+        );
         math::add(self.isa, &mut room.x, &room.added);
         Ok(())
     }
@@ -476,7 +514,12 @@ impl Pass<'_> {
                 out: &mut room.up,
             },
         ];
-        self.multiply(&mut room.workspace, &room.normed, shape.width, &mut products);
+        self.multiply(
+            &mut room.workspace,
+            &room.normed,
+            shape.width,
+            &mut products,
+        );
         let isa = self.isa;
         self.each_row(&mut room.gate, &room.up, shape.inner, |gate, up| {
             math::gate(isa, gate, up);
@@ -507,7 +550,13 @@ impl Pass<'_> {
             let sines = &sines[token * half..(token + 1) * half];
             for one in heads.chunks_exact_mut(head) {
                 if let Some(weights) = norm {
-                    math::rms_norm(self.isa, one, weights, self.shape.epsilon, &mut normed[..head]);
+                    math::rms_norm(
+                        self.isa,
+                        one,
+                        weights,
+                        self.shape.epsilon,
+                        &mut normed[..head],
+                    );
                     one.copy_from_slice(&normed[..head]);
                 }
                 match self.rotation {
@@ -540,40 +589,44 @@ impl Pass<'_> {
         let (head, width) = (shape.head, shape.query_width());
         let group = shape.heads / shape.kv_heads;
         let count = queries.len() / width;
-        // With one token, each query head is a unit, so that all threads have work.
-        let per_unit = if count == 1 { 1 } else { group };
+        // Queries that share keys go together, unless that leaves threads without work.
+        let is_few = count.div_ceil(ATTENTION_TOKENS) * shape.kv_heads < self.pool.threads();
+        let per_unit = if is_few { 1 } else { group };
         let units_of_heads = shape.heads / per_unit;
         let out = crate::kernels::Shared::new(out);
-        self.pool.run(count.div_ceil(ATTENTION_TOKENS) * units_of_heads, &|unit| {
-            let first_head = unit % units_of_heads * per_unit;
-            let first = unit / units_of_heads * ATTENTION_TOKENS;
-            let tokens = first..count.min(first + ATTENTION_TOKENS);
-            SCORES.with_borrow_mut(|(scores, gathered, results)| {
-                let mut bounds = [0; ATTENTION_TOKENS * 64];
-                gathered.clear();
-                for (i, token) in tokens.clone().enumerate() {
-                    let from = token * width + first_head * head;
-                    gathered.extend_from_slice(&queries[from..from + per_unit * head]);
-                    bounds[i * per_unit..(i + 1) * per_unit].fill(at + token + 1);
-                }
-                results.resize(gathered.len(), 0.0);
-                let task = Attention {
-                    queries: gathered,
-                    bounds: &bounds[..tokens.len() * per_unit],
-                    keys,
-                    values,
-                    stride: shape.kv_width(),
-                    offset: first_head / group * head,
-                    head,
-                };
-                math::attend(isa, &task, scores, results);
-                for (token, result) in tokens.zip(results.chunks_exact(per_unit * head)) {
-                    // SAFETY: these heads of this token belong to this unit alone.
-                    let out = unsafe { out.slice(token * width + first_head * head, per_unit * head) };
-                    out.copy_from_slice(result);
-                }
+        self.pool
+            .run(count.div_ceil(ATTENTION_TOKENS) * units_of_heads, &|unit| {
+                let first_head = unit % units_of_heads * per_unit;
+                let first = unit / units_of_heads * ATTENTION_TOKENS;
+                let tokens = first..count.min(first + ATTENTION_TOKENS);
+                SCORES.with_borrow_mut(|(scores, gathered, results)| {
+                    let mut bounds = [0; ATTENTION_TOKENS * 64];
+                    gathered.clear();
+                    for (i, token) in tokens.clone().enumerate() {
+                        let from = token * width + first_head * head;
+                        gathered.extend_from_slice(&queries[from..from + per_unit * head]);
+                        bounds[i * per_unit..(i + 1) * per_unit].fill(at + token + 1);
+                    }
+                    results.resize(gathered.len(), 0.0);
+                    let task = Attention {
+                        queries: gathered,
+                        bounds: &bounds[..tokens.len() * per_unit],
+                        keys,
+                        values,
+                        stride: shape.kv_width(),
+                        offset: first_head / group * head,
+                        head,
+                    };
+                    math::attend(isa, &task, scores, results);
+                    for (token, result) in tokens.zip(results.chunks_exact(per_unit * head)) {
+                        // SAFETY: these heads of this token belong to this unit alone.
+                        let out = unsafe {
+                            out.slice(token * width + first_head * head, per_unit * head)
+                        };
+                        out.copy_from_slice(result);
+                    }
+                });
             });
-        });
     }
 }
 
@@ -616,9 +669,17 @@ impl Loader<'_> {
     fn shape(&self, embedding: &Matrix) -> Result<Shape, LocalError> {
         let width = self.size("embedding_length")?;
         let heads = self.size("attention.head_count")?;
-        let kv_heads = self.file.size(&self.key("attention.head_count_kv")).unwrap_or(heads);
-        let head = self.file.size(&self.key("attention.key_length")).unwrap_or(width / heads);
-        let epsilon = self.file.float(&self.key("attention.layer_norm_rms_epsilon"));
+        let kv_heads = self
+            .file
+            .size(&self.key("attention.head_count_kv"))
+            .unwrap_or(heads);
+        let head = self
+            .file
+            .size(&self.key("attention.key_length"))
+            .unwrap_or(width / heads);
+        let epsilon = self
+            .file
+            .float(&self.key("attention.layer_norm_rms_epsilon"));
         let shape = Shape {
             width,
             heads,
@@ -674,13 +735,14 @@ impl Loader<'_> {
             .tensor(&name)
             .ok_or_else(|| self.file.damaged(format!("it has no tensor {name}")))?;
         let matrix = Matrix::new(self.file, tensor, self.pool).ok_or_else(|| {
-            self.file.unsupported(format!("tensor {name} has sizes {:?}", tensor.dimensions))
+            self.file
+                .unsupported(format!("tensor {name} has sizes {:?}", tensor.dimensions))
         })?;
         let found = (matrix.rows(), matrix.columns());
         match shape {
-            Some(expected) if expected != found => Err(self
-                .file
-                .damaged(format!("tensor {name} has sizes {found:?}, not {expected:?}"))),
+            Some(expected) if expected != found => Err(self.file.damaged(format!(
+                "tensor {name} has sizes {found:?}, not {expected:?}"
+            ))),
             _ => Ok(matrix),
         }
     }
@@ -696,7 +758,9 @@ impl Loader<'_> {
         };
         if tensor.dimensions.iter().product::<usize>() != length {
             let sizes = &tensor.dimensions;
-            return Err(self.file.damaged(format!("tensor {name} has sizes {sizes:?}, not {length}")));
+            return Err(self
+                .file
+                .damaged(format!("tensor {name} has sizes {sizes:?}, not {length}")));
         }
         let mut numbers = vec![0.0; length];
         dequantise(tensor.format, self.file.bytes(tensor), &mut numbers);
@@ -705,17 +769,28 @@ impl Loader<'_> {
 
     /// How fast each pair of a head turns from one position to the next.
     fn frequencies(&self, shape: &Shape) -> Result<Vec<f32>, LocalError> {
-        let base = self.file.float(&self.key("rope.freq_base")).unwrap_or(10_000.0);
-        let turned = self.file.size(&self.key("rope.dimension_count")).unwrap_or(shape.head);
+        let base = self
+            .file
+            .float(&self.key("rope.freq_base"))
+            .unwrap_or(10_000.0);
+        let turned = self
+            .file
+            .size(&self.key("rope.dimension_count"))
+            .unwrap_or(shape.head);
         if turned != shape.head {
             return Err(self.file.unsupported("only a part of its heads is rotated"));
         }
-        let scaling = self.file.text(&self.key("rope.scaling.type")).unwrap_or("none");
+        let scaling = self
+            .file
+            .text(&self.key("rope.scaling.type"))
+            .unwrap_or("none");
         let slower = match (scaling, self.file.float(&self.key("rope.scaling.factor"))) {
             ("linear", Some(factor)) if factor > 0.0 => factor,
             ("none" | "linear", _) => 1.0,
             (other, _) => {
-                return Err(self.file.unsupported(format!("it scales positions by {other}")));
+                return Err(self
+                    .file
+                    .unsupported(format!("it scales positions by {other}")));
             }
         };
         let divisors = self.vector_maybe("rope_freqs.weight", shape.head / 2)?;
@@ -749,7 +824,10 @@ mod tests {
     /// How far two lists of likelihoods are apart, as a share of their range.
     fn distance(a: &[f32], b: &[f32]) -> f32 {
         let range = a.iter().fold(0.0_f32, |max, n| max.max(n.abs()));
-        let largest = a.iter().zip(b).fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
+        let largest = a
+            .iter()
+            .zip(b)
+            .fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
         largest / range
     }
 
@@ -763,11 +841,17 @@ mod tests {
             let mut cache = decoder.new_cache();
             let mut one_by_one = Vec::new();
             for token in &tokens {
-                one_by_one = decoder.read(&mut cache, &[*token], &NEVER).unwrap().to_vec();
+                one_by_one = decoder
+                    .read(&mut cache, &[*token], &NEVER)
+                    .unwrap()
+                    .to_vec();
             }
             let apart = distance(&at_once, &one_by_one);
             assert!(apart < 0.02, "{family}: {apart}");
-            assert!(at_once.iter().any(|n| n.abs() > 1e-3), "{family}: nothing but zeros");
+            assert!(
+                at_once.iter().any(|n| n.abs() > 1e-3),
+                "{family}: nothing but zeros"
+            );
         }
     }
 
@@ -803,15 +887,24 @@ mod tests {
         let tokens = tokens(30);
         let mut cache = decoder.new_cache();
         decoder.feed(&mut cache, &tokens[..20], &NEVER).unwrap();
-        let straight = decoder.read(&mut cache, &tokens[20..], &NEVER).unwrap().to_vec();
+        let straight = decoder
+            .read(&mut cache, &tokens[20..], &NEVER)
+            .unwrap()
+            .to_vec();
         cache.truncate(20);
         decoder.feed(&mut cache, &[7, 8, 9], &NEVER).unwrap();
         cache.truncate(20);
-        let again = decoder.read(&mut cache, &tokens[20..], &NEVER).unwrap().to_vec();
+        let again = decoder
+            .read(&mut cache, &tokens[20..], &NEVER)
+            .unwrap()
+            .to_vec();
         assert_eq!(straight, again);
         let mut copy = decoder.new_cache();
         copy.copy_from(&cache, 20);
-        let copied = decoder.read(&mut copy, &tokens[20..], &NEVER).unwrap().to_vec();
+        let copied = decoder
+            .read(&mut copy, &tokens[20..], &NEVER)
+            .unwrap()
+            .to_vec();
         assert_eq!(straight, copied);
     }
 

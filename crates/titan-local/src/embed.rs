@@ -134,7 +134,11 @@ impl Table {
             return Vec::new();
         }
         let text: String = std::iter::once('▁')
-            .chain(text.chars().take(TEXT_CHARS_MAX).map(|c| if c == ' ' { '▁' } else { c }))
+            .chain(
+                text.chars()
+                    .take(TEXT_CHARS_MAX)
+                    .map(|c| if c == ' ' { '▁' } else { c }),
+            )
             .collect();
         let mut pieces = Pieces::new(&text);
         let mut heap = BinaryHeap::new();
@@ -162,11 +166,20 @@ impl Table {
     }
 
     fn id(&self, piece: &str) -> Option<u32> {
-        self.ids.get(piece).copied().filter(|id| *id >= CONTROL_TOKENS)
+        self.ids
+            .get(piece)
+            .copied()
+            .filter(|id| *id >= CONTROL_TOKENS)
     }
 
     /// Puts the joining of a piece with the next on the heap, if that makes a token.
-    fn offer(&self, text: &str, pieces: &Pieces, left: usize, heap: &mut BinaryHeap<Reverse<(u32, usize, usize)>>) {
+    fn offer(
+        &self,
+        text: &str,
+        pieces: &Pieces,
+        left: usize,
+        heap: &mut BinaryHeap<Reverse<(u32, usize, usize)>>,
+    ) {
         let span = &pieces.spans[left];
         let Some(right) = span.after else {
             return;
@@ -176,7 +189,11 @@ impl Table {
         if let Some(id) = self.id(piece) {
             // Runs of blanks were added to the vocabulary last, whatever their numbers.
             let is_blank = piece.chars().all(|c| c == '▁');
-            let rank = if is_blank { id + self.scales.len() as u32 } else { id };
+            let rank = if is_blank {
+                id + self.scales.len() as u32
+            } else {
+                id
+            };
             heap.push(Reverse((rank, left, end)));
         }
     }
@@ -250,7 +267,13 @@ mod tests {
     #[test]
     fn vectors_have_length_one_and_an_empty_text_has_none() {
         assert!((likeness("some words", "some words") - 1.0).abs() < 1e-4);
-        assert!(LocalEmbedder::new().vector("").unwrap().iter().all(|n| *n == 0.0));
+        assert!(
+            LocalEmbedder::new()
+                .vector("")
+                .unwrap()
+                .iter()
+                .all(|n| *n == 0.0)
+        );
     }
 
     #[test]
@@ -276,11 +299,16 @@ mod tests {
         ),
         (
             "Der schnelle braune Fuchs läuft über die Brücke.",
-            &[2452, 1364, 23497, 4105, 1540, 383, 19873, 301, 15583, 615, 2939, 762, 1771, 17959, 29889],
+            &[
+                2452, 1364, 23497, 4105, 1540, 383, 19873, 301, 15583, 615, 2939, 762, 1771, 17959,
+                29889,
+            ],
         ),
         (
             "fn main() { println!(\"{}\", x_1); }",
-            &[7876, 1667, 580, 426, 22088, 28457, 8875, 613, 921, 29918, 29896, 416, 500],
+            &[
+                7876, 1667, 580, 426, 22088, 28457, 8875, 613, 921, 29918, 29896, 416, 500,
+            ],
         ),
         ("你好 🦀", &[29871, 30919, 31076, 29871, 243, 162, 169, 131]),
     ];

@@ -41,7 +41,9 @@ pub enum LocalError {
         bytes: u64,
     },
     /// No such model is known and there is no such file.
-    #[error("{id:?} is neither a known model nor a file. `titanclaw models list` names the known ones.")]
+    #[error(
+        "{id:?} is neither a known model nor a file. `titanclaw models list` names the known ones."
+    )]
     Unknown {
         /// What was asked for.
         id: String,

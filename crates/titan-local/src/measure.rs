@@ -15,7 +15,7 @@ const WARM_TOKENS: usize = 20;
 pub struct Measurement {
     /// Tokens of a prompt read per second, 256 at once.
     pub read_tokens_per_second: f64,
-    /// Tokens written per second, one after another.
+    /// Tokens written per second, one after another, at the beginning of a conversation.
     pub write_tokens_per_second: f64,
     /// From a request of 20 tokens after a prompt that is already read, to the first token of its answer.
     pub first_token: Duration,
@@ -47,6 +47,7 @@ pub(crate) fn run(model: &mut Model) -> Measurement {
     cache.truncate(0);
     let prompt = read(&mut cache, &tokens[..PROMPT_TOKENS]);
     let first_token = read(&mut cache, &tokens[PROMPT_TOKENS..]);
+    cache.truncate(WARM_TOKENS);
     let written: Duration = tokens[..WRITTEN_TOKENS]
         .iter()
         .map(|token| read(&mut cache, &[*token]))
@@ -85,24 +86,56 @@ pub struct ToolCheck {
 /// request, the right tool, what its arguments must contain
 const QUESTIONS: [(&str, &str, &str); 10] = [
     ("Show me the content of src/main.rs.", "read", "src/main.rs"),
-    ("What does the README.md of this project say?", "read", "README.md"),
-    ("Find all places where `parse_config` is used.", "search", "parse_config"),
+    (
+        "What does the README.md of this project say?",
+        "read",
+        "README.md",
+    ),
+    (
+        "Find all places where `parse_config` is used.",
+        "search",
+        "parse_config",
+    ),
     ("Which files mention the word TODO?", "search", "TODO"),
     ("Which files are in the folder docs?", "list", "docs"),
-    ("What is in the directory crates/core?", "list", "crates/core"),
+    (
+        "What is in the directory crates/core?",
+        "list",
+        "crates/core",
+    ),
     ("Run the tests with cargo.", "shell", "cargo test"),
     ("Show the last five commits of git.", "shell", "git log"),
-    ("Remember that my favourite editor is Helix.", "remember", "Helix"),
-    ("Note for later: the server's port is 8443.", "remember", "8443"),
+    (
+        "Remember that my favourite editor is Helix.",
+        "remember",
+        "Helix",
+    ),
+    (
+        "Note for later: the server's port is 8443.",
+        "remember",
+        "8443",
+    ),
 ];
 
 /// name, what it is for, its one argument
 const TOOLS: [(&str, &str, &str); 5] = [
     ("read", "Reads a file.", "path"),
-    ("search", "Searches the text of all files for a word or pattern.", "pattern"),
+    (
+        "search",
+        "Searches the text of all files for a word or pattern.",
+        "pattern",
+    ),
     ("list", "Lists the files in a folder.", "path"),
-    ("shell", "Runs a command in a shell, such as git or cargo.", "command"),
-    ("remember", "Stores a fact about the user or the project in the notes.", "text"),
+    (
+        "shell",
+        "Runs a command in a shell, such as git or cargo.",
+        "command",
+    ),
+    (
+        "remember",
+        "Stores a fact about the user or the project in the notes.",
+        "text",
+    ),
 ];
 
 /// Asks a model ten requests over five tools and counts right choices. Works with any provider.
@@ -110,7 +143,7 @@ const TOOLS: [(&str, &str, &str); 5] = [
 /// # Errors
 /// When the model fails. Dropping the future stops it.
 pub async fn check_tools(provider: &dyn Provider) -> Result<ToolCheck, ModelError> {
-    let tools: Vec<ToolSpec> = TOOLS.iter().map(|row| tool(row)).collect();
+    let tools: Vec<ToolSpec> = TOOLS.iter().map(tool).collect();
     let mut check = ToolCheck {
         asked: QUESTIONS.len(),
         right_tool: 0,
@@ -141,7 +174,10 @@ pub async fn check_tools(provider: &dyn Provider) -> Result<ToolCheck, ModelErro
 
 fn tool((name, description, argument): &(&str, &str, &str)) -> ToolSpec {
     let mut properties = Map::new();
-    properties.insert((*argument).into(), json!({"type": "string", "maxLength": 200}));
+    properties.insert(
+        (*argument).into(),
+        json!({"type": "string", "maxLength": 200}),
+    );
     ToolSpec {
         name: (*name).into(),
         description: (*description).into(),
@@ -161,7 +197,10 @@ struct FirstCall {
     is_whole: bool,
 }
 
-async fn first_call(provider: &dyn Provider, request: ModelRequest) -> Result<FirstCall, ModelError> {
+async fn first_call(
+    provider: &dyn Provider,
+    request: ModelRequest,
+) -> Result<FirstCall, ModelError> {
     let mut reply = FirstCall::default();
     let mut events = provider.stream(request);
     while let Some(event) = events.next().await {
@@ -170,7 +209,10 @@ async fn first_call(provider: &dyn Provider, request: ModelRequest) -> Result<Fi
                 reply.name = Some(name);
                 reply.text.clear();
             }
-            ModelEvent::ToolCallDelta { index: 0, json: text } => reply.text.push_str(&text),
+            ModelEvent::ToolCallDelta {
+                index: 0,
+                json: text,
+            } => reply.text.push_str(&text),
             ModelEvent::TextDelta { text } if reply.name.is_none() => reply.text.push_str(&text),
             ModelEvent::ToolCallEnd { index: 0 } => reply.is_whole = true,
             _ => {}

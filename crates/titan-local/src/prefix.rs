@@ -60,7 +60,8 @@ impl PrefixStore {
         fs::create_dir_all(&self.folder)?;
         let path = self.path(tokens);
         let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = write(&unfinished, cache, tokens).and_then(|()| fs::rename(&unfinished, &path));
+        let written =
+            write(&unfinished, cache, tokens).and_then(|()| fs::rename(&unfinished, &path));
         if written.is_err() {
             remove(&unfinished);
         }
@@ -112,7 +113,11 @@ fn write(path: &Path, cache: &Cache, tokens: &[u32]) -> io::Result<()> {
         out.write_all(&token.to_le_bytes())?;
     }
     let mut bytes = Vec::with_capacity(length * 2);
-    for halves in cache.layers().iter().flat_map(|(keys, values)| [keys, values]) {
+    for halves in cache
+        .layers()
+        .iter()
+        .flat_map(|(keys, values)| [keys, values])
+    {
         bytes.clear();
         bytes.extend(halves[..length].iter().flat_map(|half| half.to_le_bytes()));
         out.write_all(&bytes)?;
@@ -138,7 +143,11 @@ fn read(file: &File, tokens: &[u32]) -> io::Result<Cache> {
     let expected = count
         .checked_mul(4)
         .and_then(|n| n.checked_add(8 + 12 + 32))
-        .zip(count.checked_mul(width).and_then(|n| n.checked_mul(layers)?.checked_mul(4)))
+        .zip(
+            count
+                .checked_mul(width)
+                .and_then(|n| n.checked_mul(layers)?.checked_mul(4)),
+        )
         .and_then(|(head, body)| head.checked_add(body));
     if expected.map(|n| n as u64) != Some(file.metadata()?.len()) || count != tokens.len() {
         return Err(damaged("its size is wrong"));
@@ -152,7 +161,9 @@ fn read(file: &File, tokens: &[u32]) -> io::Result<Cache> {
     let mut halves = || -> io::Result<Vec<u16>> {
         input.read_exact(&mut bytes)?;
         let pairs = bytes.chunks_exact(2);
-        Ok(pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+        Ok(pairs
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+            .collect())
     };
     let layers = (0..layers)
         .map(|_| Ok((halves()?, halves()?)))
@@ -201,7 +212,10 @@ mod tests {
         let tokens: Vec<u32> = (0..count as u32).collect();
         let halves = |seed: usize| (0..count * 4).map(|i| (i * 31 + seed) as u16).collect();
         let layers = vec![(halves(1), halves(2)), (halves(3), halves(4))];
-        (tokens.clone(), Cache::from_parts(tokens, 4, layers).unwrap())
+        (
+            tokens.clone(),
+            Cache::from_parts(tokens, 4, layers).unwrap(),
+        )
     }
 
     #[test]
@@ -243,7 +257,10 @@ mod tests {
         for i in 0..=FILES_MAX {
             let tokens = &cache.tokens()[..50 + i];
             store.save(&cache, tokens).unwrap();
-            let file = File::options().write(true).open(store.path(tokens)).unwrap();
+            let file = File::options()
+                .write(true)
+                .open(store.path(tokens))
+                .unwrap();
             file.set_modified(past(i as u64)).unwrap();
         }
         // Using the oldest makes it the newest.

@@ -20,7 +20,12 @@ pub(crate) enum Frame {
     /// `<|im_start|>role\n … <|im_end|>\n`
     ChatMl { start: u32, end: u32 },
     /// `<|start_header_id|>role<|end_header_id|>\n\n … <|eot_id|>`
-    Llama3 { begin: u32, header: u32, header_end: u32, end: u32 },
+    Llama3 {
+        begin: u32,
+        header: u32,
+        header_end: u32,
+        end: u32,
+    },
 }
 
 impl Frame {
@@ -63,7 +68,11 @@ pub(crate) fn render(
         tokens: Vec::new(),
     };
     writer.begin();
-    let tools = if *choice == ToolChoice::None { &[] } else { tools };
+    let tools = if *choice == ToolChoice::None {
+        &[]
+    } else {
+        tools
+    };
     let system = system_text(system, tools);
     if !system.is_empty() {
         writer.message("system", &system);
@@ -110,7 +119,9 @@ impl Writer<'_> {
                 self.tokens.push(start);
                 self.text(&format!("{role}\n"));
             }
-            Frame::Llama3 { header, header_end, .. } => {
+            Frame::Llama3 {
+                header, header_end, ..
+            } => {
                 self.tokens.push(header);
                 self.text(role);
                 self.tokens.push(header_end);
@@ -148,7 +159,10 @@ fn system_text(system: &str, tools: &[ToolSpec]) -> String {
 /// `name(path: string, line?: integer) - First line of its description.`
 fn tool_line(tool: &ToolSpec) -> String {
     let empty = Map::new();
-    let properties = tool.input_schema.get("properties").and_then(Value::as_object);
+    let properties = tool
+        .input_schema
+        .get("properties")
+        .and_then(Value::as_object);
     let required: Vec<&str> = tool
         .input_schema
         .get("required")
@@ -159,7 +173,11 @@ fn tool_line(tool: &ToolSpec) -> String {
         .unwrap_or(&empty)
         .iter()
         .map(|(name, schema)| {
-            let optional = if required.contains(&name.as_str()) { "" } else { "?" };
+            let optional = if required.contains(&name.as_str()) {
+                ""
+            } else {
+                "?"
+            };
             format!("{name}{optional}: {}", kind(schema))
         })
         .collect();
@@ -170,7 +188,11 @@ fn tool_line(tool: &ToolSpec) -> String {
 
 fn kind(schema: &Value) -> String {
     if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
-        let listed: Vec<String> = choices.iter().take(CHOICES_MAX).map(Value::to_string).collect();
+        let listed: Vec<String> = choices
+            .iter()
+            .take(CHOICES_MAX)
+            .map(Value::to_string)
+            .collect();
         return listed.join("|");
     }
     match schema.get("type").and_then(Value::as_str) {
@@ -180,13 +202,19 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// Which tool each call of the thread named, so that results can say what they are of.
+/// The most characters of a request that are said again under a tool's result.
+const REMINDER_CHARS_MAX: usize = 240;
+
+/// What later messages refer to: which tool each call named, and what the person asked last.
 #[derive(Default)]
-struct Names(Vec<(String, String)>);
+struct Names {
+    calls: Vec<(String, String)>,
+    asked: String,
+}
 
 impl Names {
     fn of(&self, call: &str) -> &str {
-        self.0
+        self.calls
             .iter()
             .rev()
             .find(|(id, _)| id == call)
@@ -196,14 +224,25 @@ impl Names {
 
 fn message_text(message: &Message, names: &mut Names) -> String {
     let mut parts = Vec::new();
+    let mut has_result = false;
     for content in &message.content {
         match content {
-            Content::Text { text } if !text.trim().is_empty() => parts.push(text.trim().to_owned()),
+            Content::Text { text } if !text.trim().is_empty() => {
+                if message.role == Role::User {
+                    names.asked = text.trim().chars().take(REMINDER_CHARS_MAX).collect();
+                }
+                parts.push(text.trim().to_owned());
+            }
             Content::Text { .. } | Content::Thinking { .. } => {}
             Content::ToolCall(call) => {
-                names.0.push((call.id.as_str().to_owned(), call.name.clone()));
+                names
+                    .calls
+                    .push((call.id.as_str().to_owned(), call.name.clone()));
                 let arguments = spaced(&Value::Object(call.arguments.clone()));
-                parts.push(format!("{{\"name\": \"{}\", \"arguments\": {arguments}}}", call.name));
+                parts.push(format!(
+                    "{{\"name\": \"{}\", \"arguments\": {arguments}}}",
+                    call.name
+                ));
             }
             Content::ToolResult {
                 call,
@@ -214,8 +253,16 @@ fn message_text(message: &Message, names: &mut Names) -> String {
                 let name = names.of(call.as_str());
                 let heading = if *is_error { "Error of" } else { "Result of" };
                 parts.push(format!("{heading} {name}:\n{}", text.trim_end()));
+                has_result = true;
             }
         }
+    }
+    // After a long result a small model has lost sight of what was asked.
+    if has_result && !names.asked.is_empty() {
+        let asked = &names.asked;
+        parts.push(format!(
+            "(Now answer, or use another tool: {asked}\nFor each thing that is asked about, say what the result says of it.)"
+        ));
     }
     parts.join("\n")
 }

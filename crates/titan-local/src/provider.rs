@@ -53,7 +53,10 @@ struct Job {
 }
 
 enum Work {
-    Reply(Box<ModelRequest>, mpsc::Sender<Result<ModelEvent, ModelError>>),
+    Reply(
+        Box<ModelRequest>,
+        mpsc::Sender<Result<ModelEvent, ModelError>>,
+    ),
     Measure(oneshot::Sender<Result<Measurement, ModelError>>),
 }
 
@@ -144,7 +147,8 @@ impl Provider for LocalProvider {
                 context_tokens_max: Some(model.context_tokens),
                 native_tools: Some(true),
                 constrained_output: Some(true),
-                is_local: catalogue::find_on_machine(model, &self.shared.config.models_dir).is_some(),
+                is_local: catalogue::find_on_machine(model, &self.shared.config.models_dir)
+                    .is_some(),
                 price: None,
             })
             .collect())
@@ -203,7 +207,9 @@ impl Shared {
         }
         let at = match job.is_background {
             true => state.queue.len(),
-            false => state.queue.partition_point(|waiting| !waiting.is_background),
+            false => state
+                .queue
+                .partition_point(|waiting| !waiting.is_background),
         };
         state.queue.insert(at, job);
         if !state.has_worker {
@@ -223,7 +229,8 @@ impl Shared {
     fn work(&self) {
         let mut model: Option<Model> = None;
         while let Some(job) = self.next(&mut model) {
-            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.perform(&mut model, job)));
+            let outcome =
+                std::panic::catch_unwind(AssertUnwindSafe(|| self.perform(&mut model, job)));
             if outcome.is_err() {
                 tracing::error!("the local model panicked; it is loaded anew at the next request");
                 model = None;
@@ -232,16 +239,19 @@ impl Shared {
         }
     }
 
-    /// Waits for a job; lets the model go when none comes for long. `None` when the provider is closed.
+    /// Waits for a job; lets the model go when none comes for long. `None` when the provider is closed and no job is
+    /// left.
     fn next(&self, model: &mut Option<Model>) -> Option<Job> {
         let mut state = self.lock();
         let idle_since = Instant::now();
         loop {
-            if state.is_closing {
-                return None;
-            }
             if let Some(job) = state.queue.pop_front() {
                 return Some(job);
+            }
+            // Streams may outlive the provider: what was asked is answered first.
+            if state.is_closing {
+                state.has_worker = false;
+                return None;
             }
             let wait = match model {
                 Some(_) => self.config.idle_unload.saturating_sub(idle_since.elapsed()),
@@ -290,7 +300,8 @@ impl Shared {
     fn load(&self) -> Result<Model, ModelError> {
         let path = self.path()?;
         let start = Instant::now();
-        let model = Model::load(&path, &self.config.model, &self.config).map_err(|e| no_model(&e))?;
+        let model =
+            Model::load(&path, &self.config.model, &self.config).map_err(|e| no_model(&e))?;
         tracing::info!(path = %path.display(), elapsed = ?start.elapsed(), "local model loaded");
         Ok(model)
     }
@@ -362,7 +373,13 @@ mod tests {
         assert!(matches!(events[0], Ok(ModelEvent::Route { .. })));
         assert!(matches!(events.last(), Some(Ok(ModelEvent::Done { .. }))));
         let usage = &events[events.len() - 2];
-        assert!(matches!(usage, Ok(ModelEvent::Usage(Usage { cost_usd_micros: Some(0), .. }))));
+        assert!(matches!(
+            usage,
+            Ok(ModelEvent::Usage(Usage {
+                cost_usd_micros: Some(0),
+                ..
+            }))
+        ));
     }
 
     #[tokio::test]
@@ -416,11 +433,17 @@ mod tests {
                 Work::Measure(_) => panic!("nobody measures"),
             })
             .collect();
-        assert_eq!(order, [Task::Chat, Task::Code, Task::Utility, Task::Utility]);
+        assert_eq!(
+            order,
+            [Task::Chat, Task::Code, Task::Utility, Task::Utility]
+        );
         for _ in 4..QUEUE_MAX {
             enqueue(Task::Chat).unwrap();
         }
-        assert!(matches!(enqueue(Task::Chat), Err(ModelError::Limited { .. })));
+        assert!(matches!(
+            enqueue(Task::Chat),
+            Err(ModelError::Limited { .. })
+        ));
     }
 
     #[tokio::test]
@@ -436,7 +459,10 @@ mod tests {
         let next = events(provider.stream(request(Task::Chat, 2))).await;
         let done = |stop| Some(Ok(ModelEvent::Done { stop }));
         let last = next.last().cloned();
-        assert!([done(StopReason::Length), done(StopReason::End)].contains(&last), "{last:?}");
+        assert!(
+            [done(StopReason::Length), done(StopReason::End)].contains(&last),
+            "{last:?}"
+        );
     }
 
     #[tokio::test]

@@ -106,7 +106,10 @@ pub(crate) fn scales_and_minima(packed: &[u8]) -> ([u8; 8], [u8; 8]) {
 /// The 256 nibbles of a `Q4_K` block in order.
 #[inline(always)]
 pub(crate) fn unpack_q4k(block: &[u8], out: &mut [u8]) {
-    for (chunk, out) in block[16..Q4K_BYTES].chunks_exact(32).zip(out.chunks_exact_mut(64)) {
+    for (chunk, out) in block[16..Q4K_BYTES]
+        .chunks_exact(32)
+        .zip(out.chunks_exact_mut(64))
+    {
         for (i, byte) in chunk.iter().enumerate() {
             out[i] = byte & 15;
             out[i + 32] = byte >> 4;
@@ -226,11 +229,17 @@ pub(crate) fn requantise(format: Format, bytes: &[u8], out: &mut [u8]) {
     let per_step = len.max(SMALL);
     let step_bytes = size * (per_step / len);
     let out_bytes = per_step / SMALL * Q8_BYTES;
-    for (step, out) in bytes.chunks_exact(step_bytes).zip(out.chunks_exact_mut(out_bytes)) {
+    for (step, out) in bytes
+        .chunks_exact(step_bytes)
+        .zip(out.chunks_exact_mut(out_bytes))
+    {
         let numbers = &mut numbers[..per_step];
         dequantise(format, step, numbers);
         let keep = matches!(format, Format::Q4_0 | Format::Q5_0).then(|| [step[0], step[1]]);
-        for (numbers, out) in numbers.chunks_exact(SMALL).zip(out.chunks_exact_mut(Q8_BYTES)) {
+        for (numbers, out) in numbers
+            .chunks_exact(SMALL)
+            .zip(out.chunks_exact_mut(Q8_BYTES))
+        {
             quantise_small(numbers, keep, out);
         }
     }
@@ -270,11 +279,19 @@ mod tests {
 
     #[test]
     fn requantising_stays_within_half_a_step() {
-        for format in [Format::F32, Format::Q4_1, Format::Q5_1, Format::Q4K, Format::Q5K] {
+        for format in [
+            Format::F32,
+            Format::Q4_1,
+            Format::Q5_1,
+            Format::Q4K,
+            Format::Q5K,
+        ] {
             let (len, size) = format.row();
             let blocks = SUPER / len;
             let bytes: Vec<u8> = match format {
-                Format::F32 => (0..SUPER).flat_map(|i| (i as f32).sin().to_le_bytes()).collect(),
+                Format::F32 => (0..SUPER)
+                    .flat_map(|i| (i as f32).sin().to_le_bytes())
+                    .collect(),
                 _ => (0..blocks * size)
                     .map(|i| match i % size {
                         1 | 3 => 0x2c,

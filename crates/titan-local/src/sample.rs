@@ -22,7 +22,11 @@ impl Sampler {
     /// Draws at this temperature; at 0 the likeliest is taken. The same seed draws the same tokens.
     pub(crate) fn new(temperature: f32, seed: u64) -> Self {
         Self {
-            temperature: if temperature.is_finite() { temperature.clamp(0.0, 2.0) } else { 0.0 },
+            temperature: if temperature.is_finite() {
+                temperature.clamp(0.0, 2.0)
+            } else {
+                0.0
+            },
             state: seed,
             candidates: Vec::new(),
         }
@@ -38,7 +42,9 @@ impl Sampler {
         }
         self.candidates.clear();
         match allowed {
-            Some(ids) => self.candidates.extend(ids.iter().map(|id| (*id, logit(logits, *id)))),
+            Some(ids) => self
+                .candidates
+                .extend(ids.iter().map(|id| (*id, logit(logits, *id)))),
             None => self.candidates.extend((0..).zip(logits.iter().copied())),
         }
         self.draw()
@@ -81,7 +87,10 @@ impl Sampler {
 }
 
 fn logit(logits: &[f32], id: u32) -> f32 {
-    logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY)
+    logits
+        .get(id as usize)
+        .copied()
+        .unwrap_or(f32::NEG_INFINITY)
 }
 
 fn likeliest(all: impl Iterator<Item = (u32, f32)>) -> u32 {
@@ -139,9 +148,13 @@ mod tests {
 
     #[test]
     fn a_repeated_pattern_is_noticed_and_a_list_is_not() {
-        let stuck: Vec<u32> = (0..200).map(|i| if i < 50 { i } else { 900 + i % 7 }).collect();
+        let stuck: Vec<u32> = (0..200)
+            .map(|i| if i < 50 { i } else { 900 + i % 7 })
+            .collect();
         assert!(is_stuck(&stuck));
-        let list: Vec<u32> = (0..200).map(|i| if i % 5 == 0 { i } else { i % 5 }).collect();
+        let list: Vec<u32> = (0..200)
+            .map(|i| if i % 5 == 0 { i } else { i % 5 })
+            .collect();
         assert!(!is_stuck(&list));
     }
 }

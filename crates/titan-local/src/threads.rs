@@ -12,7 +12,10 @@ pub(crate) fn idle() -> usize {
 
 fn count(cores: usize, load: f64) -> usize {
     let busy = load.max(0.0) as usize;
-    cores.saturating_sub(busy).max(cores.div_ceil(2)).min(THREADS_MAX)
+    cores
+        .saturating_sub(busy)
+        .max(cores.div_ceil(2))
+        .min(THREADS_MAX)
 }
 
 /// Threads that wanted to run during the last minute, on average.
@@ -27,7 +30,14 @@ mod tests {
 
     #[test]
     fn busy_cores_are_left_to_others() {
-        for (cores, load, expected) in [(1, 5.0, 1), (2, 0.4, 2), (2, 3.0, 1), (8, 2.5, 6), (8, 20.0, 4), (64, 0.0, 16)] {
+        for (cores, load, expected) in [
+            (1, 5.0, 1),
+            (2, 0.4, 2),
+            (2, 3.0, 1),
+            (8, 2.5, 6),
+            (8, 20.0, 4),
+            (64, 0.0, 16),
+        ] {
             assert_eq!(count(cores, load), expected, "{cores} cores at load {load}");
         }
     }

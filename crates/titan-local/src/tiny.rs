@@ -106,7 +106,11 @@ fn tensors(family: &str) -> Vec<TensorRow> {
             all.push(random.vector(&format!("{}.weight", name(part)), WIDTH, 1.0));
         }
         if family == "qwen2" {
-            for (part, length) in [("attn_q", WIDTH), ("attn_k", KV_HEADS * HEAD), ("attn_v", KV_HEADS * HEAD)] {
+            for (part, length) in [
+                ("attn_q", WIDTH),
+                ("attn_k", KV_HEADS * HEAD),
+                ("attn_v", KV_HEADS * HEAD),
+            ] {
                 all.push(random.vector(&format!("{}.bias", name(part)), length, 0.0));
             }
         }
@@ -123,7 +127,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 

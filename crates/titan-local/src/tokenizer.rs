@@ -19,7 +19,13 @@ use tokenizers::tokenizer::SplitDelimiterBehavior;
 const SPECIAL_KINDS: [i64; 2] = [3, 4];
 
 /// Tokens that end a reply, whatever else the file names.
-const ENDS: [&str; 5] = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>"];
+const ENDS: [&str; 5] = [
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "</s>",
+];
 
 const SPLIT_QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const SPLIT_LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -135,7 +141,9 @@ impl Tokenizer {
                 _ => None,
             })
             .collect();
-        text.iter().filter_map(|byte| single.get(byte).copied()).collect()
+        text.iter()
+            .filter_map(|byte| single.get(byte).copied())
+            .collect()
     }
 
     /// A token's bytes; of a control token, its name.
@@ -200,11 +208,15 @@ fn merging(file: &Gguf, tokens: &[String]) -> Result<tokenizers::Tokenizer, Loca
     let splits = match splitting {
         Splitting::Pattern(pattern) => {
             let pattern = SplitPattern::Regex((*pattern).to_owned());
-            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(problem)?;
+            let split =
+                Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(problem)?;
             vec![split.into(), bytes.into()]
         }
         Splitting::DigitsThenGpt2 => {
-            vec![Digits::new(true).into(), ByteLevel::new(false, false, true).into()]
+            vec![
+                Digits::new(true).into(),
+                ByteLevel::new(false, false, true).into(),
+            ]
         }
         Splitting::Gpt2 => vec![ByteLevel::new(false, false, true).into()],
     };
@@ -224,7 +236,10 @@ fn byte_of_char() -> HashMap<char, u8> {
                 next += 1;
                 next - 1
             };
-            (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), byte)
+            (
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+                byte,
+            )
         })
         .collect()
 }

@@ -82,7 +82,11 @@ fn directory(file: &mut File) -> io::Result<Vec<Member>> {
     let head = end.and_then(|at| {
         let count = u16_at(&bytes, at + 10)?;
         let size = u32_at(&bytes, at + 12)?;
-        Some((usize::from(count), u64::from(size), u64::from(u32_at(&bytes, at + 16)?)))
+        Some((
+            usize::from(count),
+            u64::from(size),
+            u64::from(u32_at(&bytes, at + 16)?),
+        ))
     });
     let (count, size, at) = head.ok_or_else(|| damaged("it is no ZIP archive"))?;
     if count > ENTRIES_MAX || size > DIRECTORY_BYTES_MAX || at + size > length {
@@ -90,7 +94,9 @@ fn directory(file: &mut File) -> io::Result<Vec<Member>> {
     }
     let bytes = read_at(file, at, size)?;
     let mut rest = bytes.as_slice();
-    let members = std::iter::from_fn(|| entry(&mut rest)).take(count).collect::<Vec<_>>();
+    let members = std::iter::from_fn(|| entry(&mut rest))
+        .take(count)
+        .collect::<Vec<_>>();
     if members.len() != count {
         return Err(damaged("its directory is cut"));
     }

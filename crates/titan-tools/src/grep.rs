@@ -40,8 +40,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    fn path(&self) -> &str {
-        self.path.as_deref().unwrap_or(".")
+    /// Where to search, and for which files. A pattern given as the path is taken for what is meant: small models do so.
+    fn place(&self) -> (&str, Option<&str>) {
+        match (self.path.as_deref(), self.glob.as_deref()) {
+            (Some(pattern), None) if pattern.contains(['*', '?']) => (".", Some(pattern)),
+            (path, glob) => (path.unwrap_or("."), glob),
+        }
     }
 }
 
@@ -78,7 +82,7 @@ impl WholeCall for Grep {
         arguments: Arguments,
         workbench: &dyn Workbench,
     ) -> Result<Vec<Effect>, ToolError> {
-        Ok(vec![files::read_effect(workbench, arguments.path()).await?])
+        Ok(vec![files::read_effect(workbench, arguments.place().0).await?])
     }
 
     async fn run(
@@ -88,8 +92,9 @@ impl WholeCall for Grep {
     ) -> Result<ToolOutput, ToolError> {
         let workbench = context.workbench.as_ref();
         let matcher = matcher(&arguments)?;
-        let filter = arguments.glob.as_deref().map(Pattern::new).transpose()?;
-        let start = files::resolve(workbench, arguments.path()).await?.path;
+        let (path, glob) = arguments.place();
+        let filter = glob.map(Pattern::new).transpose()?;
+        let start = files::resolve(workbench, path).await?.path;
         let mut searcher = searcher(&arguments);
         let mut found = Found {
             files_only: arguments.files_only,

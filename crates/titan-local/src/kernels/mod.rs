@@ -12,7 +12,6 @@ mod x86;
 use crate::gguf::{Gguf, Tensor};
 use crate::pool::Pool;
 use crate::quant::{self, Format, Q4K_BYTES, Q6K_BYTES, Q8_BYTES, SMALL, SUPER};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Up to this many activations, rows are multiplied one by one; above, tile by tile.
@@ -157,7 +156,13 @@ impl Matrix {
             ),
             None => (
                 Kind::Q8,
-                Weights::Owned(requantised(file.bytes(tensor), tensor.format, columns, rows, pool)?),
+                Weights::Owned(requantised(
+                    file.bytes(tensor),
+                    tensor.format,
+                    columns,
+                    rows,
+                    pool,
+                )?),
             ),
         };
         Some(Self {
@@ -232,6 +237,9 @@ pub(crate) struct Activations {
     sums: Vec<i16>,
     sums_of_16: Vec<f32>,
     sums_of_32: Vec<f32>,
+    /// Another layout of the same, when there is one row.
+    #[cfg(target_arch = "x86_64")]
+    single: x86::Single,
 }
 
 /// One row of [`Activations`].
@@ -275,6 +283,12 @@ impl Activations {
             crate::math::quantise(isa, x, block, quants, scales);
             crate::math::sums(isa, quants, sums, sums_of_16, sums_of_32);
         });
+        #[cfg(target_arch = "x86_64")]
+        if rows == 1 && kind == Kind::Q4K {
+            let mut single = std::mem::take(&mut self.single);
+            single.arrange(&self.row(0));
+            self.single = single;
+        }
     }
 
     fn row(&self, row: usize) -> Row<'_> {
@@ -366,18 +380,22 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn rows(&self, isa: Isa, first: usize, count: usize) {
-        let rows = if self.x.rows == 1 {
-            self.rows_together(isa, first, count)
-        } else {
-            first..first + count
-        };
+        if self.x.rows == 1 && self.rows_of_single(isa, first, count) {
+            return;
+        }
         let mut sums = [0.0; TOGETHER_MAX];
         for at in (0..self.x.rows).step_by(TOGETHER_MAX) {
             let together = TOGETHER_MAX.min(self.x.rows - at);
             let xs: [Row<'_>; TOGETHER_MAX] =
                 std::array::from_fn(|i| self.x.row(at + i.min(together - 1)));
-            for row in rows.clone() {
-                dot(isa, self.weights.kind, self.weights.row(row), &xs[..together], &mut sums);
+            for row in first..first + count {
+                dot(
+                    isa,
+                    self.weights.kind,
+                    self.weights.row(row),
+                    &xs[..together],
+                    &mut sums,
+                );
                 for (i, sum) in sums[..together].iter().enumerate() {
                     // SAFETY: outputs of different weight rows are different, and each row is in one unit.
                     unsafe { self.out.write((at + i) * self.weights.rows + row, *sum) };
@@ -386,28 +404,27 @@ impl Task<'_> {
         }
     }
 
-    /// For a single activation: multiplies as many rows as can be taken together and gives those that are left.
+    /// For a single activation: whether the rows were multiplied one after another.
     #[cfg(target_arch = "x86_64")]
-    fn rows_together(&self, isa: Isa, first: usize, count: usize) -> Range<usize> {
+    fn rows_of_single(&self, isa: Isa, first: usize, count: usize) -> bool {
         let length = self.weights.row_bytes();
-        let x = self.x.row(0);
-        let mut row = first;
-        while row + x86::ROWS_TOGETHER <= first + count {
-            let bytes = &self.weights.bytes()[row * length..(row + x86::ROWS_TOGETHER) * length];
-            let Some(sums) = x86::dot_rows(isa, self.weights.kind, bytes, length, &x) else {
-                break;
-            };
-            // SAFETY: each weight row is in one unit.
-            let out = unsafe { self.out.slice(row, x86::ROWS_TOGETHER) };
-            out.copy_from_slice(&sums);
-            row += x86::ROWS_TOGETHER;
-        }
-        row..first + count
+        let rows = &self.weights.bytes()[first * length..(first + count) * length];
+        // SAFETY: each weight row is in one unit.
+        let out = unsafe { self.out.slice(first, count) };
+        x86::dot_rows(
+            isa,
+            self.weights.kind,
+            rows,
+            length,
+            &self.x.row(0),
+            &self.x.single,
+            out,
+        )
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn rows_together(&self, _isa: Isa, first: usize, count: usize) -> Range<usize> {
-        first..first + count
+    fn rows_of_single(&self, _isa: Isa, _first: usize, _count: usize) -> bool {
+        false
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -455,7 +472,10 @@ impl<T: Copy> Shared<T> {
 
     /// # Safety
     /// No other thread may use this part, and the slice that this was made of must outlive the result.
-    #[allow(clippy::mut_from_ref, reason = "parts are disjoint by the caller's promise")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "parts are disjoint by the caller's promise"
+    )]
     pub(crate) unsafe fn slice(&self, at: usize, length: usize) -> &mut [T] {
         assert!(at + length <= self.length, "part lies outside");
         // SAFETY: in bounds, and exclusive by the caller's promise.
@@ -498,7 +518,14 @@ fn product(isa: Isa, pool: &Pool, weights: &Matrix, x: &[f32]) -> Vec<f32> {
         weights,
         out: &mut out,
     }];
-    multiply(isa, pool, &mut Workspace::default(), x, weights.columns, &mut products);
+    multiply(
+        isa,
+        pool,
+        &mut Workspace::default(),
+        x,
+        weights.columns,
+        &mut products,
+    );
     out
 }
 
@@ -506,7 +533,9 @@ fn product(isa: Isa, pool: &Pool, weights: &Matrix, x: &[f32]) -> Vec<f32> {
 fn sample(kind: Kind, rows: usize, columns: usize, count: usize, seed: u64) -> (Matrix, Vec<f32>) {
     let mut state = seed;
     let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as u32
     };
     let size = kind.block_bytes();
@@ -541,7 +570,12 @@ mod tests {
     fn every_instruction_set_agrees_with_the_scalar_code() {
         let pool = Pool::new(2).unwrap();
         for isa in Isa::available() {
-            for (kind, columns) in [(Kind::Q4K, 768), (Kind::Q6K, 256), (Kind::Q8, 224), (Kind::Q8, 512)] {
+            for (kind, columns) in [
+                (Kind::Q4K, 768),
+                (Kind::Q6K, 256),
+                (Kind::Q8, 224),
+                (Kind::Q8, 512),
+            ] {
                 for count in [1, 2, 5, 9, 16, 31] {
                     let (matrix, x) = sample(kind, 53, columns, count, 11);
                     let got = product(isa, &pool, &matrix, &x);
@@ -574,7 +608,10 @@ mod tests {
             }
             let largest = expected.iter().fold(0.0_f32, |max, n| max.max(n.abs()));
             for (a, b) in got.iter().zip(&expected) {
-                assert!((a - b).abs() <= largest * 0.03, "{kind:?}: {a} instead of {b}");
+                assert!(
+                    (a - b).abs() <= largest * 0.03,
+                    "{kind:?}: {a} instead of {b}"
+                );
             }
         }
     }

@@ -226,7 +226,6 @@ pub(super) async fn run(
         started: Instant::now(),
         frame: 0,
         current: ask.turn,
-        text: ask.text.clone(),
         has_begun: false,
         steers: Vec::new(),
         allow: ask.allow,
@@ -261,7 +260,6 @@ struct Run<'a> {
     session: SessionId,
     /// The turn that is shown: the one asked for, the one it steered, or one that a steering began.
     current: TurnId,
-    text: String,
     has_begun: bool,
     /// Turns sent to steer that were not heard of yet.
     steers: Vec<TurnId>,
