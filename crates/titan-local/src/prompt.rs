@@ -261,7 +261,7 @@ fn message_text(message: &Message, names: &mut Names) -> String {
     if has_result && !names.asked.is_empty() {
         let asked = &names.asked;
         parts.push(format!(
-            "(Now answer, or use another tool: {asked}\nFor each thing that is asked about, say what the result says of it.)"
+            "(The request was: {asked}\nIf this is enough, answer every part of it now, else use another tool.)"
         ));
     }
     parts.join("\n")

@@ -5,10 +5,10 @@ const CANDIDATES_MAX: usize = 40;
 /// The likeliest candidates that together have this share are drawn from.
 const SHARE: f32 = 0.95;
 /// The longest pattern whose repetition is noticed, in tokens.
-const PATTERN_TOKENS_MAX: usize = 48;
+const PATTERN_TOKENS_MAX: usize = 160;
 /// How many tokens a pattern must fill, at least, and how often it must come, to count as stuck.
 const STUCK_TOKENS: usize = 96;
-const STUCK_TIMES: usize = 4;
+const STUCK_TIMES: usize = 3;
 
 /// How tokens are chosen: the likeliest, or drawn.
 #[derive(Debug)]

@@ -82,7 +82,9 @@ impl WholeCall for Grep {
         arguments: Arguments,
         workbench: &dyn Workbench,
     ) -> Result<Vec<Effect>, ToolError> {
-        Ok(vec![files::read_effect(workbench, arguments.place().0).await?])
+        Ok(vec![
+            files::read_effect(workbench, arguments.place().0).await?,
+        ])
     }
 
     async fn run(

@@ -99,7 +99,11 @@ pub(super) fn engine(
         prompt_size: size,
         tools,
         context_tokens_max,
-        output_tokens_max: config.models.output_tokens_max.min(context_tokens_max / 4),
+        // A small model that goes astray should not do so for minutes.
+        output_tokens_max: config
+            .models
+            .output_tokens_max
+            .min(context_tokens_max / if is_small { 8 } else { 4 }),
         thinking_tokens_max: config.models.thinking_tokens_max,
         // A small model would keep the next question waiting for the sake of a title.
         are_titled: lasts && !is_small,
