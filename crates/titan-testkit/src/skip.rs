@@ -15,7 +15,7 @@ pub const SKIPS_FILE_VARIABLE: &str = "TITAN_SKIPS_FILE";
 /// local model's file, `data:NAME` for a data set that is not in the repository, `program:NAME` for a program on the
 /// `PATH`, `kernel:FEATURE` for what the system must allow.
 ///
-/// ```
+/// ```no_run
 /// # fn model_path() -> Option<std::path::PathBuf> { None }
 /// let Some(_path) = model_path() else {
 ///     return titan_testkit::skip("model:qwen2.5-coder-0.5b", "its file is not in the cache");
