@@ -204,11 +204,14 @@ async fn a_conversation_takes_lines_commands_and_ends() {
         terminal.wait_for("› ");
         terminal.type_in("/cost\r");
         terminal.wait_for("out · ");
+        terminal.wait_for("› ");
         terminal.type_in("!echo by hand\r");
         terminal.wait_for("by hand\r\n");
         terminal.wait_for("✓");
+        terminal.wait_for("› ");
         terminal.type_in("/nonsense\r");
         terminal.wait_for("there is no /nonsense");
+        terminal.wait_for("› ");
         terminal.type_in("/forget\r");
         terminal.wait_for("forgotten");
         terminal.wait_for("› ");
