@@ -41,6 +41,7 @@ enum Rotation {
 
 /// A loaded model.
 pub(crate) struct Decoder {
+    file: Arc<Gguf>,
     shape: Shape,
     isa: Isa,
     pool: Pool,
@@ -233,6 +234,7 @@ impl Decoder {
         let norm = loader.vector("output_norm.weight", shape.width)?;
         let frequencies = loader.frequencies(&shape)?;
         Ok(Self {
+            file: Arc::clone(file),
             shape,
             isa,
             embedding,
@@ -264,6 +266,12 @@ impl Decoder {
     /// Threads in use.
     pub(crate) fn threads(&self) -> usize {
         self.pool.threads()
+    }
+
+    /// Makes the weights faster to read, in the background. To be called when the first answer has begun, which it would
+    /// delay.
+    pub(crate) fn settle(&self) {
+        self.file.settle();
     }
 
     /// An empty cache for this model.

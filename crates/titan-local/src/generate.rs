@@ -333,6 +333,7 @@ impl Writing<'_, '_> {
             if self.tokenizer.is_end(token) {
                 break StopReason::End;
             }
+            self.decoder.settle();
             pending.clear();
             pending.push(token);
             if let Mode::Answer(constraint) | Mode::Calls(constraint, _) = &mut self.mode {

@@ -1,5 +1,8 @@
 //! Reads the GGUF container: metadata, the list of tensors, and their bytes straight from the mapped file.
 //!
+//! A mapped file costs nothing to open, but its small pages slow a decoder that reads all of it for each token. So
+//! the weights can be copied into large pages while the model already works, see [`Gguf::settle`].
+//!
 //! The file comes from outside, so every count and offset is checked against the file's size before it is believed.
 //! Knows nothing of what the metadata means; the tokenizer and the decoder ask by key.
 
@@ -10,6 +13,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
@@ -19,11 +24,19 @@ const TENSORS_MAX: u64 = 16_384;
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 const ARRAY_ITEMS_MAX: u64 = 2 << 20;
 const DIMENSIONS_MAX: u32 = 4;
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 8 << 20;
+/// How many times its size must be free before a file is copied.
+const SPARE_TIMES: u64 = 2;
 
 /// A mapped model file.
 pub(crate) struct Gguf {
     path: PathBuf,
+    file: File,
     map: Mmap,
+    /// The same bytes in large pages, once they are copied.
+    copy: OnceLock<Mmap>,
+    is_settling: AtomicBool,
     metadata: HashMap<String, Value>,
     tensors: HashMap<String, Tensor>,
 }
@@ -75,7 +88,10 @@ impl Gguf {
         })?;
         Ok(Self {
             path: path.to_owned(),
+            file,
             map,
+            copy: OnceLock::new(),
+            is_settling: AtomicBool::new(false),
             metadata: head.metadata,
             tensors: head.tensors,
         })
@@ -92,6 +108,51 @@ impl Gguf {
         if let Err(error) = self.map.advise(memmap2::Advice::WillNeed) {
             tracing::debug!(%error, "no read-ahead for the model file");
         }
+    }
+
+    /// Begins to copy the file into large pages on a thread of its own, once, where the system has them and memory to
+    /// spare. From then on the bytes come from there, and the mapped pages are given back.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        if self.is_settling.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let file = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("model-copy".into());
+        let started = thread.spawn(move || {
+            if let Err(error) = file.copy_to_large_pages() {
+                tracing::debug!(%error, "the model stays in the mapped file");
+            }
+        });
+        if let Err(error) = started {
+            tracing::debug!(%error, "the model stays in the mapped file");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn copy_to_large_pages(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let length = self.map.len();
+        if memory_to_spare().is_none_or(|spare| spare < length as u64 * SPARE_TIMES) {
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        let mut copy = memmap2::MmapMut::map_anon(length)?;
+        copy.advise(memmap2::Advice::HugePage)?;
+        for (i, piece) in copy.chunks_mut(COPY_BYTES).enumerate() {
+            self.file.read_exact_at(piece, (i * COPY_BYTES) as u64)?;
+        }
+        if self.copy.set(copy.make_read_only()?).is_ok() {
+            // SAFETY: the pages are of a file and unchanged; whoever still reads them has them read in again.
+            unsafe {
+                self.map
+                    .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+            }?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn copy_to_large_pages(&self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 
     /// Drops the long lists, which only the tokenizer needs and has copied.
@@ -111,7 +172,7 @@ impl Gguf {
 
     /// A tensor's bytes. Their range was checked when the head was read.
     pub(crate) fn bytes(&self, tensor: &Tensor) -> &[u8] {
-        &self.map[tensor.bytes.clone()]
+        &self.copy.get().unwrap_or(&self.map)[tensor.bytes.clone()]
     }
 
     /// All the head's bytes up to the first tensor: they name the model exactly, short of its weights.
@@ -180,6 +241,17 @@ impl Gguf {
             detail: detail.into(),
         }
     }
+}
+
+/// Memory that can be had without swapping, in bytes.
+#[cfg(target_os = "linux")]
+fn memory_to_spare() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 #[derive(Debug)]
@@ -350,5 +422,27 @@ impl<'a> Reader<'a> {
             bytes: start..end,
         };
         Ok((name, tensor))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_model_has_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Gguf::open(&crate::tiny::write(folder.path(), "llama")).unwrap();
+        let before: Vec<Vec<u8>> = file
+            .tensors
+            .values()
+            .map(|t| file.bytes(t).to_vec())
+            .collect();
+        if let Err(error) = file.copy_to_large_pages() {
+            return titan_testkit::skip("kernel:transparent_hugepage", error);
+        }
+        assert!(file.copy.get().is_some());
+        let after: Vec<&[u8]> = file.tensors.values().map(|t| file.bytes(t)).collect();
+        assert_eq!(before, after);
     }
 }
