@@ -5,7 +5,7 @@
 //! come back unchanged, before the calls that followed them. And the cache keeps what lies before a marker, so the
 //! markers sit on the fixed part and on the last two of the person's messages.
 
-use crate::failure::Vendor;
+use crate::failure::{Failure, Vendor};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::wire::{Decoder, Encoded, ModelOptions, effort, schema_request, unseal};
@@ -20,6 +20,8 @@ pub(crate) const VERSION: &str = "2023-06-01";
 const FINE_GRAINED: &str = "fine-grained-tool-streaming-2025-05-14";
 /// The smallest thinking budget that is accepted.
 const THINKING_TOKENS_MIN: u32 = 1024;
+/// Blocks that are open at once.
+const BLOCKS_MAX: usize = 256;
 /// Marks a thought's seal as this vendor's.
 const SEAL: &str = "anthropic:";
 /// Marks a thought that the vendor keeps to itself.
@@ -252,8 +254,8 @@ impl MessagesDecoder {
         }
     }
 
-    fn event(&mut self, event: &Value) -> Result<(), ModelError> {
-        match event["type"].as_str().unwrap_or("") {
+    fn event(&mut self, event: &Value) -> Result<(), Failure> {
+        let taken = match event["type"].as_str().unwrap_or("") {
             "message_start" => {
                 self.usage(&event["message"]["usage"]);
                 Ok(())
@@ -269,14 +271,15 @@ impl MessagesDecoder {
                 }
             }
             "message_stop" => self.reply.done(),
-            "error" => Err(self.reply.vendor.error_object(&event["error"])),
+            "error" => return Err(self.reply.vendor.error_object(&event["error"])),
             // Pings, and events that later versions add.
             _ if event.get("type").is_some() => Ok(()),
             _ if event.get("error").is_some() => {
-                Err(self.reply.vendor.error_object(&event["error"]))
+                return Err(self.reply.vendor.error_object(&event["error"]));
             }
             _ => Err(self.reply.vendor.malformed("an event without a type")),
-        }
+        };
+        Ok(taken?)
     }
 
     fn start(&mut self, index: u64, block: &Value) -> Result<(), ModelError> {
@@ -285,6 +288,12 @@ impl MessagesDecoder {
                 .reply
                 .vendor
                 .malformed(format!("content block {index} began twice")));
+        }
+        if self.blocks.len() == BLOCKS_MAX {
+            return Err(self
+                .reply
+                .vendor
+                .malformed(format!("more than {BLOCKS_MAX} content blocks at once")));
         }
         // What is followed by something was not cut.
         if let Some(call) = self.bare.take() {
@@ -332,8 +341,9 @@ impl MessagesDecoder {
                 .reply
                 .thinking(delta["thinking"].as_str().unwrap_or("")),
             (Block::Thinking { signature }, "signature_delta") => {
-                signature.push_str(delta["signature"].as_str().unwrap_or(""));
-                Ok(())
+                let piece = delta["signature"].as_str().unwrap_or("");
+                signature.push_str(piece);
+                self.reply.keep(piece)
             }
             (Block::Call { call, .. }, "input_json_delta") => match &delta["partial_json"] {
                 Value::String(json) => self.reply.arguments(*call, json),
@@ -395,7 +405,7 @@ impl MessagesDecoder {
 }
 
 impl Decoder for MessagesDecoder {
-    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, ModelError> {
+    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, Failure> {
         let event: Value = serde_json::from_str(&frame.data)
             .map_err(|error| self.reply.vendor.malformed(error.to_string()))?;
         self.event(&event)?;

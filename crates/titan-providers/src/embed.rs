@@ -48,7 +48,7 @@ impl HttpEmbedder {
 
     fn read(&self, answer: &Value, n_texts: usize) -> Result<Vec<Vec<f32>>, ModelError> {
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            return Err(self.vendor.error_object(error));
+            return Err(self.vendor.error_object(error).error);
         }
         let vectors: Vec<&Value> = if self.is_ollama {
             answer["embeddings"]

@@ -128,6 +128,17 @@ impl Vendor {
         }
     }
 
+    /// A redirect: a request with a key in it is not sent to where it was not meant to go.
+    pub(crate) fn moved(&self, status: u16, place: &str) -> ModelError {
+        let place = place.split(['?', '#']).next().unwrap_or_default();
+        ModelError::Rejected {
+            provider: self.provider.clone(),
+            detail: one_line(&format!(
+                "HTTP {status}, it sends on to {place}; is that the base address to configure?"
+            )),
+        }
+    }
+
     /// A response whose status is not a success.
     pub(crate) fn refused(&self, refusal: &Refusal<'_>) -> Failure {
         let (code, message) = read_body(refusal.status, refusal.body);
@@ -136,14 +147,14 @@ impl Vendor {
     }
 
     /// An error object in a response that began as a success.
-    pub(crate) fn error_object(&self, error: &Value) -> ModelError {
+    pub(crate) fn error_object(&self, error: &Value) -> Failure {
         let (code, message) = read_error(error);
         let status = error
             .get("code")
             .and_then(Value::as_u64)
             .and_then(|n| u16::try_from(n).ok());
         let cause = cause_of(status, &code, &message);
-        self.failure(cause, message, None).error
+        self.failure(cause, message, None)
     }
 
     fn failure(&self, cause: Cause, detail: String, retry_after: Option<Duration>) -> Failure {
@@ -249,7 +260,7 @@ pub(crate) fn page_title(html: &str) -> Option<String> {
 /// A vendor's text as one bounded line without control characters or anything that looks like a key.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control() || is_unseen(c)) {
         if word.is_empty() {
             continue;
         }
@@ -270,6 +281,12 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// Characters without a shape that hide text or turn it round.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// How long a response asks to wait: seconds, milliseconds or a date. Absurd values are capped.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use std::collections::VecDeque;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use titan_protocol::{ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, Provider};
 
@@ -15,14 +16,46 @@ pub struct Link {
     pub model: String,
 }
 
-/// Asks the first of a chain, and each next one when the one before is not there, refuses the key, limits requests or
-/// has no such model, and has said nothing yet. Any other error, and any after content came, goes to the caller.
+/// Asks the first of a chain, and each next one when the one before fails in a way that another may not, and has said
+/// nothing yet. An error that is the thread's or the budget's, and any after content came, goes to the caller.
 ///
 /// A stream begins with [`ModelEvent::Route`] for the first choice; each later one names why it took over.
 #[derive(Clone)]
 pub struct Fallback {
     name: String,
     links: Vec<Link>,
+    broken_off: BrokenOff,
+}
+
+/// The models that broke off in the middle of an answer, and how. Who goes on with such an answer asks the others
+/// first. Clones are the same; one lives as long as one turn.
+#[derive(Clone, Default)]
+pub(crate) struct BrokenOff {
+    /// Provider, model, and why the next one is asked. At most one entry for each link of the chains in use.
+    links: Arc<Mutex<BTreeMap<(String, String), String>>>,
+}
+
+impl BrokenOff {
+    fn note(&self, link: &Link, error: &ModelError) {
+        let key = (link.provider.name().to_owned(), link.model.clone());
+        self.links.lock().insert(key, why(error));
+    }
+
+    /// The links in the order in which they are asked, and why when that is not the first choice's.
+    fn order(&self, links: &[Link]) -> (VecDeque<Link>, Option<String>) {
+        let broken = self.links.lock();
+        let how = |link: &Link| {
+            let key = (link.provider.name().to_owned(), link.model.clone());
+            broken.get(&key).cloned()
+        };
+        let reason = links.first().and_then(how);
+        let (last, first): (Vec<_>, Vec<_>) =
+            links.iter().cloned().partition(|it| how(it).is_some());
+        if first.is_empty() {
+            return (last.into(), None);
+        }
+        (first.into_iter().chain(last).collect(), reason)
+    }
 }
 
 impl Fallback {
@@ -31,7 +64,13 @@ impl Fallback {
         Self {
             name: name.into(),
             links,
+            broken_off: BrokenOff::default(),
         }
+    }
+
+    /// The same chain, with a memory that others share.
+    pub(crate) fn remembering(self, broken_off: BrokenOff) -> Self {
+        Self { broken_off, ..self }
     }
 }
 
@@ -42,12 +81,14 @@ impl Provider for Fallback {
     }
 
     fn stream(&self, request: ModelRequest) -> ModelStream {
+        let (links, reason) = self.broken_off.order(&self.links);
         let walk = Walk {
             chain: self.name.clone(),
-            links: self.links.clone().into(),
+            links,
+            broken_off: self.broken_off.clone(),
             request,
             current: None,
-            reason: None,
+            reason,
             held: VecDeque::new(),
             is_over: false,
         };
@@ -79,7 +120,10 @@ fn passes_on(error: &ModelError) -> bool {
     error.is_transient()
         || matches!(
             error,
-            ModelError::Unauthorized { .. } | ModelError::NoModel { .. }
+            ModelError::Unauthorized { .. }
+                | ModelError::NoModel { .. }
+                | ModelError::Rejected { .. }
+                | ModelError::Malformed { .. }
         )
 }
 
@@ -96,6 +140,7 @@ struct Walk {
     chain: String,
     /// Those not asked yet.
     links: VecDeque<Link>,
+    broken_off: BrokenOff,
     request: ModelRequest,
     current: Option<Asked>,
     /// Why the current one was asked, when it is not the first.
@@ -195,6 +240,9 @@ impl Walk {
                 if goes_on {
                     self.reason = Some(why(&error));
                 } else {
+                    if asked.has_spoken {
+                        self.broken_off.note(&asked.link, &error);
+                    }
                     self.is_over = true;
                     self.held.push_back(Err(error));
                 }

@@ -5,12 +5,13 @@
 
 use crate::failure::{Failure, Refusal, Vendor, one_line, page_title, retry_after};
 use crate::retry::{Breaker, Permit, RetryPolicy};
-use crate::sse::{Frame, Framer};
+use crate::sse::{FRAME_BYTES_MAX, Frame, Framer};
 use crate::wire::{Decoder, Encoded, ModelOptions, Wire};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future, stream};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use titan_protocol::{
     BoxStream, Credential, Egress, EgressError, EgressPurpose, HttpMethod, HttpRequest,
     HttpResponse, ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, Provider,
 };
+use tokio::time::Instant;
 use url::Url;
 
 /// The longest body that is read whole, in bytes: lists of models, embeddings, error messages.
@@ -26,6 +28,12 @@ pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DRAINED_PIECES_MAX: usize = 4;
 /// As much of an error's body is read.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// The status is told without its body when that takes longer.
+const ERROR_BODY_MAX: Duration = Duration::from_secs(5);
+/// So much may come of a body without any event in it: pings, comments, a frame that is not whole.
+pub(crate) const FILLER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// After so many times the longest silence, signs of life alone are taken for silence.
+const FILLER_IDLE_FACTOR: u32 = 4;
 
 /// A server and how to reach it.
 #[derive(Clone)]
@@ -73,7 +81,7 @@ impl Endpoint {
             },
             url,
             headers: all,
-            body: body.map_or_else(Bytes::new, |it| it.to_string().into()),
+            body: body.map_or_else(Bytes::new, encode),
             credential: self.credential.clone(),
             purpose: EgressPurpose::Provider,
             redirects_max: 0,
@@ -102,22 +110,39 @@ impl Endpoint {
     }
 }
 
+/// A JSON value as text. Writing to memory can't fail, and the keys are strings.
+fn encode(body: &Value) -> Bytes {
+    serde_json::to_vec(body)
+        .expect("a JSON value is written to memory")
+        .into()
+}
+
 /// The response, if its status is a success.
 async fn accepted(vendor: &Vendor, response: HttpResponse) -> Result<HttpResponse, Failure> {
     if (200..300).contains(&response.status) {
         return Ok(response);
     }
     let status = response.status;
+    if let (300..400, Some(place)) = (status, response.header("location")) {
+        return Err(vendor.moved(status, place).into());
+    }
     let wait = retry_after(|name| response.header(name), jiff::Timestamp::now());
     // The status says enough if the body breaks off.
-    let body = read(response.body, ERROR_BYTES_MAX)
-        .await
-        .unwrap_or_default();
+    let body = read_error(response.body).await;
     Err(vendor.refused(&Refusal {
         status,
         retry_after: wait,
         body: &body,
     }))
+}
+
+/// As much of an error's body as comes soon.
+async fn read_error(body: BoxStream<Result<Bytes, EgressError>>) -> Vec<u8> {
+    let read = read(body, ERROR_BYTES_MAX);
+    match tokio::time::timeout(ERROR_BODY_MAX, read).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
 }
 
 /// A body up to `bytes_max`; what is beyond is left out.
@@ -263,9 +288,19 @@ struct Answer {
     permit: Option<Permit>,
     /// The body is one JSON value, not a stream.
     is_whole: bool,
+    /// Bytes since the last event, and when that was.
+    filler_bytes: usize,
+    spoke_at: Instant,
 }
 
 impl Answer {
+    /// Notes bytes that held no event. True when they are too many, or it has been too long.
+    fn is_filler_too_much(&mut self, n_bytes: usize, idle_max: Duration) -> bool {
+        self.filler_bytes += n_bytes;
+        self.filler_bytes > FILLER_BYTES_MAX
+            || self.spoke_at.elapsed() > idle_max * FILLER_IDLE_FACTOR
+    }
+
     /// Takes the rest of a body that is already here. A connection whose body was read to its end is used again.
     fn drain(&mut self) {
         for _ in 0..DRAINED_PIECES_MAX {
@@ -386,18 +421,13 @@ impl Reading {
         };
         if answer.is_whole {
             let body = std::mem::replace(&mut answer.body, stream::empty().boxed());
-            let bytes = read(body, BODY_BYTES_MAX)
-                .await
-                .map_err(|error| self.vendor.egress(&error))?;
             answer.is_whole = false;
-            let frame = Frame {
-                event: String::new(),
-                data: String::from_utf8_lossy(&bytes).into_owned(),
-            };
+            let longest = self.core.endpoint.idle_max * FILLER_IDLE_FACTOR;
+            let frame = read_whole(&self.vendor, body, longest).await?;
             return self.decode(&frame);
         }
-        let frames = match answer.body.next().await {
-            Some(Ok(bytes)) => answer.framer.push(&bytes),
+        let (n_bytes, frames) = match answer.body.next().await {
+            Some(Ok(bytes)) => (bytes.len(), answer.framer.push(&bytes)),
             Some(Err(error)) => return Err(self.vendor.egress(&error)),
             None => return self.finish(),
         };
@@ -405,12 +435,48 @@ impl Reading {
         for frame in frames {
             self.decode(&frame)?;
         }
-        Ok(())
+        self.note_progress(n_bytes)
+    }
+
+    /// A stream that only keeps itself alive is given up like one that is silent.
+    fn note_progress(&mut self, n_bytes: usize) -> Result<(), Failure> {
+        let has_events = !self.queue.is_empty();
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
+        if has_events {
+            answer.filler_bytes = 0;
+            answer.spoke_at = Instant::now();
+            return Ok(());
+        }
+        if !answer.is_filler_too_much(n_bytes, self.core.endpoint.idle_max) {
+            return Ok(());
+        }
+        if answer.filler_bytes > FILLER_BYTES_MAX {
+            let detail = format!("{FILLER_BYTES_MAX} bytes with nothing in them");
+            return Err(self.vendor.malformed(detail).into());
+        }
+        let silence = answer.spoke_at.elapsed().as_secs();
+        let detail = format!("for {silence} s only signs of life came");
+        Err(self.vendor.unavailable(detail).into())
     }
 
     fn decode(&mut self, frame: &Frame) -> Result<(), Failure> {
         if let Some(answer) = &mut self.answer {
             let events = answer.decoder.decode(frame)?;
+            let holds_arguments = |event: &ModelEvent| {
+                matches!(
+                    event,
+                    ModelEvent::ToolCallBegin { .. } | ModelEvent::ToolCallDelta { .. }
+                )
+            };
+            // A replaced character is a blemish in text and another order in a call.
+            if frame.is_lossy && events.iter().any(holds_arguments) {
+                return Err(self
+                    .vendor
+                    .malformed("a tool call that is not UTF-8")
+                    .into());
+            }
             self.queue.extend(events);
         }
         Ok(())
@@ -424,20 +490,42 @@ impl Reading {
             // Cut short it is no JSON, which is then no news: the decoder says that the answer broke off.
             match answer.decoder.decode(&frame) {
                 Ok(events) => self.queue.extend(events),
-                Err(error @ ModelError::Malformed { .. }) => {
+                Err(failure) if matches!(failure.error, ModelError::Malformed { .. }) => {
+                    let error = failure.error;
                     tracing::debug!(last = one_line(&frame.data), %error, "an answer broke off");
                     return Err(self
                         .vendor
                         .interrupted("the connection closed in the middle of a message")
                         .into());
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             }
         }
         let events = answer.decoder.finish()?;
         self.queue.extend(events);
         Ok(())
     }
+}
+
+/// A body that is one value, in the time and size that a stream's silence may have.
+async fn read_whole(
+    vendor: &Vendor,
+    body: BoxStream<Result<Bytes, EgressError>>,
+    longest: Duration,
+) -> Result<Frame, Failure> {
+    let bytes = tokio::time::timeout(longest, read(body, FRAME_BYTES_MAX))
+        .await
+        .map_err(|_| Failure::from(vendor.unavailable("its answer does not end")))?
+        .map_err(|error| vendor.egress(&error))?;
+    if bytes.len() == FRAME_BYTES_MAX {
+        return Err(vendor.malformed("an answer that does not end").into());
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Frame {
+        event: String::new(),
+        is_lossy: matches!(text, Cow::Owned(_)),
+        data: text.into_owned(),
+    })
 }
 
 async fn connect(core: &Core, vendor: &Vendor, encoded: Encoded) -> Result<Answer, Failure> {
@@ -449,9 +537,7 @@ async fn connect(core: &Core, vendor: &Vendor, encoded: Encoded) -> Result<Answe
     let response = accepted(vendor, response).await?;
     let content_type = response.header("content-type").unwrap_or("").to_owned();
     if content_type.starts_with("text/html") {
-        let page = read(response.body, ERROR_BYTES_MAX)
-            .await
-            .unwrap_or_default();
+        let page = read_error(response.body).await;
         let title = page_title(&String::from_utf8_lossy(&page)).unwrap_or_default();
         let detail =
             format!("a web page ({title}) instead of an answer; is the base address right?");
@@ -463,5 +549,7 @@ async fn connect(core: &Core, vendor: &Vendor, encoded: Encoded) -> Result<Answe
         decoder: core.wire.decoder(vendor.clone()),
         permit: None,
         is_whole: core.wire != Wire::Ollama && content_type.starts_with("application/json"),
+        filler_bytes: 0,
+        spoke_at: Instant::now(),
     })
 }

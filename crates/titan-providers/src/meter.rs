@@ -293,10 +293,11 @@ impl Metered {
     /// Sets money aside for a request and shortens its answer to what there is.
     fn reserve(&self, request: &mut ModelRequest) -> Result<Hold, ModelError> {
         let price = self.price.unwrap_or(ASSUMED);
+        // More than most texts have, so that the bill rarely exceeds what was set aside.
+        let input_tokens = request_bytes(request) / 3;
         let cost_of = |answer_tokens: u32| {
             price.cost_usd_micros(&Usage {
-                // More than most texts have, so that the bill rarely exceeds what was set aside.
-                input_tokens: request_bytes(request) / 3,
+                input_tokens,
                 output_tokens: u64::from(answer_tokens),
                 ..Usage::default()
             })

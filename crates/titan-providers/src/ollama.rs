@@ -3,7 +3,7 @@
 //! Its OpenAI-compatible endpoint cannot set the context length and then silently drops the beginning of a long
 //! thread; this one can.
 
-use crate::failure::Vendor;
+use crate::failure::{Failure, Vendor};
 use crate::openai_chat::encode_tools;
 use crate::reply::Reply;
 use crate::sse::Frame;
@@ -116,7 +116,7 @@ impl OllamaDecoder {
         }
     }
 
-    fn line(&mut self, line: &Value) -> Result<(), ModelError> {
+    fn line(&mut self, line: &Value) -> Result<(), Failure> {
         if let Some(error) = line.get("error").filter(|error| !error.is_null()) {
             return Err(self.reply.vendor.error_object(error));
         }
@@ -125,7 +125,8 @@ impl OllamaDecoder {
             return Err(self
                 .reply
                 .vendor
-                .malformed(format!("not a line of a chat: {line}")));
+                .malformed(format!("not a line of a chat: {line}"))
+                .into());
         }
         self.reply
             .thinking(message["thinking"].as_str().unwrap_or(""))?;
@@ -170,7 +171,7 @@ impl OllamaDecoder {
 }
 
 impl Decoder for OllamaDecoder {
-    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, ModelError> {
+    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, Failure> {
         let line: Value = serde_json::from_str(&frame.data)
             .map_err(|error| self.reply.vendor.malformed(error.to_string()))?;
         self.line(&line)?;

@@ -4,8 +4,8 @@
 //! its id or by nothing but its place; arguments may come as text or as an object; but two calls never share an id
 //! and nothing is added to a call that is whole.
 
-use crate::failure::Vendor;
-use crate::reply::Reply;
+use crate::failure::{Failure, Vendor};
+use crate::reply::{CALLS_MAX, Reply};
 use crate::sse::Frame;
 use crate::wire::{Decoder, Encoded, ModelOptions, effort, result_text, schema_request, unseal};
 use serde_json::{Value, json};
@@ -231,7 +231,7 @@ impl ChatDecoder {
         }
     }
 
-    fn chunk(&mut self, chunk: &Value) -> Result<(), ModelError> {
+    fn chunk(&mut self, chunk: &Value) -> Result<(), Failure> {
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
             return Err(self.reply.vendor.error_object(error));
         }
@@ -248,7 +248,7 @@ impl ChatDecoder {
     }
 
     /// A frame without content: fine when it says that it is a chunk, an error when it looks like one.
-    fn must_be_idle(&self, value: &Value) -> Result<(), ModelError> {
+    fn must_be_idle(&self, value: &Value) -> Result<(), Failure> {
         let object = value["object"].as_str().unwrap_or("");
         if object.starts_with("chat.completion") {
             return Ok(());
@@ -256,7 +256,11 @@ impl ChatDecoder {
         if object == "error" || value.get("message").is_some() || value.get("detail").is_some() {
             return Err(self.reply.vendor.error_object(value));
         }
-        Err(self.reply.vendor.malformed(format!("not a chunk: {value}")))
+        Err(self
+            .reply
+            .vendor
+            .malformed(format!("not a chunk: {value}"))
+            .into())
     }
 
     fn choice(&mut self, choice: &Value) -> Result<(), ModelError> {
@@ -334,6 +338,12 @@ impl ChatDecoder {
         let at = match known {
             Some(at) => at,
             None => {
+                if self.calls.len() == CALLS_MAX {
+                    return Err(self
+                        .reply
+                        .vendor
+                        .malformed(format!("more than {CALLS_MAX} tool calls in one reply")));
+                }
                 self.settle_before_next();
                 self.calls.push(WireCall {
                     index,
@@ -422,6 +432,7 @@ impl ChatDecoder {
         match self.calls[at].call {
             Some(call) => self.reply.arguments(call, json),
             None => {
+                self.reply.keep(json)?;
                 self.calls[at].early.push_str(json);
                 Ok(())
             }
@@ -444,7 +455,7 @@ impl ChatDecoder {
 }
 
 impl Decoder for ChatDecoder {
-    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, ModelError> {
+    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, Failure> {
         let data = frame.data.trim();
         if data == "[DONE]" {
             self.reply.done()?;

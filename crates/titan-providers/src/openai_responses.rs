@@ -3,7 +3,7 @@
 //! Nothing is kept at the vendor (`store: false`), so the model's reasoning comes sealed and goes back with the
 //! thread, and each request carries the whole of it.
 
-use crate::failure::Vendor;
+use crate::failure::{Failure, Vendor};
 use crate::openai_chat::{is_reasoning_model, is_strict, tool_choice};
 use crate::reply::Reply;
 use crate::sse::Frame;
@@ -128,9 +128,19 @@ fn encode_part(role: Role, part: &Content) -> Option<Value> {
 /// Reads a Responses stream.
 pub(crate) struct ResponsesDecoder {
     reply: Reply,
-    /// The function calls by their place among the output's items.
-    calls: Vec<(u64, usize)>,
+    /// The function calls; at most as many as a reply may have.
+    calls: Vec<Item>,
+    /// The number of the last event. Proxies have sent an event twice.
+    last_number: u64,
     was_refused: bool,
+}
+
+/// A function call among the output's items.
+struct Item {
+    place: u64,
+    /// Empty when the server names none.
+    id: String,
+    call: usize,
 }
 
 impl ResponsesDecoder {
@@ -138,13 +148,18 @@ impl ResponsesDecoder {
         Self {
             reply: Reply::new(vendor),
             calls: Vec::new(),
+            last_number: 0,
             was_refused: false,
         }
     }
 
-    fn event(&mut self, event: &Value) -> Result<(), ModelError> {
+    fn event(&mut self, event: &Value) -> Result<(), Failure> {
+        let number = event["sequence_number"].as_u64().unwrap_or(0);
+        if number > 0 && std::mem::replace(&mut self.last_number, number) == number {
+            return Ok(());
+        }
         let delta = event["delta"].as_str().unwrap_or("");
-        match event["type"].as_str().unwrap_or("") {
+        let taken = match event["type"].as_str().unwrap_or("") {
             "response.output_item.added" => self.item_added(event),
             "response.output_text.delta" => self.reply.text(delta),
             "response.refusal.delta" => {
@@ -179,18 +194,21 @@ impl ResponsesDecoder {
                 };
                 self.completed(response, stop)
             }
-            "response.failed" => Err(self.reply.vendor.error_object(&event["response"]["error"])),
+            "response.failed" => {
+                return Err(self.reply.vendor.error_object(&event["response"]["error"]));
+            }
             "error" => {
                 let error = event.get("error").filter(|error| error.is_object());
-                Err(self.reply.vendor.error_object(error.unwrap_or(event)))
+                return Err(self.reply.vendor.error_object(error.unwrap_or(event)));
             }
             // Progress, whole repeats of what came in pieces, and kinds that later versions add.
             _ if event.get("type").is_some() => Ok(()),
             _ if event.get("error").is_some() => {
-                Err(self.reply.vendor.error_object(&event["error"]))
+                return Err(self.reply.vendor.error_object(&event["error"]));
             }
             _ => Err(self.reply.vendor.malformed("an event without a type")),
-        }
+        };
+        Ok(taken?)
     }
 
     fn item_added(&mut self, event: &Value) -> Result<(), ModelError> {
@@ -198,44 +216,60 @@ impl ResponsesDecoder {
         if item["type"] != "function_call" {
             return Ok(());
         }
-        let place = event["output_index"].as_u64().unwrap_or(0);
-        if self.calls.iter().any(|(known, _)| *known == place) {
+        let place = place(event);
+        if self.known(event).is_some() {
             return Err(self
                 .reply
                 .vendor
                 .malformed(format!("output item {place} began twice")));
         }
-        for (_, call) in &self.calls {
-            self.reply.end_if_closed(*call);
+        for known in &self.calls {
+            self.reply.end_if_closed(known.call);
         }
         let id = item["call_id"].as_str().unwrap_or("");
         let call = self.reply.begin(id, item["name"].as_str().unwrap_or(""))?;
-        self.calls.push((place, call));
+        self.calls.push(Item {
+            place,
+            id: item_id(event).to_owned(),
+            call,
+        });
         self.reply
             .arguments(call, item["arguments"].as_str().unwrap_or(""))
     }
 
+    /// The call that an event is about: by the item's id where there is one, else by its place.
+    fn known(&self, event: &Value) -> Option<usize> {
+        let (id, place) = (item_id(event), place(event));
+        let is_it = |item: &&Item| match (id, item.id.as_str()) {
+            ("", _) | (_, "") => item.place == place,
+            (asked, known) => asked == known,
+        };
+        self.calls.iter().rfind(is_it).map(|item| item.call)
+    }
+
     fn call_of(&self, event: &Value) -> Result<usize, ModelError> {
-        let place = event["output_index"].as_u64().unwrap_or(0);
-        self.calls
-            .iter()
-            .find(|(known, _)| *known == place)
-            .map(|(_, call)| *call)
-            .ok_or_else(|| {
-                self.reply.vendor.malformed(format!(
-                    "arguments for output item {place}, which is no call"
-                ))
-            })
+        self.known(event).ok_or_else(|| {
+            self.reply.vendor.malformed(format!(
+                "arguments for output item {}, which is no call",
+                place(event)
+            ))
+        })
     }
 
     /// The arguments repeated whole; some servers send them only so. Not the end of the call: a cut one has it too.
     fn whole_arguments(&mut self, call: usize, arguments: &Value) -> Result<(), ModelError> {
+        let whole = match arguments {
+            Value::String(json) => json.clone(),
+            Value::Object(_) => arguments.to_string(),
+            _ => String::new(),
+        };
         if self.reply.is_bare(call) {
-            match arguments {
-                Value::String(json) => self.reply.arguments(call, json)?,
-                Value::Object(_) => self.reply.arguments(call, &arguments.to_string())?,
-                _ => {}
-            }
+            self.reply.arguments(call, &whole)?;
+        } else if !whole.is_empty() && !is_same_json(self.reply.arguments_so_far(call), &whole) {
+            return Err(self
+                .reply
+                .vendor
+                .malformed("arguments that differ from their own pieces"));
         }
         self.reply.end_if_closed(call);
         Ok(())
@@ -278,7 +312,7 @@ impl ResponsesDecoder {
 }
 
 impl Decoder for ResponsesDecoder {
-    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, ModelError> {
+    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, Failure> {
         let data = frame.data.trim();
         if data.is_empty() || data == "[DONE]" {
             return Ok(Vec::new());
@@ -292,6 +326,20 @@ impl Decoder for ResponsesDecoder {
     fn finish(&mut self) -> Result<Vec<ModelEvent>, ModelError> {
         self.reply.finish()
     }
+}
+
+fn place(event: &Value) -> u64 {
+    event["output_index"].as_u64().unwrap_or(0)
+}
+
+fn item_id(event: &Value) -> &str {
+    let id = event["item_id"].as_str().or(event["item"]["id"].as_str());
+    id.unwrap_or("")
+}
+
+fn is_same_json(a: &str, b: &str) -> bool {
+    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+    a == b || value(a).is_some_and(|a| value(b) == Some(a))
 }
 
 fn read_usage(usage: &Value) -> Option<Usage> {

@@ -7,9 +7,13 @@ use crate::failure::Vendor;
 use titan_protocol::{ModelError, ModelEvent, StopReason, Usage};
 
 /// The most calls of one reply.
-const CALLS_MAX: usize = 128;
+pub(crate) const CALLS_MAX: usize = 128;
 /// The most text of one reply, arguments and thinking included, in bytes.
-const REPLY_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(crate) const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Space before a thought's tag, in bytes; after more the text is text.
+const TAG_SPACE_BYTES_MAX: usize = 256;
+/// A count of tokens beyond this is a vendor's mistake and not believed.
+const USAGE_TOKENS_MAX: u64 = 100_000_000;
 
 /// The state that decoders share.
 pub(crate) struct Reply {
@@ -42,6 +46,8 @@ const THOUGHT_END: &str = "</think>";
 struct Call {
     id: String,
     name: String,
+    /// The arguments so far; with all the rest of the reply at most [`REPLY_BYTES_MAX`].
+    json: String,
     shape: Shape,
     is_ended: bool,
 }
@@ -155,7 +161,7 @@ impl Reply {
                 if let Some(thought) = start.strip_prefix(THOUGHT_BEGIN) {
                     self.tags = ThoughtTags::Inside(String::new());
                     self.split(thought);
-                } else if THOUGHT_BEGIN.starts_with(start) {
+                } else if THOUGHT_BEGIN.starts_with(start) && held.len() <= TAG_SPACE_BYTES_MAX {
                     self.tags = ThoughtTags::AtStart(held);
                 } else {
                     self.push_text(&held);
@@ -192,6 +198,15 @@ impl Reply {
     }
 
     pub(crate) fn usage(&mut self, usage: Usage) {
+        let counts = [
+            usage.input_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens,
+            usage.output_tokens,
+        ];
+        if counts.iter().any(|count| *count > USAGE_TOKENS_MAX) {
+            return;
+        }
         self.usage = Some(usage);
         self.out.push(ModelEvent::Usage(usage));
     }
@@ -255,6 +270,7 @@ impl Reply {
             )));
         }
         self.calls[call].shape.push(json);
+        self.calls[call].json.push_str(json);
         self.out.push(ModelEvent::ToolCallDelta {
             index: call as u32,
             json: json.to_owned(),
@@ -270,6 +286,11 @@ impl Reply {
     /// Whether a call's arguments are one whole object or list.
     pub(crate) fn is_closed(&self, call: usize) -> bool {
         self.calls[call].shape.is_closed()
+    }
+
+    /// A call's arguments so far.
+    pub(crate) fn arguments_so_far(&self, call: usize) -> &str {
+        &self.calls[call].json
     }
 
     /// Ends a call if its arguments are closed; otherwise it stays open until the reply's end says what it is.
@@ -298,10 +319,24 @@ impl Reply {
     }
 
     fn end(&mut self, call: usize) {
-        if !std::mem::replace(&mut self.calls[call].is_ended, true) {
+        let is_told = !self.calls[call].is_ended && !self.is_sent_again(call);
+        self.calls[call].is_ended = true;
+        if is_told {
             self.out
                 .push(ModelEvent::ToolCallEnd { index: call as u32 });
         }
+    }
+
+    /// Without ids, a call that is sent again cannot be told from one that is made again: it is not ended, so it is
+    /// made once.
+    fn is_sent_again(&self, call: usize) -> bool {
+        let this = &self.calls[call];
+        let is_same = |other: &Call| {
+            other.is_ended
+                && other.id.is_empty()
+                && (&other.name, &other.json) == (&this.name, &this.json)
+        };
+        this.id.is_empty() && self.calls.iter().any(is_same)
     }
 
     /// Why the model stopped. Settles the open calls: at a limit only closed ones end, else all must be whole.
@@ -359,6 +394,11 @@ impl Reply {
         Err(self
             .vendor
             .interrupted("the connection closed before the reply was complete"))
+    }
+
+    /// Counts a piece that is kept until later.
+    pub(crate) fn keep(&mut self, piece: &str) -> Result<(), ModelError> {
+        self.admit(piece).map(|_| ())
     }
 
     /// Counts a piece; whether there is anything in it.

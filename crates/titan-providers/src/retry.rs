@@ -40,7 +40,8 @@ impl RetryPolicy {
         if !failure.may_retry || attempts >= self.attempts_max {
             return None;
         }
-        if let Some(asked) = failure.retry_after {
+        // Clients that may all come at once still spread.
+        if let Some(asked) = failure.retry_after.filter(|asked| !asked.is_zero()) {
             return (asked <= self.wait_max).then_some(asked);
         }
         let doublings = attempts.saturating_sub(1).min(16);

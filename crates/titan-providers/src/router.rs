@@ -1,6 +1,6 @@
 //! Chooses the models for a request and pays for them.
 
-use crate::fallback::{Fallback, Link};
+use crate::fallback::{BrokenOff, Fallback, Link};
 use crate::meter::{Ledger, Metered, SpendScope};
 use crate::prices::Prices;
 use async_trait::async_trait;
@@ -19,6 +19,8 @@ use titan_protocol::{Embedder, ModelError, ModelInfo, ModelRequest, ModelStream,
 pub struct Router {
     core: Arc<Core>,
     scope: Option<SpendScope>,
+    /// Of the turn that this router was made for.
+    broken_off: Option<BrokenOff>,
 }
 
 pub(crate) struct Core {
@@ -80,15 +82,19 @@ impl Router {
         Self {
             core: Arc::new(core),
             scope: None,
+            broken_off: None,
         }
     }
 
     /// The same models, paid for by one turn. Hold one for a turn and give it to all that works for it; the turn's and
     /// the session's ceilings then hold for the sum. Without a scope only the day's ceiling counts.
+    ///
+    /// A model that breaks off in the middle of an answer is asked last for the rest of the turn.
     pub fn scoped(&self, scope: SpendScope) -> Arc<dyn Provider> {
         Arc::new(Self {
             core: Arc::clone(&self.core),
             scope: Some(scope),
+            broken_off: Some(BrokenOff::default()),
         })
     }
 
@@ -154,7 +160,9 @@ impl Provider for Router {
         match self.choices(&request) {
             Ok(choices) => {
                 let links = choices.into_iter().map(|it| self.link(it)).collect();
-                Fallback::new(task_name(request.task), links).stream(request)
+                Fallback::new(task_name(request.task), links)
+                    .remembering(self.broken_off.clone().unwrap_or_default())
+                    .stream(request)
             }
             Err(error) => stream::once(future::ready(Err(error))).boxed(),
         }

@@ -2,6 +2,8 @@
 //!
 //! Bytes in, whole frames out, wherever the network cut them. Nothing here knows what a frame means.
 
+use std::borrow::Cow;
+
 /// The longest line, and the most data of one event, in bytes.
 pub(crate) const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -12,6 +14,8 @@ pub(crate) struct Frame {
     pub(crate) event: String,
     /// Its data, lines joined by `\n`.
     pub(crate) data: String,
+    /// Some of it was no UTF-8 and stands replaced.
+    pub(crate) is_lossy: bool,
 }
 
 /// A frame longer than [`FRAME_BYTES_MAX`].
@@ -38,6 +42,7 @@ pub(crate) struct Framer {
     at_start: bool,
     event: String,
     data: Option<String>,
+    is_lossy: bool,
 }
 
 impl Framer {
@@ -49,6 +54,7 @@ impl Framer {
             at_start: true,
             event: String::new(),
             data: None,
+            is_lossy: false,
         }
     }
 
@@ -101,10 +107,12 @@ impl Framer {
         }
         // The format asks for replacement, not refusal, of what is not UTF-8.
         let line = String::from_utf8_lossy(&bytes);
+        self.is_lossy |= matches!(line, Cow::Owned(_));
         match self.framing {
             Framing::Lines => Ok((!line.trim().is_empty()).then(|| Frame {
                 event: String::new(),
                 data: line.trim().to_owned(),
+                is_lossy: std::mem::take(&mut self.is_lossy),
             })),
             Framing::Sse if line.is_empty() => Ok(self.dispatch()),
             Framing::Sse => self.field(&line).map(|()| None),
@@ -137,8 +145,13 @@ impl Framer {
 
     fn dispatch(&mut self) -> Option<Frame> {
         let event = std::mem::take(&mut self.event);
+        let is_lossy = std::mem::take(&mut self.is_lossy);
         let data = self.data.take()?;
-        Some(Frame { event, data })
+        Some(Frame {
+            event,
+            data,
+            is_lossy,
+        })
     }
 }
 
@@ -161,6 +174,7 @@ mod tests {
         Frame {
             event: event.to_owned(),
             data: data.to_owned(),
+            is_lossy: false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! exact names make a call; what looks like a call and is none makes the rest of the reply suspect.
 
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use titan_protocol::ToolSpec;
 
 /// The most text that is held back, in bytes. Longer is no call.
@@ -62,7 +63,7 @@ pub(crate) struct Rest {
 
 /// Watches a reply.
 pub(crate) struct Watch {
-    tools: Vec<ToolSpec>,
+    tools: Arc<[ToolSpec]>,
     mode: Mode,
     /// Not yet given out.
     buffer: String,
@@ -113,7 +114,7 @@ enum Reading {
 }
 
 impl Watch {
-    pub(crate) fn new(tools: Vec<ToolSpec>) -> Self {
+    pub(crate) fn new(tools: Arc<[ToolSpec]>) -> Self {
         Self {
             tools,
             mode: Mode::LineStart,
@@ -306,8 +307,8 @@ impl Watch {
 }
 
 /// The calls in a reply that should hold nothing else.
-pub(crate) fn calls_in(text: &str, tools: &[ToolSpec]) -> Vec<TextCall> {
-    let mut watch = Watch::new(tools.to_vec());
+pub(crate) fn calls_in(text: &str, tools: &Arc<[ToolSpec]>) -> Vec<TextCall> {
+    let mut watch = Watch::new(Arc::clone(tools));
     let found = watch.push(text);
     found
         .into_iter()
@@ -547,7 +548,7 @@ mod tests {
     }
 
     fn run(pieces: &[&str]) -> String {
-        let mut watch = Watch::new(tools());
+        let mut watch = Watch::new(tools().into());
         let mut text = String::new();
         let mut out = String::new();
         for found in pieces.iter().flat_map(|piece| watch.push(piece)) {

@@ -89,7 +89,7 @@ impl Provider for TextTools {
             core: Arc::clone(&self.core),
             request,
             current: None,
-            watch: Watch::new(Vec::new()),
+            watch: Watch::new(Arc::default()),
             n_text_calls: 0,
             has_native_calls: false,
             is_routed: false,
@@ -219,7 +219,7 @@ impl Talk {
         self.watch = Watch::new(if offers {
             self.request.tools.clone()
         } else {
-            Vec::new()
+            Arc::default()
         });
         let request = if is_text {
             in_text(&self.request)
@@ -425,7 +425,7 @@ fn in_text(request: &ModelRequest) -> ModelRequest {
             .iter()
             .map(|it| message_in_text(&request.messages, it))
             .collect(),
-        tools: Vec::new(),
+        tools: Arc::default(),
         tool_choice: ToolChoice::Auto,
         answer_schema: match &request.answer_schema {
             Some(answer) if !request.tools.is_empty() => Some(json!({
@@ -552,7 +552,7 @@ mod tests {
     fn request() -> ModelRequest {
         let call = CallId::from("c1");
         ModelRequest {
-            tools: vec![ToolSpec {
+            tools: [ToolSpec {
                 name: "read".to_owned(),
                 description: "Reads a file.\nMore about it.".to_owned(),
                 input_schema: json!({
@@ -565,7 +565,8 @@ mod tests {
                     "required": ["path"],
                     "additionalProperties": false,
                 }),
-            }],
+            }]
+            .into(),
             ..ModelRequest::new(
                 Task::Chat,
                 "You help.",

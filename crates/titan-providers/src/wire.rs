@@ -1,6 +1,6 @@
 //! What a codec is: a pure way to write a request and a pure state that reads the answer.
 
-use crate::failure::Vendor;
+use crate::failure::{Failure, Vendor};
 use crate::sse::{Frame, Framing};
 use crate::{anthropic, ollama, openai_chat, openai_responses};
 use titan_protocol::{Content, Message, ModelError, ModelEvent, ModelRequest};
@@ -40,7 +40,7 @@ pub(crate) struct Encoded {
 /// Reads one answer. Pure: frames in, events out.
 pub(crate) trait Decoder: Send {
     /// Takes the next frame. The events that it completes are in order; after an error the decoder is not used again.
-    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, ModelError>;
+    fn decode(&mut self, frame: &Frame) -> Result<Vec<ModelEvent>, Failure>;
 
     /// The body is over. An error unless the answer had come to its end.
     fn finish(&mut self) -> Result<Vec<ModelEvent>, ModelError>;

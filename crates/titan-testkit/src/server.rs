@@ -193,7 +193,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
             answer_query(&state, &raw, &mut writer).await
         };
         if !is_kept {
-            return;
+            return writer.end();
         }
     }
 }
@@ -274,9 +274,28 @@ async fn send(
             let sent = writer.whole(*status, &reply.headers, "application/json", body.as_bytes());
             sent.await.map(|()| Ending::Whole)
         }
-        Some(Fault::Raw { content_type, body }) => {
-            let sent = writer.whole(200, &reply.headers, content_type, body);
+        Some(Fault::Raw {
+            status,
+            content_type,
+            body,
+        }) => {
+            let sent = writer.whole(*status, &reply.headers, content_type, body);
             sent.await.map(|()| Ending::Whole)
+        }
+        Some(Fault::Reset { after_bytes }) => {
+            stream(state, request, reply, *after_bytes, writer).await?;
+            writer.reset()?;
+            Ok(Ending::Cut)
+        }
+        Some(Fault::NotHttp { bytes }) => {
+            writer.verbatim(bytes).await?;
+            Ok(Ending::Cut)
+        }
+        Some(Fault::Endless { piece }) => {
+            writer.open_stream(&reply.headers, state.wire.stream_type());
+            loop {
+                writer.chunk(piece).await?;
+            }
         }
         Some(Fault::Cut { after_bytes }) => {
             stream(state, request, reply, *after_bytes, writer).await?;

@@ -214,7 +214,12 @@ pub fn effect_text(effect: &Effect) -> String {
         Effect::Network { host, port } => format!("network {host}:{port}"),
         Effect::Message { recipient } => format!("message {recipient}"),
         Effect::Secret { name } => format!("secret {name}"),
-        Effect::Money { usd_micros } => format!("money {usd_micros}"),
+        Effect::Money {
+            usd_micros,
+            recipient,
+        } => format!("money {usd_micros} {recipient}")
+            .trim_end()
+            .to_owned(),
         Effect::Remember => "remember".to_owned(),
     }
 }

@@ -66,7 +66,7 @@ fn full() -> ModelRequest {
     let mut reply = seals.to_vec();
     reply.extend([text("I look."), call("c1", "a"), call("c2", "b")]);
     ModelRequest {
-        tools: vec![tool("list"), tool("read")],
+        tools: [tool("list"), tool("read")].into(),
         temperature: Some(0.5),
         thinking_tokens_max: Some(2048),
         ..ModelRequest::new(
@@ -151,7 +151,7 @@ fn an_answer_held_to_a_schema() {
             "additionalProperties": false,
         })),
         tool_choice: ToolChoice::None,
-        tools: vec![tool("read")],
+        tools: [tool("read")].into(),
         ..ModelRequest::new(Task::Utility, "Name it.", vec![Message::user("a story")])
     };
     check("schema", &request, usual);

@@ -3,6 +3,7 @@
 mod bfcl;
 mod driver;
 mod encode;
+mod faults;
 mod fixtures;
 mod routing;
 mod wires;
@@ -35,8 +36,8 @@ fn decode(wire: Wire, pieces: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
         for frame in framer.push(piece).unwrap() {
             match decoder.decode(&frame) {
                 Ok(events) => items.extend(events.into_iter().map(Ok)),
-                Err(error) => {
-                    items.push(Err(error));
+                Err(failure) => {
+                    items.push(Err(failure.error));
                     return items;
                 }
             }

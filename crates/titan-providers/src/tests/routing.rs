@@ -210,11 +210,12 @@ async fn a_server_that_would_drop_tools_silently_is_given_them_in_the_prompt() {
     };
     let router = open(config, ports(&egress)).unwrap();
     let asked = ModelRequest {
-        tools: vec![titan_protocol::ToolSpec {
+        tools: [titan_protocol::ToolSpec {
             name: "list".to_owned(),
             description: "Lists files.".to_owned(),
             input_schema: serde_json::json!({"type": "object", "properties": {}}),
-        }],
+        }]
+        .into(),
         ..request(Task::Chat, None)
     };
     for _ in 0..2 {

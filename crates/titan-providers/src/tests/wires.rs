@@ -130,11 +130,12 @@ async fn check(reply: impl Fn() -> Reply, expected: Expect) {
             embedder: None,
         };
         let request = ModelRequest {
-            tools: vec![ToolSpec {
+            tools: [ToolSpec {
                 name: "read".to_owned(),
                 description: "Reads a file.".to_owned(),
                 input_schema: serde_json::json!({"type": "object"}),
-            }],
+            }]
+            .into(),
             ..ModelRequest::new(Task::Chat, "", vec![Message::user("hi")])
         };
         let router = open(config, ports).unwrap();

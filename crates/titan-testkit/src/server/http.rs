@@ -115,6 +115,8 @@ fn invalid(why: &str) -> Error {
 pub(super) struct Writer {
     half: OwnedWriteHalf,
     buffer: Vec<u8>,
+    /// The connection ends with a reset.
+    is_reset: bool,
 }
 
 impl Writer {
@@ -122,6 +124,7 @@ impl Writer {
         Self {
             half,
             buffer: Vec::with_capacity(1024),
+            is_reset: false,
         }
     }
 
@@ -162,6 +165,25 @@ impl Writer {
         self.flush().await
     }
 
+    /// Bytes that are no HTTP.
+    pub(super) async fn verbatim(&mut self, bytes: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        self.flush().await
+    }
+
+    /// Makes the close of this connection a reset.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        self.is_reset = true;
+        self.half.as_ref().set_zero_linger()
+    }
+
+    /// Closes this side. A side that is dropped says goodbye first, which a reset does not.
+    pub(super) fn end(self) {
+        if self.is_reset {
+            self.half.forget();
+        }
+    }
+
     pub(super) async fn flush(&mut self) -> Result<()> {
         let written = self.half.write_all(&self.buffer).await;
         self.buffer.clear();
@@ -181,6 +203,7 @@ impl Writer {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         404 => "Not Found",

@@ -1,7 +1,7 @@
 //! What a client asked, and a reader of it that knows each vendor's words.
 
 use super::Wire;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// A request as it arrived.
@@ -24,6 +24,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request that asks for all that a reply can tell, for encoding a reply without a connection.
+    pub(super) fn first(wire: Wire) -> Self {
+        Self {
+            index: 0,
+            wire,
+            method: "POST".to_owned(),
+            path: wire.path().to_owned(),
+            headers: Vec::new(),
+            body: json!({"stream": true, "stream_options": {"include_usage": true}}),
+            arrived: Instant::now(),
+        }
+    }
+
     /// The first header of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -50,13 +50,23 @@ pub(super) enum Fault {
     /// An HTTP error in place of a stream.
     Status { status: u16, message: String },
     /// These very bytes in place of a stream.
-    Raw { content_type: String, body: Vec<u8> },
+    Raw {
+        status: u16,
+        content_type: String,
+        body: Vec<u8>,
+    },
     /// The connection closes after this many bytes of the body, without a proper end.
     Cut { after_bytes: usize },
     /// Nothing comes after this many bytes of the body, and the connection stays open.
     Silence { after_bytes: usize },
     /// Not even a head comes.
     NoHead,
+    /// The connection is reset after this many bytes of the body.
+    Reset { after_bytes: usize },
+    /// These very bytes in place of an HTTP response, and the connection closes.
+    NotHttp { bytes: Vec<u8> },
+    /// This piece over and over in place of a body, for as long as the client reads.
+    Endless { piece: Vec<u8> },
 }
 
 impl Reply {
@@ -90,9 +100,29 @@ impl Reply {
 
     /// These bytes as the whole body of a `200`, whatever the wire.
     pub fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::raw_status(200, content_type, body)
+    }
+
+    /// These bytes as the whole body of a response with this status, whatever the wire.
+    pub fn raw_status(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::faulty(Fault::Raw {
+            status,
             content_type: content_type.to_owned(),
             body: body.into(),
+        })
+    }
+
+    /// These bytes in place of an HTTP response; then the connection closes. None at all is a server that hangs up.
+    pub fn not_http(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::faulty(Fault::NotHttp {
+            bytes: bytes.into(),
+        })
+    }
+
+    /// This piece over and over as the body of a `200`, for as long as the client reads.
+    pub fn endless(piece: impl Into<Vec<u8>>) -> Self {
+        Self::faulty(Fault::Endless {
+            piece: piece.into(),
         })
     }
 
@@ -168,6 +198,12 @@ impl Reply {
     /// Closes the connection after so many bytes of the body.
     pub fn cut_after(mut self, bytes: usize) -> Self {
         self.fault = Some(Fault::Cut { after_bytes: bytes });
+        self
+    }
+
+    /// Resets the connection after so many bytes of the body.
+    pub fn reset_after(mut self, bytes: usize) -> Self {
+        self.fault = Some(Fault::Reset { after_bytes: bytes });
         self
     }
 

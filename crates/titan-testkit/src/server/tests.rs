@@ -342,3 +342,47 @@ fn a_text_is_cut_into_the_given_sizes_over_and_over() {
     assert_eq!(cut("abc", &[]), ["abc"]);
     assert!(cut("", &[1]).is_empty());
 }
+
+#[tokio::test]
+async fn a_server_can_speak_another_protocol_or_reset_or_never_end() {
+    let replies = [
+        Reply::not_http("SSH-2.0\r\n"),
+        Reply::text("never mind").reset_after(0),
+        Reply::endless("x".repeat(100)),
+        Reply::raw_status(502, "text/html", "<html>"),
+    ];
+    let server = ScriptServer::start(Wire::Chat, Script::replies(replies)).unwrap();
+    let mut first = Vec::new();
+    let mut client = connect(&server).await;
+    write_request(&mut client, Wire::Chat.path(), &json!({})).await;
+    client.read_to_end(&mut first).await.unwrap();
+    assert_eq!(first, b"SSH-2.0\r\n");
+
+    let mut client = connect(&server).await;
+    write_request(&mut client, Wire::Chat.path(), &json!({})).await;
+    let reset = client.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+
+    let mut client = connect(&server).await;
+    write_request(&mut client, Wire::Chat.path(), &json!({})).await;
+    let mut much = vec![0; 100_000];
+    client.read_exact(&mut much).await.unwrap();
+    drop(client);
+    server.ended(1, Ending::HungUp).await;
+
+    let mut client = connect(&server).await;
+    write_request(&mut client, Wire::Chat.path(), &json!({})).await;
+    let mut head = vec![0; 24];
+    client.read_exact(&mut head).await.unwrap();
+    assert!(head.starts_with(b"HTTP/1.1 502 "));
+}
+
+#[test]
+fn a_body_can_be_had_without_a_connection() {
+    for wire in Wire::ALL {
+        let body = String::from_utf8(wire.body(&Reply::text("hello"))).unwrap();
+        assert_eq!(text_of(wire, &payloads(&body)), "hello", "{wire:?}");
+        let refusal: Value = serde_json::from_slice(&wire.refusal(429, "slow")).unwrap();
+        assert!(refusal.to_string().contains("slow"), "{wire:?}");
+    }
+}

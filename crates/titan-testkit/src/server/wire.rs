@@ -37,7 +37,23 @@ impl Wire {
         }
     }
 
-    pub(super) fn stream_type(self) -> &'static str {
+    /// The very bytes of the body that answers a first request with this reply, gates left out.
+    pub fn body(self, reply: &Reply) -> Vec<u8> {
+        let frames = self.encode(reply, &Request::first(self));
+        let bytes = frames.into_iter().filter_map(|frame| match frame {
+            Frame::Bytes { bytes, .. } => Some(bytes),
+            Frame::Gate(_) => None,
+        });
+        bytes.flatten().collect()
+    }
+
+    /// The body that the vendor sends with this HTTP error.
+    pub fn refusal(self, status: u16, message: &str) -> Vec<u8> {
+        self.error_body(status, message).to_string().into_bytes()
+    }
+
+    /// The content type of a streamed reply.
+    pub fn stream_type(self) -> &'static str {
         match self {
             Self::Ollama => "application/x-ndjson",
             _ => "text/event-stream; charset=utf-8",
