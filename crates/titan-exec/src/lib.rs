@@ -6,14 +6,18 @@
 
 mod approvals;
 mod bound;
+mod envelope;
 mod fingerprint;
 mod pipeline;
 mod policy;
+mod provenance;
 mod redact;
 mod registry;
 
 pub use approvals::{Approvals, DecideError};
+pub use envelope::{disarm, enclose};
 pub use pipeline::{EventSink, Limits, Pipeline, Ports, Scope};
 pub use policy::{Policy, Question, Rule, Rules};
+pub use provenance::{Provenance, taint_of_words};
 pub use redact::Redactor;
 pub use registry::{Registry, RegistryError};

@@ -2,8 +2,9 @@
 
 use crate::approvals::Approvals;
 use crate::bound;
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::policy::{Policy, Question};
+use crate::provenance::Provenance;
 use crate::redact::{RedactStream, Redactor};
 use crate::registry::Registry;
 use async_trait::async_trait;
@@ -81,7 +82,7 @@ pub struct Scope {
     events: Arc<dyn EventSink>,
     cancel: CancellationToken,
     is_attended: bool,
-    taint: Mutex<Taint>,
+    heard: Arc<Mutex<Provenance>>,
     grants: Arc<Mutex<Vec<Grant>>>,
     started: Mutex<HashSet<CallId>>,
     /// Calls that only look share it; a call that changes something has it alone.
@@ -131,12 +132,18 @@ impl Scope {
             events,
             cancel,
             is_attended,
-            taint: Mutex::new(taint),
+            heard: Arc::new(Mutex::new(Provenance::new(taint))),
             grants,
             started: Mutex::default(),
             order: RwLock::default(),
             last: Mutex::default(),
         }
+    }
+
+    /// The person says this in this turn: at its beginning, or while it runs. What a step does may be backed by it, and
+    /// what they refused before may be asked about again.
+    pub fn person_said(&self, text: &str) {
+        self.heard.lock().person_said(text);
     }
 
     fn ticket(&self) -> Ticket {
@@ -164,16 +171,20 @@ type Ended = Result<ToolOutput, ToolError>;
 
 /// What is known of a call that runs, for its record.
 struct Run {
+    /// What it is, in the words that name it as a source.
+    source: String,
+    /// The sums that its tool stands for.
+    recorded_sums: Vec<u64>,
     /// What an error text of it may hold.
     taint: Taint,
     /// The time that the tool itself took.
     elapsed: Duration,
 }
 
-#[derive(PartialEq, Eq)]
 enum Decided {
     ByPolicy,
-    ByPerson,
+    /// For the step of this name.
+    ByPerson(Fingerprint),
 }
 
 impl Pipeline {
@@ -238,6 +249,8 @@ impl Pipeline {
             )));
         }
         let mut run = Run {
+            source: self.redactor.redact(&source(&call)),
+            recorded_sums: Vec::new(),
             taint: Taint::NONE,
             elapsed: Duration::ZERO,
         };
@@ -252,7 +265,7 @@ impl Pipeline {
             Err(ToolError::Cancelled) => failed("Interrupted.".to_owned(), run.taint),
             Err(fatal @ ToolError::Fatal(_)) => return Err(fatal),
         };
-        self.record(scope, id, output, run.elapsed).await
+        self.record(scope, id, output, run).await
     }
 
     /// Looks up, checks, waits for its place, decides and runs.
@@ -274,26 +287,29 @@ impl Pipeline {
             tool.effects(&step, scope.workbench.as_ref()).await
         })
         .await?;
-        if self.decide(scope, origin, &step, &effects).await? == Decided::ByPerson {
+        if let Decided::ByPerson(seen) = self.decide(scope, origin, &step, &effects).await? {
             let now =
                 unless_cancelled(scope, tool.effects(&step, scope.workbench.as_ref())).await?;
-            if now != effects {
+            if now != effects || !is_still(&seen, scope, &step, &effects).await? {
                 let changed =
                     "Not run: what it would do changed while the person decided. Look again first.";
                 return Err(ToolError::Reply(changed.to_owned()));
             }
         }
+        effects
+            .iter()
+            .for_each(|effect| scope.heard.lock().done(effect));
         run.taint = effects
             .iter()
             .map(reply_taint)
             .fold(Taint::NONE, Taint::union);
         if effects.iter().any(changes_something) {
             let _alone = unless_cancelled(scope, async { Ok(scope.order.write().await) }).await?;
-            self.execute(scope, tool, step, run).await
+            self.execute(scope, tool, step, &effects, run).await
         } else {
             let _shared = unless_cancelled(scope, async { Ok(scope.order.read().await) }).await?;
             drop(ticket);
-            self.execute(scope, tool, step, run).await
+            self.execute(scope, tool, step, &effects, run).await
         }
     }
 
@@ -306,8 +322,8 @@ impl Pipeline {
         effects: &[Effect],
     ) -> Result<Decided, ToolError> {
         let mut grants = scope.grants.lock().clone();
-        let mut print = String::new();
-        let mut verdict = self.judge(scope, origin, step, effects, &grants, &print);
+        let mut print = Fingerprint::default();
+        let mut verdict = self.judge(scope, origin, step, effects, &grants, &print.hash);
         // Only a step that must be asked about is named exactly: that reads whole programs.
         if let Verdict::Ask { .. } = verdict {
             print = unless_cancelled(scope, async {
@@ -317,20 +333,24 @@ impl Pipeline {
             if self
                 .ports
                 .records
-                .get(GRANTS_TABLE, &print)
+                .get(GRANTS_TABLE, &print.hash)
                 .await
                 .map_err(fatal)?
                 .is_some()
             {
                 let scope = GrantScope::Exact {
-                    fingerprint: print.clone(),
+                    fingerprint: print.hash.clone(),
                 };
                 grants.push(Grant {
                     tool: step.call.name.clone(),
                     scope,
                 });
             }
-            verdict = self.judge(scope, origin, step, effects, &grants, &print);
+            verdict = self.judge(scope, origin, step, effects, &grants, &print.hash);
+        }
+        if matches!(verdict, Verdict::Ask { .. }) && scope.heard.lock().has_refused(&print.hash) {
+            let reason = "the person said no to exactly this already".to_owned();
+            verdict = Verdict::Deny { reason };
         }
         let decided = Event::StepDecided {
             call: step.call.id.clone(),
@@ -343,8 +363,9 @@ impl Pipeline {
             Verdict::Deny { reason } => Err(ToolError::Reply(format!("Not run: {reason}."))),
             Verdict::Ask { reason, effects } => {
                 let decision = self.ask(scope, step, reason, effects.clone()).await?;
-                self.apply(scope, step, decision, effects, print).await?;
-                Ok(Decided::ByPerson)
+                self.apply(scope, step, decision, effects, print.hash.clone())
+                    .await?;
+                Ok(Decided::ByPerson(print))
             }
         }
     }
@@ -358,13 +379,12 @@ impl Pipeline {
         grants: &[Grant],
         fingerprint: &str,
     ) -> Verdict {
-        let taint = *scope.taint.lock();
-        let tool = &step.call.name;
         self.policy.judge(&Question {
-            tool,
+            tool: &step.call.name,
             origin,
             effects,
-            taint,
+            arguments: &step.call.arguments,
+            heard: &scope.heard.lock(),
             grants,
             fingerprint,
         })
@@ -433,12 +453,17 @@ impl Pipeline {
         fingerprint: String,
     ) -> Result<(), ToolError> {
         match decision {
-            Decision::Deny => Err(ToolError::Reply(
-                "Not run: the person said no. Do not try it again in another way; go on without it, or ask.".to_owned(),
-            )),
+            Decision::Deny => {
+                scope.heard.lock().person_refused(fingerprint);
+                let no = "Not run: the person said no. Do not try it again in another way; go on without it, or ask.";
+                Err(ToolError::Reply(no.to_owned()))
+            }
             Decision::Once => Ok(()),
             Decision::Session => {
-                let grant = Grant { tool: step.call.name.clone(), scope: GrantScope::Session { effects } };
+                let grant = Grant {
+                    tool: step.call.name.clone(),
+                    scope: GrantScope::Session { effects },
+                };
                 scope.grants.lock().push(grant);
                 Ok(())
             }
@@ -455,23 +480,28 @@ impl Pipeline {
         }
     }
 
-    /// Runs an approved step, under the clock and the turn's cancellation.
+    /// Runs an approved step, under the clock and the turn's cancellation, in a place that knows what was approved.
     async fn execute(
         &self,
         scope: &Scope,
         tool: &Arc<dyn Tool>,
         step: Step,
+        effects: &[Effect],
         run: &mut Run,
     ) -> Ended {
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
         let waited = Waited::default();
+        let workbench = &scope.workbench;
         let context = ToolContext {
             session: scope.session,
             turn: scope.turn,
-            workbench: scope.workbench.clone(),
+            workbench: workbench
+                .for_step(effects)
+                .unwrap_or_else(|| workbench.clone()),
             egress: scope.egress.clone(),
             signals: Arc::new(Signals {
                 events: scope.events.clone(),
+                heard: scope.heard.clone(),
                 pieces: shown,
                 waited: waited.clone(),
             }),
@@ -500,6 +530,9 @@ impl Pipeline {
         let (ended, shown) = tokio::join!(running, shower);
         run.elapsed = started.elapsed().saturating_sub(waited.get());
         shown.map_err(fatal)?;
+        if let Ok(output) = &ended {
+            run.recorded_sums = tool.recorded_sums(output);
+        }
         ended
     }
 
@@ -509,13 +542,9 @@ impl Pipeline {
         scope: &Scope,
         call: CallId,
         output: ToolOutput,
-        elapsed: Duration,
+        run: Run,
     ) -> Result<(), ToolError> {
-        let taint = {
-            let mut taint = scope.taint.lock();
-            *taint = taint.union(output.taint);
-            output.taint
-        };
+        let taint = output.taint;
         let mut text = self.redactor.redact(&output.text);
         if text.len() > self.limits.whole_bytes_max {
             let mut end = self.limits.whole_bytes_max;
@@ -537,13 +566,15 @@ impl Pipeline {
                 (bound::render(&cut, text.len(), &whole), Some(whole))
             }
         };
+        let sums = &run.recorded_sums;
+        scope.heard.lock().read(&run.source, &text, taint, sums);
         let ended = Event::ToolCallEnded {
             call,
             text,
             is_error: output.is_error,
             taint,
             whole,
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms: u64::try_from(run.elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         scope.events.emit(ended).await.map_err(fatal)
     }
@@ -588,6 +619,7 @@ async fn show(
 /// A call's way to the person.
 struct Signals {
     events: Arc<dyn EventSink>,
+    heard: Arc<Mutex<Provenance>>,
     pieces: mpsc::Sender<String>,
     waited: Waited,
 }
@@ -645,7 +677,31 @@ impl ToolSignals for Signals {
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
-        self.waited.wait(self.events.ask(question, choices)).await
+        let answer = self.waited.wait(self.events.ask(question, choices)).await?;
+        self.heard.lock().person_said(&answer);
+        Some(answer)
+    }
+}
+
+/// Whether a step is still what the person saw. What could not be read then can't be compared.
+async fn is_still(
+    seen: &Fingerprint,
+    scope: &Scope,
+    step: &Step,
+    effects: &[Effect],
+) -> Result<bool, ToolError> {
+    if !seen.is_whole {
+        return Ok(true);
+    }
+    let now = async { Ok(fingerprint(step, effects, scope.workbench.as_ref()).await) };
+    Ok(unless_cancelled(scope, now).await? == *seen)
+}
+
+/// A call as a source of text: its tool, and the first thing that it was given.
+fn source(call: &ToolCall) -> String {
+    match call.arguments.values().find_map(|value| value.as_str()) {
+        Some(given) => format!("{} {given}", call.name),
+        None => call.name.clone(),
     }
 }
 

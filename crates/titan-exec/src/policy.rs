@@ -1,5 +1,17 @@
 //! Policy: what a step may do, decided from its effects and never from its text. Pure.
+//!
+//! Three things decide, in this order: the rule for the effect's kind, what the turn holds ([`Provenance`]), and what
+//! the person allowed earlier. Text from outside makes effects dangerous that a rule or a session's grant allows:
+//!
+//! | effect | is dangerous when the turn holds |
+//! |---|---|
+//! | network, message | a stranger's words and private data: the one could ask for the other |
+//! | money, note | a stranger's words |
+//!
+//! What is dangerous is asked about, whatever the rules say, unless the person's own words back it.
 
+use crate::provenance::Provenance;
+use serde_json::{Map, Value};
 use std::mem::discriminant;
 use titan_protocol::{Effect, Grant, GrantScope, Origin, Taint, Verdict};
 
@@ -8,7 +20,7 @@ use titan_protocol::{Effect, Grant, GrantScope, Origin, Taint, Verdict};
 pub enum Rule {
     /// Go ahead.
     Allow,
-    /// Ask the person.
+    /// Ask the person, unless their own words in this turn spell it out.
     Ask,
     /// Never.
     Deny,
@@ -100,8 +112,10 @@ pub struct Question<'a> {
     pub origin: Origin,
     /// What the step would do.
     pub effects: &'a [Effect],
-    /// What the turn holds so far.
-    pub taint: Taint,
+    /// The step's arguments.
+    pub arguments: &'a Map<String, Value>,
+    /// What the turn has heard so far, and from whom.
+    pub heard: &'a Provenance,
     /// What the person allowed earlier.
     pub grants: &'a [Grant],
     /// The step's exact fingerprint.
@@ -149,19 +163,20 @@ impl Policy {
             };
         }
         Verdict::Ask {
-            reason: reason_to_ask(&asked, question.taint),
+            reason: reason_to_ask(&asked, question),
             effects: asked,
         }
     }
 
     fn must_ask(&self, effect: &Effect, question: &Question<'_>) -> bool {
-        let tainted = is_tainted(effect, question.taint);
+        let tainted = is_tainted(effect, question.heard.taint());
         let rule = if tainted {
             Rule::Ask
         } else {
             self.rules.rule_for(effect)
         };
         rule == Rule::Ask
+            && !question.heard.backs(effect, question.arguments)
             && !question
                 .grants
                 .iter()
@@ -169,12 +184,15 @@ impl Policy {
     }
 }
 
-/// Whether this effect could carry the person's data out at a stranger's word, or plant a stranger's words in notes.
+/// Whether this effect could carry the person's data or money out at a stranger's word, or plant a stranger's words in
+/// notes.
 fn is_tainted(effect: &Effect, taint: Taint) -> bool {
     match effect {
         Effect::Network { .. } | Effect::Message { .. } => taint.untrusted && taint.private,
-        Effect::Remember => taint.untrusted,
-        _ => false,
+        Effect::Money { .. } | Effect::Remember => taint.untrusted,
+        Effect::Read { .. } | Effect::Write { .. } | Effect::Run { .. } | Effect::Secret { .. } => {
+            false
+        }
     }
 }
 
@@ -220,7 +238,7 @@ fn same_kind(granted: &Effect, effect: &Effect) -> bool {
 }
 
 /// Programs that run whatever they are given: leave for one script is no leave for the next.
-fn is_opaque(program: &str) -> bool {
+pub(crate) fn is_opaque(program: &str) -> bool {
     const INTERPRETERS: [&str; 33] = [
         "bash", "sh", "dash", "zsh", "ksh", "fish", "busybox", "env", "sudo", "doas", "su", "nice",
         "nohup", "timeout", "xargs", "eval", "exec", "source", "python", "perl", "ruby", "node",
@@ -233,6 +251,10 @@ fn is_opaque(program: &str) -> bool {
 }
 
 fn allowed_by(question: &Question<'_>) -> String {
+    let is_backed = |effect| question.heard.backs(effect, question.arguments);
+    if question.effects.iter().any(is_backed) {
+        return "spelt out in the person's own words".to_owned();
+    }
     let exact = question
         .grants
         .iter()
@@ -245,12 +267,21 @@ fn allowed_by(question: &Question<'_>) -> String {
     reason.to_owned()
 }
 
-fn reason_to_ask(effects: &[Effect], taint: Taint) -> String {
+fn reason_to_ask(effects: &[Effect], question: &Question<'_>) -> String {
     let mut wishes: Vec<String> = effects.iter().map(describe).collect();
     wishes.dedup();
     let mut reason = format!("wants to {}", wishes.join(", "));
-    if effects.iter().any(|effect| is_tainted(effect, taint)) {
-        reason.push_str(" after it read text that somebody else may have written");
+    if effects
+        .iter()
+        .any(|effect| question.heard.pays_again(effect))
+    {
+        reason.push_str(", again in this turn");
+    }
+    let taint = question.heard.taint();
+    if effects.iter().any(|effect| is_tainted(effect, taint))
+        && let Some(warning) = question.heard.warning(question.arguments)
+    {
+        reason.push_str(&format!("; {warning}"));
     }
     reason
 }
@@ -279,7 +310,16 @@ fn describe(effect: &Effect) -> String {
         Effect::Network { host, port } => format!("reach {host}:{port} over the network"),
         Effect::Message { recipient } => format!("send a message to {recipient}"),
         Effect::Secret { name } => format!("use the secret {name}"),
-        Effect::Money { usd_micros } => format!("spend up to ${:.2}", *usd_micros as f64 / 1e6),
+        Effect::Money {
+            usd_micros,
+            recipient,
+        } => {
+            let to = if recipient.is_empty() { "" } else { " to " };
+            format!(
+                "spend up to ${:.2}{to}{recipient}",
+                *usd_micros as f64 / 1e6
+            )
+        }
         Effect::Remember => "keep a note for later turns".to_owned(),
     }
 }
@@ -287,6 +327,7 @@ fn describe(effect: &Effect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn read(in_workspace: bool) -> Effect {
         Effect::Read {
@@ -313,6 +354,12 @@ mod tests {
             port: 443,
         }
     }
+    fn money() -> Effect {
+        Effect::Money {
+            usd_micros: 1,
+            recipient: "somebody".into(),
+        }
+    }
     fn session_grant(effect: Effect) -> Vec<Grant> {
         vec![Grant {
             tool: "t".into(),
@@ -337,11 +384,13 @@ mod tests {
         grants: &[Grant],
         origin: Origin,
     ) -> &'static str {
+        let arguments = Map::from_iter([("text".to_owned(), Value::from("so it is"))]);
         let question = Question {
             tool: "t",
             origin,
             effects,
-            taint,
+            arguments: &arguments,
+            heard: &Provenance::new(taint),
             grants,
             fingerprint: "f",
         };
@@ -464,6 +513,15 @@ mod tests {
                 "allow",
             ),
             (
+                "exact, after a stranger spoke too: the person saw it all",
+                Rules::default(),
+                vec![network("a")],
+                Taint::BOTH,
+                exact_grant("f"),
+                Origin::Model,
+                "allow",
+            ),
+            (
                 "exact, other step",
                 Rules::default(),
                 vec![run("/bin/bash", false)],
@@ -503,6 +561,18 @@ mod tests {
                 "a stranger's words are not noted unasked",
                 Rules::default(),
                 vec![Effect::Remember],
+                Taint::UNTRUSTED,
+                none.to_vec(),
+                Origin::Model,
+                "ask",
+            ),
+            (
+                "money is not spent at a stranger's word, whatever the rules say",
+                Rules {
+                    money: Rule::Allow,
+                    ..Rules::default()
+                },
+                vec![money()],
                 Taint::UNTRUSTED,
                 none.to_vec(),
                 Origin::Model,
@@ -562,6 +632,48 @@ mod tests {
                 Origin::Model
             ),
             "ask"
+        );
+    }
+
+    #[test]
+    fn what_the_persons_own_words_spell_out_is_not_asked_about() {
+        let mut heard = Provenance::new(Taint::BOTH);
+        heard.person_said("remember that tea is at five, and get https://example.com/tea");
+        let judged = |effect: Effect, arguments: Value| {
+            let Value::Object(arguments) = arguments else {
+                panic!("arguments are an object")
+            };
+            let verdict = Policy::default().judge(&Question {
+                tool: "t",
+                origin: Origin::Model,
+                effects: &[effect],
+                arguments: &arguments,
+                heard: &heard,
+                grants: &[],
+                fingerprint: "f",
+            });
+            match verdict {
+                Verdict::Allow { reason }
+                | Verdict::Ask { reason, .. }
+                | Verdict::Deny { reason } => reason,
+            }
+        };
+        let host = || network("example.com");
+        assert_eq!(
+            judged(Effect::Remember, json!({"text": "tea is at five"})),
+            "spelt out in the person's own words"
+        );
+        assert_eq!(
+            judged(host(), json!({"url": "https://example.com/tea"})),
+            "spelt out in the person's own words"
+        );
+        assert_eq!(
+            judged(host(), json!({"url": "https://example.com/tea?key=1"})),
+            "wants to reach example.com:443 over the network; this turn holds text that others may have written (the session so far) and data of yours (the session so far)"
+        );
+        assert_eq!(
+            judged(write(true), json!({"text": "tea is at five"})),
+            "wants to change /w/a"
         );
     }
 }

@@ -10,14 +10,14 @@ use titan_exec::{
     EventSink, Limits, Pipeline, Policy, Ports, Redactor, Registry, RegistryError, Rules, Scope,
 };
 use titan_protocol::{
-    BoxStream, CallId, Effect, Event, Origin, SessionId, Step, StorageError, Taint, Tool, ToolCall,
-    ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, Workbench,
+    BoxStream, CallId, Decision, Effect, Event, Origin, SessionId, Step, StorageError, Taint, Tool,
+    ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::Transcript;
-use titan_testkit::workbench::MemoryWorkbench;
+use titan_testkit::workbench::{MemoryWorkbench, Process};
 use tokio_util::sync::CancellationToken;
 
 /// Says its `text` in pieces of 3 bytes, as output and as its result. Writes a file, if policy is asked.
@@ -334,5 +334,150 @@ async fn a_call_is_judged_and_run_after_those_before_it_that_change_something() 
     assert!(
         text.find("tool_call_ended c1") < text.find("step_decided c2"),
         "{text}"
+    );
+}
+
+/// Answers every approval request with the next of these decisions; counts the requests.
+struct Person {
+    pipeline: Arc<Pipeline>,
+    events: Arc<Events>,
+    decisions: Mutex<Vec<Decision>>,
+    /// What happens while they think.
+    meanwhile: Box<dyn Fn() + Send + Sync>,
+}
+
+#[async_trait]
+impl EventSink for Person {
+    async fn emit(&self, event: Event) -> Result<(), StorageError> {
+        let asked = match &event {
+            Event::ApprovalRequested { approval, .. } => Some(*approval),
+            _ => None,
+        };
+        self.events.emit(event).await?;
+        if let Some(approval) = asked {
+            (self.meanwhile)();
+            let decision = self.decisions.lock().remove(0);
+            let decided = self.pipeline.approvals().decide(approval, decision);
+            decided.expect("the request waits");
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, _: &str, _: &[String]) -> Option<String> {
+        None
+    }
+}
+
+/// The rig with a person at it, at this place.
+fn attended(
+    rig: Rig,
+    place: MemoryWorkbench,
+    decisions: Vec<Decision>,
+    meanwhile: impl Fn() + Send + Sync + 'static,
+) -> Rig {
+    let person = Arc::new(Person {
+        pipeline: rig.pipeline.clone(),
+        events: rig.events.clone(),
+        decisions: Mutex::new(decisions),
+        meanwhile: Box::new(meanwhile),
+    });
+    let scope = Arc::new(Scope::new(
+        SessionId::from_u128(1),
+        TurnId::from_u128(1),
+        Arc::new(place),
+        Arc::new(ScriptedEgress::new()),
+        person,
+        rig.cancel.clone(),
+        true,
+        Taint::NONE,
+        Arc::default(),
+    ));
+    Rig { scope, ..rig }
+}
+
+/// Says that it runs `sh build.sh`, and does nothing.
+struct Builds(Echo);
+
+#[async_trait]
+impl Tool for Builds {
+    fn spec(&self) -> &ToolSpec {
+        self.0.spec()
+    }
+
+    async fn effects(&self, _: &Step, _: &dyn Workbench) -> Result<Vec<Effect>, ToolError> {
+        Ok(vec![Effect::Run {
+            program: "sh".to_owned(),
+            arguments: vec!["build.sh".to_owned()],
+            reads_only: false,
+        }])
+    }
+
+    async fn run(
+        &self,
+        context: ToolContext,
+        steps: BoxStream<Step>,
+    ) -> Result<ToolOutput, ToolError> {
+        self.0.run(context, steps).await
+    }
+}
+
+#[tokio::test]
+async fn x12_a_script_that_changes_while_the_person_decides_does_not_run() {
+    for (changes, runs_then) in [(false, 1), (true, 0)] {
+        let echo = Echo::new("echo", false, None);
+        let runs = echo.runs.clone();
+        let rig = rig(
+            vec![Arc::new(Builds(echo))],
+            Rules::default(),
+            Limits::default(),
+        );
+        let place = MemoryWorkbench::new()
+            .program("sh", |_| Process::exits(0))
+            .file("/usr/bin/sh", "sh")
+            .file("build.sh", "cargo build");
+        let other = place.clone();
+        let rig = attended(rig, place, vec![Decision::Once], move || {
+            if changes {
+                let _ = other.clone().file("build.sh", "rm -r .");
+            }
+        });
+        rig.call("a", "echo", json!({"text": "x"}))
+            .await
+            .expect("it is answered");
+        assert_eq!(
+            runs.load(Ordering::SeqCst),
+            runs_then,
+            "{}",
+            rig.transcript()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_person_refused_is_not_asked_about_again_until_they_speak() {
+    let rig = rig(
+        vec![Arc::new(Echo::new("echo", true, None))],
+        Rules::default(),
+        Limits::default(),
+    );
+    let decisions = vec![Decision::Deny, Decision::Deny, Decision::Once];
+    let rig = attended(rig, MemoryWorkbench::new(), decisions, || {});
+    let prompts = || rig.transcript().matches("approval_requested").count();
+    for (id, text, prompts_then) in [("a", "x", 1), ("b", "x", 1), ("c", "y", 2)] {
+        let call = rig.call(id, "echo", json!({ "text": text }));
+        call.await.expect("it is answered");
+        assert_eq!(prompts(), prompts_then, "{}", rig.transcript());
+    }
+    let again = "Not run: the person said no to exactly this already.";
+    assert!(rig.transcript().contains(again), "{}", rig.transcript());
+    rig.scope.person_said("well, do it");
+    rig.call("d", "echo", json!({"text": "x"}))
+        .await
+        .expect("it ran");
+    assert_eq!(prompts(), 3);
+    assert!(
+        rig.transcript().contains("tool_call_ended c4 \"x\""),
+        "{}",
+        rig.transcript()
     );
 }

@@ -1,14 +1,15 @@
 //! Runs scripts through an engine. See [`check_turn`].
 
+use crate::rest::Disk;
 use expect_test::Expect;
 use futures::StreamExt;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use titan_agent::{Config, Engine, Parts, PromptSize, TurnLimits};
+use titan_agent::{Config, Engine, Parts, PromptSize, TrustOf, TurnLimits};
 use titan_exec::{Limits, Pipeline, Policy, Ports, Redactor, Registry, Rules};
 use titan_protocol::{
-    Client, Decision, Event, ModelRequest, Op, Provider, Record, SessionId, TurnId, TurnOptions,
-    Workbench,
+    Client, Decision, Event, Journal, ModelRequest, Op, Provider, Record, Records, SessionId,
+    TurnId, TurnOptions, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
@@ -38,6 +39,10 @@ pub(crate) struct Setup {
     pub(crate) context_tokens_max: u32,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) are_titled: bool,
+    /// Stands before `store` for the journal and the records.
+    pub(crate) disk: Option<Arc<Disk>>,
+    /// Whether instruction files are trusted.
+    pub(crate) trust_of: TrustOf,
 }
 
 impl Setup {
@@ -53,6 +58,8 @@ impl Setup {
             context_tokens_max: 100_000,
             store: MemoryStore::new(),
             are_titled: false,
+            disk: None,
+            trust_of: Arc::new(|_| None),
         }
     }
 
@@ -66,10 +73,13 @@ impl Setup {
             context_tokens_max,
             store,
             are_titled,
+            disk,
+            trust_of,
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
             search: store.clone(),
+            journal: store.clone(),
             blobs: store.clone(),
             embedder: None,
             clock: || 0,
@@ -89,15 +99,25 @@ impl Setup {
         );
         let place = workbench.clone();
         let chat = model.clone();
+        let journal: Arc<dyn Journal> = match &disk {
+            Some(disk) => disk.clone(),
+            None => store.clone(),
+        };
+        let records: Arc<dyn Records> = match &disk {
+            Some(disk) => disk.clone(),
+            None => store.clone(),
+        };
         let parts = Parts {
-            journal: store.clone(),
-            records: store.clone(),
+            journal,
+            records,
             blobs: store.clone(),
             provider_for: Arc::new(move |_, _, _| Arc::new(chat.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),
             now: || 0,
+            at_rest: || {},
+            trust_of,
         };
         let config = Config {
             turn_limits,

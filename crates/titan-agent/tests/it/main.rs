@@ -1,5 +1,9 @@
 //! Whole turns through the engine, as text: a scripted model, real pipeline, real tools, everything else in memory.
 
+mod banking;
 mod harness;
+mod rest;
 mod sessions;
+mod taint;
+mod trust;
 mod turns;

@@ -245,7 +245,7 @@ async fn a_model_that_cannot_be_reached_ends_the_turn_with_its_error() {
             turn_started "hi"
             model_call_started script/scripted
             model_call_failed script cannot be reached: no route to host
-            turn_ended failed (script cannot be reached: no route to host) 0+0
+            turn_ended failed (script cannot be reached: no route to host. See whether it runs and the network is up and ask again, or choose another model with --model.) 0+0
         "#]],
     )
     .await;
