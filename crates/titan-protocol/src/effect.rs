@@ -101,6 +101,9 @@ pub enum Effect {
     Money {
         /// At most this much, in millionths of a US dollar.
         usd_micros: u64,
+        /// To whom, as the service knows them: an account, a shop. Empty when nobody can say.
+        #[serde(default)]
+        recipient: String,
     },
     /// Writes into the engine's own notes, which later turns will read.
     Remember,

@@ -4,6 +4,7 @@ use crate::{BoxStream, Message, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The kind of work a model call is for; routing chooses the model by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,8 +31,8 @@ pub struct ModelRequest {
     pub system: String,
     /// The thread, oldest first. Every tool call in it is answered by a result before the next assistant message.
     pub messages: Vec<Message>,
-    /// The tools on offer, in a stable order.
-    pub tools: Vec<ToolSpec>,
+    /// The tools on offer, in a stable order. Shared: a request is copied several times on its way, the tools never.
+    pub tools: Arc<[ToolSpec]>,
     /// Whether tools may, must or must not be called.
     pub tool_choice: ToolChoice,
     /// Upper bound of tokens to write, thinking included.
@@ -53,7 +54,7 @@ impl ModelRequest {
             model: None,
             system: system.into(),
             messages,
-            tools: Vec::new(),
+            tools: Arc::default(),
             tool_choice: ToolChoice::Auto,
             output_tokens_max: 4096,
             temperature: None,
@@ -168,13 +169,15 @@ impl Usage {
     /// The sum of two. A cost that is not known stays unknown only if both are.
     pub fn plus(self, other: Self) -> Self {
         Self {
-            input_tokens: self.input_tokens + other.input_tokens,
-            cache_read_tokens: self.cache_read_tokens + other.cache_read_tokens,
-            cache_write_tokens: self.cache_write_tokens + other.cache_write_tokens,
-            output_tokens: self.output_tokens + other.output_tokens,
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self
+                .cache_write_tokens
+                .saturating_add(other.cache_write_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             cost_usd_micros: match (self.cost_usd_micros, other.cost_usd_micros) {
                 (None, None) => None,
-                (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+                (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
             },
         }
     }
@@ -194,7 +197,7 @@ pub enum ModelError {
         /// What the vendor said.
         detail: String,
     },
-    /// Too many requests, or no credit (429, 529).
+    /// Too many requests, or no credit (429).
     #[error("{provider} is limiting requests: {detail}")]
     Limited {
         /// The provider's configured name.
@@ -220,7 +223,7 @@ pub enum ModelError {
         /// What the vendor said.
         detail: String,
     },
-    /// No connection, a reset, a time-out, a 5xx: trying again may help.
+    /// No connection, a reset, a time-out, a 5xx (an overloaded vendor's 529 too): trying again may help.
     #[error("{provider} cannot be reached: {detail}")]
     Unavailable {
         /// The provider's configured name.
@@ -265,6 +268,29 @@ impl ModelError {
             self,
             Self::Limited { .. } | Self::Unavailable { .. } | Self::Interrupted { .. }
         )
+    }
+
+    /// What a person can do about it, where the text does not say so itself.
+    pub fn next_step(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Limited { .. } => {
+                "Wait a moment and ask again, or choose another model with --model."
+            }
+            Self::Rejected { .. } => {
+                "Say it in other words, or choose another model with --model."
+            }
+            Self::TooLong { .. } => {
+                "Begin a new session, or choose a model that reads more with --model."
+            }
+            Self::Unavailable { .. } => {
+                "See whether it runs and the network is up and ask again, or choose another model with --model."
+            }
+            Self::Interrupted { .. } => "Ask again, or choose another model with --model.",
+            Self::Malformed { .. } => {
+                "Check its address with `titanclaw doctor`, or choose another model with --model."
+            }
+            Self::Unauthorized { .. } | Self::Budget { .. } | Self::NoModel { .. } => return None,
+        })
     }
 }
 

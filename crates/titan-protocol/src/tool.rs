@@ -80,6 +80,13 @@ pub trait Tool: Send + Sync {
         context: ToolContext,
         steps: BoxStream<Step>,
     ) -> Result<ToolOutput, ToolError>;
+
+    /// Sums of money in an output that the service behind the tool stands for, in millionths of a US dollar: the
+    /// amount of a booking, never a number in a text that a stranger could have written. A payment to somebody whom
+    /// the person named may be one of them without being asked about. None unless the tool says so.
+    fn recorded_sums(&self, _output: &ToolOutput) -> Vec<u64> {
+        Vec::new()
+    }
 }
 
 /// What a running call may reach.

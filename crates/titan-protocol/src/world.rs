@@ -1,11 +1,12 @@
 //! The two ports to the world: a [`Workbench`] for files and processes, an [`Egress`] for the network.
 
-use crate::BoxStream;
+use crate::{BoxStream, Effect};
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -60,6 +61,13 @@ pub trait Workbench: Send + Sync {
     /// Starts a program with the place's clean environment and gives its output as it comes. Dropping the stream
     /// ends the program and all that it started. Standard input is empty.
     fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>>;
+
+    /// The same place for one step that policy allowed: its programs may do what these effects say and no more.
+    /// `None` where the place makes no difference.
+    fn for_step(&self, effects: &[Effect]) -> Option<Arc<dyn Workbench>> {
+        let _ = effects;
+        None
+    }
 }
 
 /// A path after its links were resolved.

@@ -31,7 +31,7 @@ mod tests;
 use call::Whole;
 use notes::Notes;
 use std::sync::Arc;
-use titan_protocol::{Blobs, Embedder, Search, Tool, UnixMillis};
+use titan_protocol::{Blobs, Embedder, Journal, Search, Tool, UnixMillis};
 
 /// What the tools reach besides the workbench and the egress of each call.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub struct Ports {
     pub search: Arc<dyn Search>,
     /// Where whole outputs are kept, for `read` of `output:HASH`.
     pub blobs: Arc<dyn Blobs>,
+    /// What happened in a session, so that it reads its own outputs alone.
+    pub journal: Arc<dyn Journal>,
     /// Makes notes findable by meaning; without it they are found by their words.
     pub embedder: Option<Arc<dyn Embedder>>,
     /// The time, for a note's date.
@@ -55,7 +57,10 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
     let clock = ports.clock;
     vec![
         Arc::new(Whole::new(shell::Shell)),
-        Arc::new(Whole::new(read::Read { blobs: ports.blobs })),
+        Arc::new(Whole::new(read::Read {
+            blobs: ports.blobs,
+            journal: ports.journal,
+        })),
         Arc::new(Whole::new(write::Write)),
         Arc::new(Whole::new(edit::Edit)),
         Arc::new(Whole::new(apply_patch::ApplyPatch)),

@@ -13,7 +13,8 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use titan_protocol::{
-    BlobId, Blobs, Effect, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
+    BlobId, Blobs, Effect, Event, Journal, Record, SessionId, StorageError, Taint, ToolContext,
+    ToolError, ToolOutput, ToolSpec, Workbench,
 };
 
 /// Lines that one call gives unless it asks for fewer or more.
@@ -25,8 +26,12 @@ const CHUNK_BYTES: u64 = 1024 * 1024;
 /// How far into a file lines are counted, in bytes.
 const REACH_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Records of a session that are looked through at a time.
+const RECORDS_PER_READ: usize = 1_000;
+
 pub(crate) struct Read {
     pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) journal: Arc<dyn Journal>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +85,7 @@ impl WholeCall for Read {
     ) -> Result<ToolOutput, ToolError> {
         let mut window = Window::new(&arguments);
         match stored(&arguments.path)? {
-            Some(blob) => window.feed(&self.blob(&blob).await?),
+            Some(blob) => window.feed(&self.blob(context.session, &blob).await?),
             None => {
                 let workbench = context.workbench.as_ref();
                 let resolved = files::resolve(workbench, &arguments.path).await?;
@@ -92,17 +97,40 @@ impl WholeCall for Read {
 }
 
 impl Read {
-    async fn blob(&self, blob: &BlobId) -> Result<Bytes, ToolError> {
-        let bytes = self
-            .blobs
-            .get(blob)
-            .await
-            .map_err(|error| ToolError::Reply(error.to_string()))?;
+    /// An output that a call of this session put out. One of another session is nobody's business here, even where
+    /// its name is known.
+    async fn blob(&self, session: SessionId, blob: &BlobId) -> Result<Bytes, ToolError> {
+        let failed = |error: StorageError| ToolError::Reply(error.to_string());
+        if !self.was_put_out(session, blob).await.map_err(failed)? {
+            return Err(ToolError::Reply(format!(
+                "no call of this session put out output:{blob}; run the call again"
+            )));
+        }
+        let bytes = self.blobs.get(blob).await.map_err(failed)?;
         bytes.ok_or_else(|| {
             ToolError::Reply(format!(
                 "there is no stored output:{blob}; run the call again"
             ))
         })
+    }
+}
+
+impl Read {
+    /// Whether the session's journal says that one of its calls ended with this output.
+    async fn was_put_out(&self, session: SessionId, blob: &BlobId) -> Result<bool, StorageError> {
+        let mut after = 0;
+        loop {
+            let records = self
+                .journal
+                .read(Some(session), after, RECORDS_PER_READ)
+                .await?;
+            let is_it = |record: &Record| matches!(&record.event, Event::ToolCallEnded { whole: Some(whole), .. } if whole == blob);
+            match records.last() {
+                _ if records.iter().any(is_it) => return Ok(true),
+                Some(last) => after = last.seq,
+                None => return Ok(false),
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Logs for operators: fields as JSON lines in the home, bounded in size. What people see comes from events alone.
 
+use crate::cli::tell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,22 +25,20 @@ pub(crate) fn start(folder: &Path, filter: Option<&str>) {
     let log = match RollingFile::open(current(folder), FILE_BYTES_MAX) {
         Ok(log) => Log(Mutex::new(log)),
         Err(error) => {
-            eprintln!(
-                "titanclaw: no log is kept: {} can't be written ({error})",
+            tell(&format!(
+                "no log is kept: {} can't be written ({error})",
                 folder.display()
-            );
+            ));
             return;
         }
     };
     let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|error| {
-        eprintln!("titanclaw: TITANCLAW_LOG is not understood ({error}); info is logged");
+        tell(&format!(
+            "TITANCLAW_LOG is not understood ({error}); info is logged"
+        ));
         EnvFilter::new("info")
     });
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .with_writer(log)
-        .finish();
+    let subscriber = records(filter, log);
     // An error here means that a log is kept already.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         tracing::info!(
@@ -48,6 +47,15 @@ pub(crate) fn start(folder: &Path, filter: Option<&str>) {
             "started"
         );
     }
+}
+
+/// Everything that is logged as one line of JSON, whatever it holds.
+fn records(filter: EnvFilter, log: Log) -> impl tracing::Subscriber + Send + Sync {
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(log)
+        .finish()
 }
 
 struct Log(Mutex<RollingFile>);
@@ -138,6 +146,37 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p10_whatever_is_logged_stays_one_escaped_record() {
+        let hostile = [
+            "two\nlines",
+            "a\r\n{\"level\":\"ERROR\",\"fields\":{\"message\":\"forged\"}}",
+            "\"},\"level\":\"ERROR\",\"x\":{\"y\":\"",
+            "\u{1b}[2J\u{1b}]0;title\u{7}",
+            "null\0 and \u{2028} and \u{85}",
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = current(folder.path());
+        let log = Log(Mutex::new(
+            RollingFile::open(path.clone(), u64::MAX).unwrap(),
+        ));
+        tracing::subscriber::with_default(records(EnvFilter::new("info"), log), || {
+            for text in hostile {
+                tracing::info!(header = text, "{text}");
+            }
+        });
+        let written = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = written.split_terminator('\n').collect();
+        assert_eq!(lines.len(), hostile.len(), "{written}");
+        for (line, text) in lines.iter().zip(hostile) {
+            assert!(!line.contains(|c: char| c.is_ascii_control()), "{line:?}");
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(record["level"], "INFO");
+            assert_eq!(record["fields"]["message"], text);
+            assert_eq!(record["fields"]["header"], text);
+        }
+    }
 
     #[test]
     fn a_log_never_grows_beyond_its_files() {

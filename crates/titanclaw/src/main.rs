@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod daemon;
 mod logging;
+mod memory;
 mod render;
 mod wire;
 

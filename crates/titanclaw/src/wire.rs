@@ -3,21 +3,24 @@
 //! A command asks for a [`Client`] with [`attach`]. If an engine owns the home already, that is its control socket;
 //! else this process opens the home, and serves the socket itself while it lives, so that a second terminal works.
 
+mod files;
 mod late;
 mod local;
 mod lower;
 mod models;
 mod secrets;
 
+pub(crate) use files::{open_files_max, raise_open_files, too_few};
 pub(crate) use local::{CatalogueEntry, catalogue, is_whole};
 pub(crate) use models::{Opened, list_models, look_around, open_model, pull};
-pub(crate) use secrets::seal_key;
+pub(crate) use secrets::{can_seal, seal_key};
 
-use crate::cli::Context;
+use crate::cli::{Context, tell};
 use crate::config::Config;
 use crate::config::env::inherited;
 use crate::daemon::{ControlSocket, Serving, SocketClient, is_served};
 use crate::logging;
+use crate::memory;
 use anyhow::{Context as _, anyhow};
 use late::LateRouter;
 use std::collections::BTreeMap;
@@ -27,7 +30,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
 use titan_local::LocalEmbedder;
 use titan_protocol::{Client, Egress, Op, StorageError, UnixMillis, Workbench, WorkbenchError};
-use titan_sandbox::{GuardedEgress, HostConfig, HostWorkbench};
+use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Store, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -62,6 +65,30 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
+    /// Does something until it is done, or until somebody ends the engine if it lives in this process
+    /// (`titanclaw daemon stop`). The work is dropped then.
+    ///
+    /// # Errors
+    /// Those of the work, and the end.
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let stopped = async {
+            match &self.owned {
+                Some(owned) => owned.stopped().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = stopped => Err(anyhow!(crate::cli::Ended {
+                exit: crate::cli::Exit::Interrupted,
+                text: "the engine was asked to end (titanclaw daemon stop); what was said is kept".to_owned(),
+            })),
+        }
+    }
+
     /// Lets go of the engine. If it lives in this process, turns of other terminals are waited for first.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self.owned {
@@ -114,8 +141,8 @@ impl Owned {
         let others = || self.serving.as_ref().map_or(0, Serving::connections);
         while others() > 0 && self.client.status().await?.turns_running > 0 {
             if !std::mem::replace(&mut is_told, true) && !self.is_quiet {
-                eprintln!(
-                    "titanclaw: a turn of another terminal still runs here and is waited for. Ctrl-C stops it."
+                tell(
+                    "a turn of another terminal still runs here and is waited for. Ctrl-C stops it.",
                 );
             }
             tokio::select! {
@@ -280,13 +307,14 @@ fn parts(
 ) -> anyhow::Result<titan_agent::Parts> {
     let tools = titan_tools::builtin(titan_tools::Ports {
         search: store.search(),
+        journal: store.journal(),
         blobs: store.blobs(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
         clock: now,
     });
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
-        titan_exec::Policy::new(lower::rules(config)),
+        titan_exec::Policy::new(rules(config)),
         lower::exec_limits(config),
         redactor,
         titan_exec::Ports {
@@ -304,7 +332,26 @@ fn parts(
         egress: egress.clone(),
         open_workbench: workbenches(context, inherited()),
         now,
+        at_rest: memory::give_back,
+        trust_of: {
+            let answers = context.home.trust();
+            Arc::new(move |content| answers.decided(content))
+        },
     })
+}
+
+/// The config's rules; where programs can't be confined, none runs unasked.
+fn rules(config: &Config) -> titan_exec::Rules {
+    let rules = lower::rules(config);
+    let least = match Confinement::of_this_machine().is_sound() {
+        true => titan_exec::Rule::Allow,
+        false => titan_exec::Rule::Ask,
+    };
+    titan_exec::Rules {
+        run_reading: rules.run_reading.max(least),
+        run: rules.run.max(least),
+        ..rules
+    }
 }
 
 type OpenWorkbench = Arc<dyn Fn(&Path) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
@@ -362,7 +409,7 @@ async fn store_for_secrets(context: &Context) -> anyhow::Result<Store> {
     context.home.prepare()?;
     open_store(context)
         .await
-        .context("keys can be changed only while no engine runs")
+        .context("keys can be changed only while no engine runs (titanclaw daemon stop)")
 }
 
 /// Opens the store and counts the keys in it, to see that it can be used.

@@ -1,9 +1,11 @@
 //! `titanclaw ask`: one turn.
 
 use super::transcript::{self, fence};
+use super::trust;
 use super::turn::{self, Allow, Stage};
 use super::{Context, Exit, engine_runtime};
 use crate::config::Config;
+use crate::render::keys::TypedAhead;
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use std::io::{self, IsTerminal, Read};
@@ -61,6 +63,10 @@ async fn ask(
     text: String,
 ) -> anyhow::Result<Exit> {
     let stage = Stage::new(context, config, arguments.json);
+    // A session that is gone on with has its own folder, and was asked about it when it began.
+    if stage.has_person() && arguments.place.is_new() {
+        trust::ask_once(context, &arguments.place.workspace()?)?;
+    }
     let need = Need::Model {
         asked: arguments.place.model.as_deref(),
         lasts: false,
@@ -82,10 +88,11 @@ async fn ask(
             call: None,
             options,
             allow: &arguments.allow,
+            ahead: &mut TypedAhead::default(),
         };
         turn::run(&stage, client, &mut records, ask).await
     };
-    let end = asked.await;
+    let end = attached.unless_stopped(asked).await;
     let closed = attached.close().await;
     let end = end?;
     closed?;
@@ -93,6 +100,11 @@ async fn ask(
 }
 
 impl Place {
+    /// Whether a session begins here.
+    pub(super) fn is_new(&self) -> bool {
+        self.session.is_none() && !self.latest
+    }
+
     /// The session that is meant; a fresh one when none is named.
     pub(super) async fn session(
         &self,

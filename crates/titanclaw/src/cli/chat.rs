@@ -2,9 +2,11 @@
 
 use super::ask::Place;
 use super::transcript;
+use super::trust;
 use super::turn::{self, Interrupts, Records, Stage};
 use super::{Context, Ended, Exit, engine_runtime};
 use crate::config::Config;
+use crate::render::keys::TypedAhead;
 use crate::render::markdown::Layout;
 use crate::render::output::Output;
 use crate::render::style::{Line, Style};
@@ -30,6 +32,8 @@ use tokio::sync::oneshot;
 const HISTORY_LINES_MAX: usize = 1_000;
 /// Sessions that `/sessions` shows.
 const SESSIONS_SHOWN_MAX: usize = 15;
+
+const PROMPT: &str = "› ";
 
 const HELP: &str = "\
 /help            this
@@ -57,6 +61,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
     if !stage.has_person() {
         bail!("a conversation needs a terminal. From a script, ask once: titanclaw ask \"…\"");
     }
+    if arguments.place.is_new() {
+        trust::ask_once(context, &arguments.place.workspace()?)?;
+    }
     let result = engine_runtime()?.block_on(async {
         let mut chat = Chat::open(context, config, stage, arguments.place).await?;
         let result = chat.talk().await;
@@ -69,7 +76,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
         Err(error)
             if error
                 .downcast_ref::<Ended>()
-                .is_some_and(|ended| ended.exit == Exit::Interrupted) =>
+                .is_some_and(|ended| ended.exit == Exit::Interrupted && ended.text.is_empty()) =>
         {
             Ok(Exit::Interrupted)
         }
@@ -88,6 +95,8 @@ struct Chat<'a> {
     model: Option<String>,
     last_turn: Option<TurnId>,
     lines: Lines,
+    /// What was typed while nobody asked for it.
+    ahead: TypedAhead,
 }
 
 /// What was typed at the prompt.
@@ -172,6 +181,7 @@ impl<'a> Chat<'a> {
             model: place.model,
             last_turn: None,
             lines: Lines::start(context.home.history())?,
+            ahead: TypedAhead::default(),
             context,
             stage,
             output,
@@ -184,8 +194,9 @@ impl<'a> Chat<'a> {
         let mut was_interrupted = false;
         let mut ended = Interrupts::listen()?;
         loop {
+            let wanted = self.wanted()?;
             let input = tokio::select! {
-                input = self.lines.next() => input?,
+                input = self.attached.unless_stopped(self.lines.next(wanted)) => input?,
                 () = ended.next() => return Ok(()),
             };
             let line = match input {
@@ -210,6 +221,19 @@ impl<'a> Chat<'a> {
                 Err(error) => self.recover(error).await?,
             }
         }
+    }
+
+    /// What the editor is asked for next. A line that was finished ahead is shown as if it were typed now.
+    fn wanted(&mut self) -> anyhow::Result<Wanted> {
+        let Some(line) = self.ahead.lines.pop_front() else {
+            return Ok(Wanted::Rest(self.ahead.take_begun()));
+        };
+        let shown: Vec<Line> = render::visible::clean(&line)
+            .lines()
+            .map(|line| Line::default().with(Style::PLAIN, format!("{PROMPT}{line}")))
+            .collect();
+        self.output.lines(&shown)?;
+        Ok(Wanted::Whole(line))
     }
 
     async fn perform(&mut self, typed: Typed<'_>) -> anyhow::Result<()> {
@@ -285,9 +309,11 @@ impl<'a> Chat<'a> {
                 is_attended: true,
             },
             allow: &[],
+            ahead: &mut self.ahead,
         };
         let client = self.attached.client.clone();
-        turn::run(&self.stage, client.as_ref(), &mut self.records, ask).await?;
+        let turn = turn::run(&self.stage, client.as_ref(), &mut self.records, ask);
+        self.attached.unless_stopped(turn).await?;
         Ok(self.output.text("\n")?)
     }
 
@@ -357,9 +383,19 @@ enum Input {
     End,
 }
 
+/// What the line editor is asked for.
+enum Wanted {
+    /// A line, of which this much was typed already.
+    Rest(String),
+    /// Nothing more: this line was typed already and is kept in the history.
+    Whole(String),
+}
+
+type Question = (Wanted, oneshot::Sender<rustyline::Result<String>>);
+
 /// The line editor, on a thread of its own since it waits for keys.
 struct Lines {
-    ask: mpsc::Sender<oneshot::Sender<rustyline::Result<String>>>,
+    ask: mpsc::Sender<Question>,
     /// How the terminal was; the editor changes it and may still wait when the conversation ends.
     before: Termios,
 }
@@ -382,7 +418,7 @@ impl Lines {
         let mut editor: Editor<Continued, FileHistory> =
             Editor::with_config(config).context("the terminal can't be read line by line")?;
         editor.set_helper(Some(Continued));
-        let (ask, asked) = mpsc::channel::<oneshot::Sender<rustyline::Result<String>>>();
+        let (ask, asked) = mpsc::channel::<Question>();
         std::thread::Builder::new()
             .name("lines".into())
             .spawn(move || {
@@ -391,8 +427,11 @@ impl Lines {
                 {
                     tracing::warn!(%error, "history not read");
                 }
-                for answer in asked {
-                    let line = editor.readline("› ");
+                for (wanted, answer) in asked {
+                    let line = match wanted {
+                        Wanted::Rest(begun) => editor.readline_with_initial(PROMPT, (&begun, "")),
+                        Wanted::Whole(line) => editor.add_history_entry(&line).map(|_| line),
+                    };
                     if line.is_ok()
                         && let Err(error) = editor.append_history(&history)
                     {
@@ -405,9 +444,11 @@ impl Lines {
         Ok(Self { ask, before })
     }
 
-    async fn next(&self) -> anyhow::Result<Input> {
+    async fn next(&self, wanted: Wanted) -> anyhow::Result<Input> {
         let (answer, line) = oneshot::channel();
-        self.ask.send(answer).context("the line editor has ended")?;
+        self.ask
+            .send((wanted, answer))
+            .context("the line editor has ended")?;
         match line.await.context("the line editor has ended")? {
             Ok(line) => Ok(Input::Line(line.replace("\\\n", "\n"))),
             Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),

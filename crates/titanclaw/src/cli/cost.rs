@@ -3,7 +3,7 @@
 use super::{Context, Exit, engine_runtime};
 use crate::render::{self, table};
 use crate::wire::{self, Need};
-use anyhow::Context as _;
+use anyhow::bail;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
 use titan_protocol::{CostLine, UnixMillis, Usage};
@@ -78,9 +78,11 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<UnixMillis> {
     let moment = match text.parse::<Date>() {
         Ok(day) => day.to_zoned(TimeZone::UTC)?.timestamp(),
         Err(_) => {
-            let span: Span = text.parse().with_context(|| {
-                format!("--since {text:?} is neither a day such as 2026-11-01 nor a time such as 7d or 12h")
-            })?;
+            let Ok(span) = text.parse::<Span>() else {
+                bail!(
+                    "--since {text:?} is neither a day such as 2026-11-01 nor a time such as 7d or 12h"
+                );
+            };
             now.to_zoned(TimeZone::UTC).checked_sub(span)?.timestamp()
         }
     };

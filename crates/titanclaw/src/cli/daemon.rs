@@ -56,6 +56,9 @@ fn start(context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Completed);
     }
     context.home.prepare()?;
+    if let Some(text) = wire::too_few(wire::open_files_max()) {
+        context.say(&text);
+    }
     // A download shows its progress here, where somebody looks on.
     runtime.block_on(wire::prepare_model(context))?;
     let words = context.home.logs().join("daemon.err");
@@ -164,6 +167,10 @@ fn is_zombie(pid: u32) -> bool {
 fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
     if is_detached {
         rustix::process::setsid().context("the terminal can't be left")?;
+    }
+    let files_max = wire::raise_open_files();
+    if let Some(text) = wire::too_few(files_max) {
+        context.say(&text);
     }
     engine_runtime()?.block_on(async {
         let owned = wire::own(

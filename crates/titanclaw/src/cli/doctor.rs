@@ -13,6 +13,7 @@ use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use titan_protocol::Client;
+use titan_sandbox::{Confinement, Kept};
 
 /// Below this much free space a warning is given.
 const FREE_BYTES_MIN: u64 = 2_000_000_000;
@@ -61,7 +62,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     }));
     checks.push(disk_check(context.home.path()));
     checks.push(machine_check());
-    checks.push(kernel_check());
+    checks.push(files_check());
+    checks.extend(kernel_checks());
     checks.push(terminal_check(context));
     let is_well = checks.iter().all(|check| check.verdict != Verdict::Wrong);
     let output = context.output();
@@ -194,14 +196,20 @@ async fn model_checks(context: &Context, config: &Config) -> Vec<Check> {
     }
     match wire::list_models(context, config).await {
         Err(error) => checks.push(check("providers", Verdict::Wrong, format!("{error:#}"))),
-        Ok(listed) => checks.extend(listed.into_iter().map(|listed| match listed.models {
-            Ok(models) => check(
-                "provider",
-                Verdict::Fine,
-                format!("{} answers with {} models", listed.provider, models.len()),
-            ),
-            Err(error) => check("provider", Verdict::Warning, error),
-        })),
+        Ok(listed) => {
+            for listed in listed {
+                checks.push(match &listed.models {
+                    Ok(models) => check(
+                        "provider",
+                        Verdict::Fine,
+                        format!("{} answers with {} models", listed.provider, models.len()),
+                    ),
+                    Err(error) => check("provider", Verdict::Warning, error.clone()),
+                });
+                let too_wide = listed.too_wide(config).into_iter();
+                checks.extend(too_wide.map(|text| check("context", Verdict::Warning, text)));
+            }
+        }
     }
     if checks.is_empty() {
         let text = "no model is here yet; the first question downloads the local one (or: titanclaw onboard)";
@@ -259,43 +267,54 @@ fn machine_check() -> Check {
     )
 }
 
-/// What the kernel offers for confining tools. Reported only.
-fn kernel_check() -> Check {
-    let reads = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let release = reads("/proc/sys/kernel/osrelease");
-    let features = [
-        (
-            "landlock",
-            reads("/sys/kernel/security/lsm").contains("landlock"),
+fn files_check() -> Check {
+    let files_max = wire::open_files_max();
+    match wire::too_few(files_max) {
+        Some(text) => check("files", Verdict::Warning, text),
+        None => check(
+            "files",
+            Verdict::Fine,
+            format!("an engine may hold {} files open", render::count(files_max)),
         ),
-        ("seccomp", reads("/proc/self/status").contains("\nSeccomp:")),
-        (
-            "user namespaces",
-            reads("/proc/sys/user/max_user_namespaces")
-                .trim()
-                .parse()
-                .is_ok_and(|n: u64| n > 0),
-        ),
-        (
-            "cgroup v2",
-            Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        ),
-    ];
-    let has: Vec<&str> = features
-        .iter()
-        .filter(|(_, has)| *has)
-        .map(|(name, _)| *name)
-        .collect();
-    let lacks: Vec<&str> = features
-        .iter()
-        .filter(|(_, has)| !*has)
-        .map(|(name, _)| *name)
-        .collect();
-    let mut text = format!("{}, with {}", release.trim(), has.join(", "));
-    if !lacks.is_empty() {
-        text.push_str(&format!("; not seen: {}", lacks.join(", ")));
     }
-    check("kernel", Verdict::Note, text)
+}
+
+/// What programs that tools start are kept from, and by what. What is not kept is asked about, or said here.
+fn kernel_checks() -> Vec<Check> {
+    let confinement = Confinement::of_this_machine();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let parts = confinement.parts();
+    let kept: Vec<&str> = parts
+        .iter()
+        .filter(|part| part.kept == Kept::Whole)
+        .map(|part| part.name)
+        .collect();
+    let text = match kept.is_empty() {
+        true => format!("{}; programs are not confined at all", release.trim()),
+        false => format!("{}; confined: {}", release.trim(), kept.join(", ")),
+    };
+    let whole = check("kernel", Verdict::Fine, text);
+    let lacking = parts.iter().filter_map(|part| match part.kept {
+        Kept::Whole => None,
+        Kept::Partly(how) => Some(check(
+            "confined",
+            Verdict::Note,
+            format!("{}: in part only: {how}", part.name),
+        )),
+        Kept::Not(why) => Some(check(
+            "confined",
+            Verdict::Warning,
+            format!("{}: not kept: {why}", part.name),
+        )),
+    });
+    let asks = (!confinement.is_sound()).then(|| {
+        check(
+            "confined",
+            Verdict::Warning,
+            "so every program is asked about, those that only look too",
+        )
+    });
+    std::iter::once(whole).chain(lacking).chain(asks).collect()
 }
 
 fn terminal_check(context: &Context) -> Check {

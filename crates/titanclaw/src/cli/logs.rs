@@ -2,7 +2,7 @@
 
 use super::{Context, Exit};
 use crate::logging;
-use crate::render::visible::clean;
+use crate::render::visible::clean_line;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::fs::File;
@@ -43,12 +43,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     lines.drain(..lines.len().saturating_sub(arguments.lines));
     loop {
         for line in &lines {
-            let text = if arguments.json {
-                line.clone()
-            } else {
-                entry(line)
-            };
-            context.output().text(&format!("{}\n", text.trim_end()))?;
+            match arguments.json {
+                true => context.output().json_line(line.trim_end())?,
+                false => context
+                    .output()
+                    .text(&format!("{}\n", entry(line).trim_end()))?,
+            }
         }
         if !arguments.follow {
             return Ok(Exit::Completed);
@@ -90,7 +90,7 @@ fn rest(reader: &mut BufReader<File>) -> std::io::Result<Vec<String>> {
 /// An entry for people: time, level, where, fields. What is no entry is shown as it is, made harmless.
 fn entry(line: &str) -> String {
     let Ok(Value::Object(mut entry)) = serde_json::from_str(line) else {
-        return clean(line).into_owned();
+        return clean_line(line.trim_end()).into_owned();
     };
     let mut take = |name: &str| match entry.remove(name) {
         Some(Value::String(text)) => text,
@@ -112,7 +112,7 @@ fn entry(line: &str) -> String {
             .collect(),
         None => Vec::new(),
     };
-    clean(&format!("{head} {}", fields.join(" "))).replace('\n', " ")
+    clean_line(&format!("{head} {}", fields.join(" "))).into_owned()
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_one_harmless_line() {
+    fn p10_p15_an_entry_is_shown_as_one_harmless_line() {
         let line = r#"{"timestamp":"2026-11-22T10:00:00Z","level":"INFO","fields":{"message":"star\nted\u001b[2J","pid":7},"target":"titanclaw"}"#;
         assert_eq!(
             entry(line),

@@ -17,6 +17,7 @@ mod prompt;
 mod sessions;
 mod status;
 mod transcript;
+mod trust;
 mod turn;
 
 use crate::config::env::{Env, VARIABLES};
@@ -25,6 +26,7 @@ use crate::config::{Config, load};
 use crate::render::output::Output;
 use crate::render::visible::clean;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -132,6 +134,8 @@ enum Command {
     Status(status::Arguments),
     /// Show, read, change or check the settings
     Config(config::Arguments),
+    /// Trust the instructions in a folder's AGENTS.md, or no longer
+    Trust(trust::Arguments),
     /// Show what models cost, by day
     Cost(cost::Arguments),
     /// Show the engine's log
@@ -170,6 +174,7 @@ impl Context {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
+        self.home.must_be_a_folder()?;
         let loaded = load(&self.home.config())?;
         for warning in &loaded.warnings {
             self.say(&format!("config.toml: {warning}"));
@@ -203,11 +208,21 @@ pub(crate) fn main() -> ExitCode {
     match parsed {
         Ok(cli) => finish(run(cli)),
         Err(error) => {
-            // Nobody is left to hear that help could not be printed.
-            drop(error.print());
+            explain(&error);
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }
+}
+
+/// Prints help, the version, or what is wrong with the command line, which may hold anything.
+fn explain(error: &clap::Error) {
+    let text = error.render().to_string();
+    let printed = match clean(&text) {
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(harmless) => io::stderr().write_all(harmless.as_bytes()),
+    };
+    // Nobody is left to hear that it could not be printed.
+    drop(printed);
 }
 
 /// The whole command line as clap knows it.
@@ -245,6 +260,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),
         Some(Command::Status(arguments)) => status::run(&context, &arguments),
         Some(Command::Config(arguments)) => config::run(&context, arguments),
+        Some(Command::Trust(arguments)) => trust::run(&context, &arguments),
         Some(Command::Cost(arguments)) => cost::run(&context, &arguments),
         Some(Command::Logs(arguments)) => logs::run(&context, &arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
@@ -278,7 +294,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// One paragraph on standard error.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     let text = clean(text);
     let paragraph: Vec<&str> = text.split_whitespace().collect();
     // Where standard error is closed there is nobody to tell.

@@ -2,7 +2,7 @@
 
 use super::{Context, Exit, engine_runtime};
 use crate::config::Config;
-use crate::config::choose::LOCAL;
+use crate::config::choose::{self, LOCAL};
 use crate::config::edit;
 use crate::render::{self, table};
 use crate::wire::{self, CatalogueEntry, Opened};
@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
             let told = runtime.block_on(wire::pull(context, config, name))?;
             context.say(&told);
         }
-        Command::Use { name } => choose(context, &name)?,
+        Command::Use { name } => choose(context, config, &name)?,
         Command::Test { name, json } => {
             runtime.block_on(test(context, config, name.as_deref(), json))?
         }
@@ -180,10 +180,24 @@ fn mark(is_chosen: bool) -> String {
     }
 }
 
-fn choose(context: &Context, name: &str) -> anyhow::Result<()> {
+fn choose(context: &Context, config: &Config, name: &str) -> anyhow::Result<()> {
     let is_plain = !name.contains('/') && name != LOCAL && name != "auto";
     if is_plain {
         bail!("{name:?} is not written as provider/model. `titanclaw models list` shows the names");
+    }
+    let provider = name.split('/').next().unwrap_or(name);
+    let is_known = [LOCAL, "auto"].contains(&provider)
+        || config.providers.iter().any(|known| known.name == provider)
+        || choose::implied_provider(name, config, &context.env).is_some();
+    if !is_known {
+        let configured: String = config
+            .providers
+            .iter()
+            .map(|known| format!(", {}", known.name))
+            .collect();
+        bail!(
+            "there is no provider {provider:?}. There are local, anthropic, openai, ollama{configured}; `titanclaw onboard` adds another server"
+        );
     }
     context.home.prepare()?;
     let path = context.home.config();
@@ -223,7 +237,11 @@ async fn test(
         model,
         local,
         provider,
+        too_wide,
     } = wire::open_model(context, config, asked).await?;
+    if let Some(text) = &too_wide {
+        context.say(text);
+    }
     context.say(&format!(
         "testing {model}; this takes a while on a small machine"
     ));
@@ -241,6 +259,7 @@ async fn test(
             "tools_right": tools.right_tool,
             "arguments_right": tools.right_argument,
             "wrong": tools.wrong,
+            "context": too_wide,
             "first_token_ms": millis(timed.first_token),
             "tokens_per_second": timed.tokens_per_second,
             "local": measured.as_ref().map(|measured| json!({

@@ -59,6 +59,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
         planned(&arguments)?
     };
     if let Some((name, host)) = &plan.key {
+        runtime.block_on(wire::can_seal(context))?;
         let key = prompt::secret(&format!(
             "The key for {name} (not shown, sealed on this machine)"
         ))?;
@@ -129,11 +130,10 @@ fn planned(arguments: &Arguments) -> anyhow::Result<Plan> {
 
 /// What the person chooses.
 fn ask(context: &Context, config: &Config, found: &[Found]) -> anyhow::Result<Plan> {
-    eprintln!(
-        "TitanClaw keeps everything in {} and uploads nothing.",
+    prompt::put(&format!(
+        "TitanClaw keeps everything in {} and uploads nothing.\nWhich model shall answer?\n",
         context.home.path().display()
-    );
-    eprintln!("Which model shall answer?");
+    ))?;
     let mut plans = Vec::new();
     let mut texts = Vec::new();
     for server in found {

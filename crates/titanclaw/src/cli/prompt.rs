@@ -1,5 +1,7 @@
-//! Questions that a command asks the person before any engine runs.
+//! Questions that a command asks the person before any engine runs. Names of models and sessions come into them from
+//! elsewhere, so all are made harmless first.
 
+use crate::render::visible::{clean, clean_line};
 use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
@@ -17,7 +19,7 @@ pub(super) fn line(question: &str, default: &str) -> anyhow::Result<String> {
     } else {
         format!(" [{default}]")
     };
-    eprint!("{question}{hint}: ");
+    put(&format!("{question}{hint}: "))?;
     let answer = read()?;
     Ok(if answer.is_empty() {
         default.to_owned()
@@ -37,7 +39,7 @@ pub(super) fn yes(question: &str, default: bool) -> anyhow::Result<bool> {
             "" => return Ok(default),
             "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
-            _ => eprintln!("Please answer y or n."),
+            _ => put("Please answer y or n.\n")?,
         }
     }
 }
@@ -45,13 +47,16 @@ pub(super) fn yes(question: &str, default: bool) -> anyhow::Result<bool> {
 /// Asks for one of several, by number; gives its position.
 pub(super) fn choice(question: &str, choices: &[String]) -> anyhow::Result<usize> {
     for (idx, choice) in choices.iter().enumerate() {
-        eprintln!("  {}  {choice}", idx + 1);
+        put(&format!("  {}  {}\n", idx + 1, clean_line(choice)))?;
     }
     loop {
         let answer = line(question, "1")?;
         match answer.parse::<usize>() {
             Ok(number) if (1..=choices.len()).contains(&number) => return Ok(number - 1),
-            _ => eprintln!("Please answer with a number from 1 to {}.", choices.len()),
+            _ => put(&format!(
+                "Please answer with a number from 1 to {}.\n",
+                choices.len()
+            ))?,
         }
     }
 }
@@ -62,8 +67,7 @@ pub(super) fn secret(question: &str) -> anyhow::Result<SecretString> {
     if !stdin.is_terminal() {
         return read().map(SecretString::from);
     }
-    eprint!("{question}: ");
-    io::stderr().flush()?;
+    put(&format!("{question}: "))?;
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();
     hidden.local_modes &= !LocalModes::ECHO;
@@ -74,8 +78,14 @@ pub(super) fn secret(question: &str) -> anyhow::Result<SecretString> {
     answer.map(SecretString::from)
 }
 
+/// Shows something to whoever is asked.
+pub(super) fn put(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stderr();
+    out.write_all(clean(text).as_bytes())?;
+    Ok(out.flush()?)
+}
+
 fn read() -> anyhow::Result<String> {
-    io::stderr().flush()?;
     let mut answer = String::new();
     let n_bytes = io::stdin().lock().read_line(&mut answer)?;
     (n_bytes > 0)

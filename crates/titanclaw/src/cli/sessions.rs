@@ -4,6 +4,7 @@ use super::ask::Place;
 use super::{Context, Exit, chat, engine_runtime, prompt, transcript};
 use crate::render::markdown::Layout;
 use crate::render::output::Output;
+use crate::render::visible::json;
 use crate::render::{self, table};
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
@@ -179,7 +180,7 @@ async fn exported(
         Format::Markdown => Ok(transcript::markdown(session, &records)),
         Format::Json => records
             .iter()
-            .map(|record| Ok(serde_json::to_string(record)? + "\n"))
+            .map(|record| Ok(json(&serde_json::to_string(record)?).into_owned() + "\n"))
             .collect(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::render::markdown::Layout;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{TurnView, summary};
-use crate::render::visible::clean;
+use crate::render::visible::{CleanStream, clean};
 use anyhow::bail;
 use futures::StreamExt;
 use std::time::Duration;
@@ -108,6 +108,7 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
         session.workspace.display()
     );
     let mut is_in_answer = false;
+    let mut answer = CleanStream::default();
     for record in records {
         let block = match &record.event {
             Event::TextDelta { text: piece } => {
@@ -115,7 +116,7 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                     text.push('\n');
                 }
                 is_in_answer = true;
-                text.push_str(&clean(piece));
+                text.push_str(&answer.push(piece));
                 continue;
             }
             Event::TurnStarted { text } | Event::Steered { text, .. } => {
@@ -153,12 +154,12 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
             _ => continue,
         };
         if std::mem::take(&mut is_in_answer) {
-            text.push('\n');
+            text.push_str(&(answer.finish() + "\n"));
         }
         text.push_str(&format!("\n{block}\n"));
     }
     if is_in_answer {
-        text.push('\n');
+        text.push_str(&(answer.finish() + "\n"));
     }
     text
 }

@@ -3,13 +3,13 @@
 use super::{Context, Ended, Exit};
 use crate::config::Config;
 use crate::render::approval;
-use crate::render::keys::{Key, Keyboard, LineInput};
+use crate::render::keys::{Key, Keyboard, TypedAhead};
 use crate::render::markdown::Layout;
 use crate::render::output::{Output, wants_color};
 use crate::render::screen::{Screen, Size};
 use crate::render::style::Line;
 use crate::render::turn::{Request, TurnView};
-use crate::render::visible::clean;
+use crate::render::visible::CleanStream;
 use clap::ValueEnum;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
@@ -146,18 +146,15 @@ pub(super) struct Ask<'a> {
     pub(super) call: Option<(String, Map<String, Value>)>,
     pub(super) options: TurnOptions,
     pub(super) allow: &'a [Allow],
+    /// What was typed before; what is typed during the turn and is not for it is left here.
+    pub(super) ahead: &'a mut TypedAhead,
 }
 
 impl Ask<'_> {
-    fn into_op(self) -> Op {
-        let Self {
-            session,
-            turn,
-            text,
-            options,
-            ..
-        } = self;
-        match self.call {
+    fn op(&self) -> Op {
+        let (session, turn) = (self.session, self.turn);
+        let (text, options) = (self.text.clone(), self.options.clone());
+        match self.call.clone() {
             Some((tool, arguments)) => Op::UserCall {
                 session,
                 turn,
@@ -217,24 +214,25 @@ pub(super) async fn run(
     records: &mut Records,
     ask: Ask<'_>,
 ) -> anyhow::Result<TurnEnd> {
+    let op = ask.op();
     let mut run = Run {
         stage: *stage,
         client,
         view: TurnView::new(stage.status == Status::Whole, stage.shows_thinking),
         painter: stage.painter(),
-        typed: LineInput::default(),
+        ahead: ask.ahead,
         started: Instant::now(),
         frame: 0,
         current: ask.turn,
         has_begun: false,
         steers: Vec::new(),
         allow: ask.allow,
-        options: ask.options.clone(),
+        options: ask.options,
         session: ask.session,
         was_denied: false,
         seen: None,
     };
-    let result = run.drive(records, ask).await;
+    let result = run.drive(records, op).await;
     let cleared = run.painter.end();
     let end = result?;
     cleared?;
@@ -254,7 +252,8 @@ struct Run<'a> {
     client: &'a dyn Client,
     view: TurnView,
     painter: Painter,
-    typed: LineInput,
+    /// The line that is being typed is the beginning in it.
+    ahead: &'a mut TypedAhead,
     started: Instant,
     frame: usize,
     session: SessionId,
@@ -271,11 +270,24 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn drive(&mut self, records: &mut Records, ask: Ask<'_>) -> anyhow::Result<TurnEnd> {
+    /// Drives the turn with the keyboard in hand. What is typed and not for this turn stays for the next prompt.
+    async fn drive(&mut self, records: &mut Records, op: Op) -> anyhow::Result<TurnEnd> {
         let mut keyboard = self.stage.has_person.then(Keyboard::open).transpose()?;
+        let end = self.follow(records, op, &mut keyboard).await;
+        self.ahead
+            .take(keyboard.map(Keyboard::close).unwrap_or_default());
+        end
+    }
+
+    async fn follow(
+        &mut self,
+        records: &mut Records,
+        op: Op,
+        keyboard: &mut Option<Keyboard>,
+    ) -> anyhow::Result<TurnEnd> {
         let mut interrupts = Interrupts::listen()?;
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
-        let submitted = self.client.submit(ask.into_op());
+        let submitted = self.client.submit(op);
         let mut submitted = submitted.fuse();
         let mut n_interrupts = 0;
         loop {
@@ -286,7 +298,7 @@ impl Run<'_> {
                         return Ok(end);
                     }
                 }
-                keys = typed(&mut keyboard) => for key in keys? {
+                keys = typed(keyboard) => for key in keys? {
                     self.key(key).await?;
                 },
                 () = interrupts.next() => {
@@ -301,7 +313,7 @@ impl Run<'_> {
             let live = self.view.live(
                 self.frame,
                 self.started.elapsed(),
-                self.typed.text(),
+                self.ahead.begun.text(),
                 self.painter.layout(),
             );
             self.painter.draw(&live)?;
@@ -424,7 +436,7 @@ impl Run<'_> {
 
     async fn key(&mut self, key: Key) -> anyhow::Result<()> {
         let op = match self.view.request() {
-            Some(Request::Approval { approval, .. }) if self.typed.text().is_empty() => {
+            Some(Request::Approval { approval, .. }) if self.ahead.begun.text().is_empty() => {
                 let approval = *approval;
                 let is_meant = self.seen.is_some_and(|(seen, since)| {
                     seen == approval && since.elapsed() >= APPROVAL_SEEN_MIN
@@ -436,13 +448,13 @@ impl Run<'_> {
             Some(Request::Question { question, choices }) => {
                 let question = *question;
                 let choices = choices.clone();
-                self.typed.key(key).map(|text| Op::Answer {
+                self.ahead.begun.key(key).map(|text| Op::Answer {
                     question,
                     text: chosen(&text, &choices),
                 })
             }
             // A line that was begun before an approval came is finished first.
-            Some(Request::Approval { .. }) | None => self.typed.key(key).map(|text| {
+            Some(Request::Approval { .. }) | None => self.ahead.begun.key(key).map(|text| {
                 let turn = TurnId::new();
                 self.steers.push(turn);
                 Op::UserTurn {
@@ -586,6 +598,7 @@ impl Painter {
 /// The answer as plain text: its parts a blank line apart, a line break at its end.
 #[derive(Debug, Default)]
 struct PlainAnswer {
+    cleaned: CleanStream,
     has_text: bool,
     is_in_part: bool,
     ends_line: bool,
@@ -595,24 +608,30 @@ impl PlainAnswer {
     fn take(&mut self, event: &Event, output: Output) -> io::Result<()> {
         match event {
             Event::TextDelta { text } => {
-                let text = clean(text);
-                if text.is_empty() {
-                    return Ok(());
-                }
-                if self.has_text && !self.is_in_part {
-                    output.text("\n")?;
-                }
-                self.has_text = true;
-                self.is_in_part = true;
-                self.ends_line = text.ends_with('\n');
-                output.text(&text)
+                let text = self.cleaned.push(text);
+                self.put(&text, output)
             }
             Event::ToolCallStarted { .. } | Event::TurnEnded { .. } => self.end(output),
             _ => Ok(()),
         }
     }
 
+    fn put(&mut self, text: &str, output: Output) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.has_text && !self.is_in_part {
+            output.text("\n")?;
+        }
+        self.has_text = true;
+        self.is_in_part = true;
+        self.ends_line = text.ends_with('\n');
+        output.text(text)
+    }
+
     fn end(&mut self, output: Output) -> io::Result<()> {
+        let rest = self.cleaned.finish();
+        self.put(&rest, output)?;
         if std::mem::take(&mut self.is_in_part) && !self.ends_line {
             output.text("\n")?;
         }

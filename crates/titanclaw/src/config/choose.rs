@@ -83,12 +83,7 @@ pub(crate) fn choose(
         Some((server, model)) => Choice {
             model: format!("{}/{model}", server.name),
             why: format!("found {} at {}", server.name, server.base_url),
-            provider: Some(provider(
-                &server.name,
-                server.kind,
-                Some(&server.base_url),
-                &server.name,
-            )),
+            provider: Some(unlisted(server)),
         },
         None => Choice {
             model: LOCAL.to_owned(),
@@ -144,6 +139,16 @@ pub(crate) fn implied_provider(model: &str, config: &Config, env: &Env) -> Optio
         }
         _ => None,
     }
+}
+
+/// A server that was found, as a provider that the config does not list.
+pub(crate) fn unlisted(server: &Found) -> Provider {
+    provider(
+        &server.name,
+        server.kind,
+        Some(&server.base_url),
+        &server.name,
+    )
 }
 
 fn said(asked: Option<&str>, config: &Config, env: &Env) -> Option<(String, &'static str)> {

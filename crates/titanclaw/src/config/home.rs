@@ -1,6 +1,7 @@
 //! The one folder that holds a person's engine.
 
 use super::env::Env;
+use super::trust::TrustFile;
 use anyhow::{Context as _, bail};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,20 @@ impl Home {
         Ok(())
     }
 
+    /// Says so where something else than a folder is in the home's place.
+    ///
+    /// # Errors
+    /// When there is something that is not a folder.
+    pub(crate) fn must_be_a_folder(&self) -> anyhow::Result<()> {
+        match std::fs::metadata(&self.0) {
+            Ok(found) if !found.is_dir() => bail!(
+                "the home {} is not a folder. Name another with --home",
+                self.0.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// What makes the home unsafe, with the way to mend it.
     pub(crate) fn problem(&self) -> std::io::Result<Option<String>> {
         let shown = self.0.display();
@@ -87,6 +102,11 @@ impl Home {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
+    }
+
+    /// What the person answered about the instructions in workspaces.
+    pub(crate) fn trust(&self) -> TrustFile {
+        TrustFile::new(self.0.join("trust"))
     }
 
     pub(crate) fn history(&self) -> PathBuf {

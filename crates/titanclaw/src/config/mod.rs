@@ -8,6 +8,7 @@ pub(crate) mod edit;
 pub(crate) mod env;
 pub(crate) mod home;
 pub(crate) mod keys;
+pub(crate) mod trust;
 
 use crate::cli::ColorChoice;
 use anyhow::{Context as _, bail};

@@ -59,6 +59,18 @@ impl Frames {
 
     /// Sends a frame. Not cancel-safe: a frame may be cut.
     pub(super) async fn send(&mut self, frame: &impl Serialize) -> Result<(), ClientError> {
+        self.feed(frame).await?;
+        self.flush().await
+    }
+
+    /// Sends all that was fed.
+    pub(super) async fn flush(&mut self) -> Result<(), ClientError> {
+        let flushed = SinkExt::<String>::flush(&mut self.0).await;
+        flushed.map_err(|error| gone(&error))
+    }
+
+    /// Leaves a frame to be sent together with those that follow. Not cancel-safe: a frame may be cut.
+    pub(super) async fn feed(&mut self, frame: &impl Serialize) -> Result<(), ClientError> {
         let line = serde_json::to_string(frame).map_err(|e| ClientError::Refused(e.to_string()))?;
         if line.len() > FRAME_BYTES_MAX {
             let text = format!(
@@ -67,7 +79,7 @@ impl Frames {
             );
             return Err(ClientError::Refused(text));
         }
-        self.0.send(line).await.map_err(|error| gone(&error))
+        self.0.feed(line).await.map_err(|error| gone(&error))
     }
 
     /// The next frame; `None` when the other side closed. Cancel-safe.

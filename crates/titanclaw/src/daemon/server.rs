@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, ClientError};
+use titan_protocol::{Client, ClientError, Record};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,6 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection that asks nothing for this long is closed.
 const QUESTION_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Records that are sent together when they come faster than they are read.
+const BURST_MAX: usize = 64;
+/// Files that an engine needs besides its connections: the store, the log, the runtime, the pipes of a tool.
+const FILES_RESERVED: u64 = 32;
+/// Connections that are accepted beyond those that have room, to be told so; the rest waits outside.
+const UNSERVED_MAX: usize = 4;
 /// After this long without room for another connection, the caller is told.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -58,26 +64,41 @@ impl ControlSocket {
     /// Answers callers until stopped.
     pub(crate) fn serve(self, client: Arc<dyn Client>) -> Serving {
         let stop = CancellationToken::new();
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections_max = connections_max();
+        let room = Arc::new(Semaphore::new(connections_max));
         let task = tokio::spawn(accept(
             self.listener,
             client,
             stop.clone(),
             Arc::clone(&room),
+            connections_max,
         ));
         Serving {
             stop,
             room,
+            connections_max,
             task,
             path: self.path,
         }
     }
 }
 
+/// Connections that there is room for: fewer where few files may be open, since each may run a turn, and a turn holds
+/// a connection to its model. Without that an engine would run out of files in the middle of its work.
+fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.unwrap_or(u64::MAX);
+    let room = files.saturating_sub(FILES_RESERVED) / 2;
+    usize::try_from(room)
+        .unwrap_or(usize::MAX)
+        .clamp(UNSERVED_MAX, CONNECTIONS_MAX)
+}
+
 /// A control socket that is being served.
 pub(crate) struct Serving {
     stop: CancellationToken,
     room: Arc<Semaphore>,
+    connections_max: usize,
     task: tokio::task::JoinHandle<()>,
     path: PathBuf,
 }
@@ -90,7 +111,7 @@ impl Serving {
 
     /// Connections that are being answered now.
     pub(crate) fn connections(&self) -> usize {
-        CONNECTIONS_MAX - self.room.available_permits()
+        self.connections_max - self.room.available_permits()
     }
 
     /// Removes the socket and ends all connections.
@@ -110,13 +131,15 @@ async fn accept(
     client: Arc<dyn Client>,
     stop: CancellationToken,
     room: Arc<Semaphore>,
+    connections_max: usize,
 ) {
     let mut connections = JoinSet::new();
     loop {
+        let has_place = connections.len() < connections_max + UNSERVED_MAX;
         let stream = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if has_place => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "control connection not accepted");
@@ -129,10 +152,11 @@ async fn accept(
         connections.spawn(async move {
             let permit = tokio::time::timeout(ROOM_WAIT_MAX, room.acquire()).await;
             let is_full = !matches!(permit, Ok(Ok(_)));
+            let full = is_full.then_some(connections_max);
             let ended = stop.clone();
             tokio::select! {
                 () = ended.cancelled() => {}
-                result = answer(stream, client, stop, is_full) => if let Err(error) = result {
+                result = answer(stream, client, stop, full) => if let Err(error) = result {
                     tracing::debug!(%error, "control connection ended");
                 }
             }
@@ -152,7 +176,7 @@ async fn answer(
     stream: UnixStream,
     client: Arc<dyn Client>,
     stop: CancellationToken,
-    is_full: bool,
+    full: Option<usize>,
 ) -> Result<(), ClientError> {
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
     let mut frames = Frames::new(stream);
@@ -161,9 +185,9 @@ async fn answer(
         tracing::warn!(?peer, "control connection of another user refused");
         return refuse(&mut frames, "this engine belongs to another user").await;
     }
-    if is_full {
+    if let Some(connections_max) = full {
         let text = format!(
-            "the engine already answers {CONNECTIONS_MAX} connections; close one and try again"
+            "the engine already answers {connections_max} connections, as many as it has room for; close one, or try again in a moment"
         );
         return refuse(&mut frames, &text).await;
     }
@@ -198,11 +222,11 @@ async fn answer(
         }
         Ask::Costs { since } => one(&mut frames, client.costs(since).await, Reply::Costs).await,
         Ask::Follow { session, after } => {
-            let mut records = client.follow(session, after);
+            let mut records = client.follow(session, after).ready_chunks(BURST_MAX);
             loop {
                 tokio::select! {
-                    record = records.next() => match record {
-                        Some(record) => one(&mut frames, record, Reply::Record).await?,
+                    burst = records.next() => match burst {
+                        Some(burst) => all(&mut frames, burst).await?,
                         None => return Ok(()),
                     },
                     // The caller says nothing more: whatever comes now is the end of the connection.
@@ -211,6 +235,19 @@ async fn answer(
             }
         }
     }
+}
+
+/// Sends a burst of records together.
+async fn all(
+    frames: &mut Frames,
+    records: Vec<Result<Record, ClientError>>,
+) -> Result<(), ClientError> {
+    for record in records {
+        frames
+            .feed(&record.map_or_else(Reply::Error, Reply::Record))
+            .await?;
+    }
+    frames.flush().await
 }
 
 async fn one<T>(

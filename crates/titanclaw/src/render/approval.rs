@@ -22,7 +22,7 @@ pub(crate) fn request(
     let mut lines = vec![
         Line::default()
             .with(Style::color(Color::Yellow), "┌ ")
-            .with(title, format!("{} wants to run", visible(&call.name))),
+            .with(title, format!("{} wants to run", visible_line(&call.name))),
     ];
     let mut put = |spans: &[Span]| {
         for line in wrap_exactly(spans, room) {
@@ -37,7 +37,7 @@ pub(crate) fn request(
             other => visible(&other.to_string()),
         };
         put(&[
-            Span::new(format!("{}: ", visible(name)), Style::DIM),
+            Span::new(format!("{}: ", visible_line(name)), Style::DIM),
             Span::new(text, Style::BOLD),
         ]);
     }
@@ -60,6 +60,11 @@ pub(crate) fn request(
         put(&line.0);
     }
     lines
+}
+
+/// A name, which has no business with line breaks.
+fn visible_line(name: &str) -> String {
+    visible(name).replace('\n', "␊")
 }
 
 /// The choices, one short line.
@@ -146,8 +151,16 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
         Effect::Network { host, port } => format!("connects to {}:{port}", visible(host)),
         Effect::Message { recipient } => format!("sends a message to {}", visible(recipient)),
         Effect::Secret { name } => format!("uses the secret {}", visible(name)),
-        Effect::Money { usd_micros } => {
-            format!("spends up to {}", super::money(Some(*usd_micros)))
+        Effect::Money {
+            usd_micros,
+            recipient,
+        } => {
+            let to = if recipient.is_empty() { "" } else { ", to " };
+            format!(
+                "spends up to {}{to}{}",
+                super::money(Some(*usd_micros)),
+                visible(recipient)
+            )
         }
         Effect::Remember => "writes into the notes that later turns read".to_owned(),
     }

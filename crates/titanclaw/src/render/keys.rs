@@ -2,11 +2,13 @@
 //!
 //! The terminal keeps turning Ctrl-C into an interrupt signal; everything else arrives here byte by byte.
 
+use super::visible::clean;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
@@ -15,6 +17,8 @@ use tokio::sync::mpsc;
 const READS_MAX: usize = 16;
 /// A line that is typed holds at most this much.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Whole lines that wait for the next prompt.
+const LINES_AHEAD_MAX: usize = 64;
 
 /// A key, or a paste.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +90,26 @@ impl Keyboard {
             }
         }
     }
-}
 
-impl Drop for Keyboard {
-    fn drop(&mut self) {
-        self.bytes.close();
+    /// Gives the keyboard back, with the keys that were read and asked for by nobody yet.
+    pub(crate) fn close(mut self) -> Vec<Key> {
+        self.end_reader()
+    }
+
+    /// Ends the reader at once, so that no key is taken from whoever reads next. What it had taken already comes back.
+    fn end_reader(&mut self) -> Vec<Key> {
         self.stop = None;
-        // The reader ends at once, so that no key is taken from whoever reads next.
+        let mut keys = Vec::new();
+        // It may wait for room in the channel, so its last words are taken while it ends; that is a matter of
+        // microseconds, since it never waits for a key once it was stopped.
+        loop {
+            match self.bytes.try_recv() {
+                Ok(Ok(bytes)) => keys.extend(self.decoder.feed(&bytes)),
+                Ok(Err(error)) => tracing::debug!(%error, "the keyboard could not be read"),
+                Err(mpsc::error::TryRecvError::Empty) => std::thread::yield_now(),
+                Err(mpsc::error::TryRecvError::Disconnected) => break,
+            }
+        }
         if self
             .reader
             .take()
@@ -100,6 +117,13 @@ impl Drop for Keyboard {
         {
             tracing::error!("the keyboard's reader failed");
         }
+        keys
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        self.end_reader();
         set_bracketed_paste(false);
         if let Err(error) = tcsetattr(io::stdin(), OptionalActions::Now, &self.before) {
             tracing::warn!(%error, "terminal mode not restored");
@@ -234,8 +258,9 @@ impl LineInput {
     pub(crate) fn key(&mut self, key: Key) -> Option<String> {
         match key {
             Key::Char(c) if self.0.len() < LINE_BYTES_MAX => self.0.push(c),
+            // What is pasted was copied from anywhere.
             Key::Paste(text) if self.0.len() + text.len() <= LINE_BYTES_MAX => {
-                self.0.push_str(&text)
+                self.0.push_str(&clean(&text))
             }
             Key::Backspace => {
                 self.0.pop();
@@ -253,6 +278,31 @@ impl LineInput {
 
     pub(crate) fn text(&self) -> &str {
         &self.0
+    }
+}
+
+/// What was typed when nobody asked for it: whole lines, and the beginning of one. It belongs to the next prompt.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TypedAhead {
+    pub(crate) lines: VecDeque<String>,
+    pub(crate) begun: LineInput,
+}
+
+impl TypedAhead {
+    /// Takes the keys that were left. Lines beyond the most that are kept are dropped.
+    pub(crate) fn take(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            if let Some(line) = self.begun.key(key)
+                && self.lines.len() < LINES_AHEAD_MAX
+            {
+                self.lines.push_back(line);
+            }
+        }
+    }
+
+    /// The line that was begun, to be gone on with elsewhere.
+    pub(crate) fn take_begun(&mut self) -> String {
+        std::mem::take(&mut self.begun).0
     }
 }
 
@@ -299,5 +349,18 @@ mod tests {
         line.key(Key::Paste("\nmore".into()));
         assert_eq!(line.key(Key::Enter), Some("one\nmore".into()));
         assert_eq!(line.key(Key::Enter), None);
+    }
+
+    #[test]
+    fn what_is_typed_ahead_is_kept_in_lines_and_a_beginning() {
+        let mut ahead = TypedAhead::default();
+        let keys = |text: &str| Decoder::default().feed(text.as_bytes());
+        ahead.take(keys("one\rtw"));
+        ahead.take(keys("o\r\rthr"));
+        assert_eq!(ahead.lines, ["one", "two"]);
+        assert_eq!(ahead.take_begun(), "thr");
+        assert_eq!(ahead.begun, LineInput::default());
+        ahead.take(keys(&"x\r".repeat(2 * LINES_AHEAD_MAX)));
+        assert_eq!(ahead.lines.len(), LINES_AHEAD_MAX);
     }
 }

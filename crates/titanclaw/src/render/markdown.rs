@@ -5,7 +5,7 @@
 //! nothing is fetched.
 
 use super::style::{Color, Line, Span, Style, wrap};
-use super::visible::{clean, columns};
+use super::visible::{CleanStream, clean, columns};
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 /// A table's column is never laid out narrower than this; a table that would need it is written as a list.
@@ -23,6 +23,8 @@ pub(crate) struct Layout {
 /// A text that is still being written.
 #[derive(Debug, Default)]
 pub(crate) struct MarkdownStream {
+    /// Cleaned before it is read as Markdown, so that no escape sequence is taken apart by a mark inside it.
+    cleaned: CleanStream,
     pending: String,
     has_output: bool,
 }
@@ -30,7 +32,7 @@ pub(crate) struct MarkdownStream {
 impl MarkdownStream {
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &str) {
-        self.pending.push_str(piece);
+        self.pending.push_str(&self.cleaned.push(piece));
     }
 
     /// The lines of the blocks that can no longer change, each given once.
@@ -51,7 +53,7 @@ impl MarkdownStream {
 
     /// The rest, at the end of the text. The stream can then be used for another text.
     pub(crate) fn finish(&mut self, layout: Layout) -> Vec<Line> {
-        let rest = std::mem::take(&mut self.pending);
+        let rest = std::mem::take(&mut self.pending) + &self.cleaned.finish();
         let lines = self.blocks(&rest, layout);
         self.has_output = false;
         lines

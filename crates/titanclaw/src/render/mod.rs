@@ -7,6 +7,8 @@ pub(crate) mod approval;
 pub(crate) mod keys;
 pub(crate) mod markdown;
 pub(crate) mod output;
+#[cfg(test)]
+mod safety;
 pub(crate) mod screen;
 pub(crate) mod style;
 pub(crate) mod table;

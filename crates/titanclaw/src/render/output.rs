@@ -2,6 +2,7 @@
 
 use super::screen::Size;
 use super::style::Line;
+use super::visible::{clean, json};
 use crate::cli::ColorChoice;
 use std::io::{self, IsTerminal, Write};
 
@@ -37,22 +38,36 @@ impl Output {
             .iter()
             .map(|line| line.paint(self.has_color) + "\n")
             .collect();
-        self.text(&text)
+        write(&text)
     }
 
-    /// Writes text as it is.
+    /// Writes text: as it is into a pipe, made harmless for a terminal.
     pub(crate) fn text(self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        match self.is_terminal {
+            true => write(&clean(text)),
+            false => write(text),
+        }
     }
 
     /// Writes a value as one line of JSON.
     pub(crate) fn json(self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        let mut line = serde_json::to_string(value)?;
-        line.push('\n');
-        Ok(self.text(&line)?)
+        self.json_line(&serde_json::to_string(value)?)
     }
+
+    /// Writes a line that is JSON already.
+    pub(crate) fn json_line(self, line: &str) -> anyhow::Result<()> {
+        Ok(write(&format!("{}\n", json(line)))?)
+    }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| {
+            let text = format!("standard output can't be written: {error}");
+            io::Error::new(error.kind(), text)
+        })
 }
 
 /// Whether colour is written: the flag first, then `NO_COLOR`, then whether anybody sees it.

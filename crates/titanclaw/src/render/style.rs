@@ -1,6 +1,7 @@
 //! Styled lines: what is shown, apart from how a terminal is told.
 
-use super::visible::columns;
+use super::visible::{clean, columns};
+use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
 /// How a piece of text looks.
@@ -67,7 +68,7 @@ impl Style {
     }
 }
 
-/// Text of one style, without line breaks.
+/// Text of one style, with nothing in it that steers a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) text: String,
@@ -76,14 +77,16 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
-        Self {
-            text: text.into(),
-            style,
-        }
+        let text = text.into();
+        let text = match clean(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(cleaned) => cleaned,
+        };
+        Self { text, style }
     }
 }
 
-/// A line on the screen.
+/// A line on the screen. Whatever is put into it, it stays one line: a line break or a tab becomes a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line(pub(crate) Vec<Span>);
 
@@ -99,9 +102,12 @@ impl Line {
     }
 
     /// Adds a span, joined to the last one when both look alike.
-    pub(crate) fn push(&mut self, span: Span) {
+    pub(crate) fn push(&mut self, mut span: Span) {
         if span.text.is_empty() {
             return;
+        }
+        if span.text.contains(['\n', '\t']) {
+            span.text = span.text.replace(['\n', '\t'], " ");
         }
         match self.0.last_mut() {
             Some(last) if last.style == span.style => last.text.push_str(&span.text),

@@ -1,7 +1,7 @@
 //! The local model: obtained once, opened when asked for.
 
 use super::no_model;
-use crate::cli::Context;
+use crate::cli::{Context, tell};
 use crate::config::Config;
 use crate::render;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -215,13 +215,13 @@ impl ShownProgress {
         let step = progress.bytes_done * 100 / progress.bytes_total.max(1) / PERCENT_PER_LINE;
         if !self.has_terminal && !self.is_quiet && self.told != Some((progress.source, step)) {
             self.told = Some((progress.source, step));
-            eprintln!(
-                "titanclaw: {} from {}: {} of {}",
+            tell(&format!(
+                "{} from {}: {} of {}",
                 self.name,
                 progress.source,
                 render::bytes(progress.bytes_done),
                 render::bytes(progress.bytes_total)
-            );
+            ));
         }
     }
 

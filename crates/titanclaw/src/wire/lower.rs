@@ -17,6 +17,9 @@ use url::Url;
 const SMALL_TOOLS: [&str; 6] = ["shell", "read", "write", "edit", "list", "grep"];
 /// What a hosted model reads and writes together, where nobody says.
 const HOSTED_CONTEXT_TOKENS: u32 = 200_000;
+/// What Ollama is made to use, where nobody says: its own default is too little for tools, and a model's whole window
+/// may need more memory than there is.
+const OLLAMA_CONTEXT_TOKENS: u32 = 16_384;
 /// What a model server reads and writes together, where nobody says.
 const SERVER_CONTEXT_TOKENS: u32 = 32_768;
 
@@ -141,7 +144,8 @@ pub(super) fn providers(
         .chain(implied);
     let mut providers: Vec<ProviderConfig> = Vec::new();
     for provider in all {
-        if !providers.iter().any(|known| known.name == provider.name) {
+        let is_known = providers.iter().any(|known| known.name == provider.name);
+        if !is_known && is_usable(&provider, &named) {
             providers.push(provider_config(&provider, &named, keys)?);
         }
     }
@@ -167,6 +171,19 @@ pub(super) fn providers(
             "the model {model} names no known provider. Write provider/model, with anthropic, openai, ollama, local or the name of a [[providers]] entry"
         ),
     }
+}
+
+/// Whether a provider has a model, or must have one. A server whose model is named with each use is left out where
+/// another model is asked for.
+fn is_usable(provider: &Provider, named: &[&str]) -> bool {
+    let is_named = named
+        .iter()
+        .any(|model| model.split('/').next() == Some(&provider.name));
+    let has_usual = !matches!(
+        provider.kind,
+        ProviderKind::Compatible | ProviderKind::Ollama
+    );
+    is_named || has_usual || provider.model.is_some()
 }
 
 pub(super) fn provider_config(
@@ -204,9 +221,16 @@ pub(super) fn provider_config(
         secret: keys
             .contains(&provider.secret)
             .then(|| provider.secret.clone()),
-        context_tokens_max: provider.context_tokens_max,
+        context_tokens_max: context_tokens_asked(provider),
         ..ProviderConfig::new(&provider.name, kind, model)
     })
+}
+
+/// What a provider's models are made to read and write together, where somebody says so. Ollama is always told: one
+/// that cut a thread where nobody expects it would do so without a word.
+pub(super) fn context_tokens_asked(provider: &Provider) -> Option<u32> {
+    let usual = (provider.kind == ProviderKind::Ollama).then_some(OLLAMA_CONTEXT_TOKENS);
+    provider.context_tokens_max.or(usual)
 }
 
 /// What is configured of each task, where something is.
@@ -329,6 +353,29 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_a_model_of_its_own_is_in_nobodys_way() {
+        let entry = "[[providers]]\nname = \"work\"\nbase_url = \"http://127.0.0.1:1/v1\"";
+        check(entry, "local", &[], &["local:small:-"]);
+        check(entry, "work/m", &[], &["work:m:-", "local:small:-"]);
+    }
+
+    #[test]
+    fn ollama_is_told_as_many_tokens_as_the_engine_counts_on() {
+        let lowered = |text: &str| {
+            let choice = choice("ollama/m");
+            let lowered = providers(&config(text), &Env::default(), &choice, None, &[]).unwrap();
+            let told = lowered[0].context_tokens_max;
+            (told, context_tokens(lowered.first(), None))
+        };
+        assert_eq!(
+            lowered(""),
+            (Some(OLLAMA_CONTEXT_TOKENS), OLLAMA_CONTEXT_TOKENS)
+        );
+        let entry = "[[providers]]\nname = \"ollama\"\nkind = \"ollama\"\ncontext_tokens = 4096";
+        assert_eq!(lowered(entry), (Some(4096), 4096));
+    }
+
+    #[test]
     fn a_model_without_a_provider_is_said_with_the_names_that_are_known() {
         let lowered = |text: &str, model: &str, local| {
             providers(&config(text), &Env::default(), &choice(model), local, &[])
@@ -340,7 +387,7 @@ mod tests {
         );
         let route = "[routes]\nutility = [\"local\"]";
         assert!(lowered(route, "openai/m", None).contains("titanclaw models pull"));
-        let nameless = "[[providers]]\nname = \"work\"\nbase_url = \"http://127.0.0.1:1\"";
+        let nameless = "[routes]\nchat = [\"work\"]\n[[providers]]\nname = \"work\"\nbase_url = \"http://127.0.0.1:1\"";
         assert!(lowered(nameless, "local", Some("small")).contains("`model = "));
     }
 

@@ -101,9 +101,14 @@ pub(super) async fn settle(
         {
             let model = std::mem::take(&mut known.model);
             let secret = known.secret.take();
+            let context_tokens_max = server
+                .config
+                .context_tokens_max
+                .or(known.context_tokens_max);
             *known = ProviderConfig {
                 model,
                 secret,
+                context_tokens_max,
                 ..server.config
             };
         }
@@ -168,26 +173,35 @@ async fn servers(
     }
 }
 
+/// The server that the environment names, as it says itself what it has. No model is named to it before that.
 async fn named_server(url: &str, egress: &Arc<dyn Egress>) -> Option<Server> {
-    let config = ProviderConfig {
+    let unnamed = ProviderConfig {
         base_url: Some(Url::parse(url).ok()?),
         secret: Some(choose::OPENAI_SECRET.to_owned()),
         ..ProviderConfig::new(
             choose::COMPATIBLE,
             titan_providers::ProviderKind::OpenAiChat,
-            "any",
+            "",
         )
     };
-    match probe(egress.clone(), &config).await {
-        Ok(probe) => Some(Server {
-            found: found(&config, &probe.models),
-            config,
-        }),
+    let models = match probe(egress.clone(), &unnamed).await {
+        Ok(probe) => probe.models,
         Err(error) => {
             tracing::warn!(%error, url, "OPENAI_BASE_URL does not answer");
-            None
+            return None;
         }
-    }
+    };
+    let first = models.first()?;
+    let config = ProviderConfig {
+        model: first.model.clone(),
+        context_tokens_max: first.context_tokens_max,
+        native_tools: first.native_tools,
+        ..unnamed
+    };
+    Some(Server {
+        found: found(&config, &models),
+        config,
+    })
 }
 
 async fn on_loopback(egress: &Arc<dyn Egress>) -> Vec<Server> {
@@ -234,6 +248,42 @@ pub(crate) async fn look_around(context: &Context, config: &Config) -> anyhow::R
 pub(crate) struct Listed {
     pub(crate) provider: String,
     pub(crate) models: Result<Vec<ModelInfo>, String>,
+    /// The model of it that is used where none is named, if one is.
+    usual: Option<String>,
+    /// Tokens that a server is asked to make room for, where it does what it is asked.
+    asked_tokens: Option<u32>,
+}
+
+impl Listed {
+    /// What to do where the model in use has a smaller window than it is asked for.
+    pub(crate) fn too_wide(&self, config: &Config) -> Option<String> {
+        let chosen = config.models.chat.as_deref();
+        let chosen = chosen.and_then(|name| name.strip_prefix(&format!("{}/", self.provider)));
+        let models = self.models.as_deref().ok()?;
+        let used = chosen
+            .or(self.usual.as_deref())
+            .map_or(models.first(), |name| {
+                models.iter().find(|model| is_called(model, name))
+            })?;
+        too_wide(used, self.asked_tokens?)
+    }
+}
+
+/// Ollama's names end with a tag, and `:latest` may be left out.
+fn is_called(model: &ModelInfo, name: &str) -> bool {
+    model.model == name || model.model.strip_suffix(":latest") == Some(name)
+}
+
+/// A server that is asked for more than the model's window gives less without a word, and the beginning of a long
+/// thread would be gone.
+fn too_wide(model: &ModelInfo, asked: u32) -> Option<String> {
+    let window = model.context_tokens_max.filter(|window| *window < asked)?;
+    let ModelInfo {
+        provider, model, ..
+    } = model;
+    Some(format!(
+        "{provider}/{model} reads and writes {window} tokens together, but {asked} are asked for, so the beginning of a long conversation would be cut off without a word. Set context_tokens = {window} in the [[providers]] entry with name = \"{provider}\" and kind = \"ollama\""
+    ))
 }
 
 /// The models of all providers that are configured or found.
@@ -251,8 +301,10 @@ pub(crate) async fn list_models(context: &Context, config: &Config) -> anyhow::R
     for provider in wanted {
         let models = models_of(&provider, &keys, &egress).await;
         listed.push(Listed {
+            asked_tokens: asked_tokens(&provider),
             provider: provider.name,
             models,
+            usual: provider.model,
         });
     }
     for server in on_loopback(&egress).await {
@@ -260,13 +312,21 @@ pub(crate) async fn list_models(context: &Context, config: &Config) -> anyhow::R
             .iter()
             .any(|known| known.provider == server.config.name)
         {
+            let unlisted = choose::unlisted(&server.found);
             listed.push(Listed {
+                asked_tokens: asked_tokens(&unlisted),
                 models: models_at(server.config.clone(), &egress).await,
+                usual: None,
                 provider: server.config.name,
             });
         }
     }
     Ok(listed)
+}
+
+fn asked_tokens(provider: &Provider) -> Option<u32> {
+    let is_asked = provider.kind == ProviderKind::Ollama;
+    lower::context_tokens_asked(provider).filter(|_| is_asked)
 }
 
 async fn models_of(
@@ -304,6 +364,8 @@ pub(crate) struct Opened {
     /// The local model itself, where it is the one.
     pub(crate) local: Option<Arc<LocalProvider>>,
     pub(crate) provider: Arc<dyn titan_protocol::Provider>,
+    /// What to do where its window is smaller than what it is asked for.
+    pub(crate) too_wide: Option<String>,
 }
 
 /// Opens the model that is asked for, or the one that would answer.
@@ -318,6 +380,7 @@ pub(crate) async fn open_model(
     let (egress, keys) = network(context, config).await?;
     let setting = settle(context, config, asked, &egress, &keys).await?;
     Ok(Opened {
+        too_wide: window_of(&setting, &egress).await,
         local: setting
             .local
             .as_ref()
@@ -326,6 +389,18 @@ pub(crate) async fn open_model(
         provider: Arc::new(setting.router(config, &egress, 0)?),
         model: setting.choice.model,
     })
+}
+
+/// Asks an Ollama server for the window of the model that was chosen.
+async fn window_of(setting: &Setting, egress: &Arc<dyn Egress>) -> Option<String> {
+    let (provider, model) = setting.choice.model.split_once('/')?;
+    let config = setting
+        .providers
+        .iter()
+        .find(|it| it.name == provider && it.kind == titan_providers::ProviderKind::Ollama)?;
+    let models = models_at(config.clone(), egress).await.ok()?;
+    let info = models.iter().find(|info| is_called(info, model))?;
+    too_wide(info, config.context_tokens_max?)
 }
 
 /// Brings a local model onto this machine and says where it came from.
@@ -339,4 +414,50 @@ pub(crate) async fn pull(
 ) -> anyhow::Result<String> {
     let (egress, _) = network(context, config).await?;
     local::pull(context, config, name, &egress).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(model: &str, window: Option<u32>) -> Listed {
+        let info = ModelInfo {
+            provider: "ollama".into(),
+            model: model.into(),
+            context_tokens_max: window,
+            native_tools: None,
+            constrained_output: None,
+            is_local: true,
+            price: None,
+        };
+        Listed {
+            provider: "ollama".into(),
+            models: Ok(vec![info]),
+            usual: None,
+            asked_tokens: Some(16_384),
+        }
+    }
+
+    #[test]
+    fn a_window_smaller_than_what_is_asked_for_is_told_with_the_key_to_change() {
+        let mut config = Config::default();
+        let told = listed("small:latest", Some(4_096)).too_wide(&config);
+        let told = told.expect("a warning");
+        assert!(
+            told.contains("4096")
+                && told.contains("16384")
+                && told.contains("context_tokens = 4096"),
+            "{told}"
+        );
+        assert_eq!(listed("large", Some(16_384)).too_wide(&config), None);
+        assert_eq!(listed("unknown", None).too_wide(&config), None);
+        config.models.chat = Some("ollama/small".into());
+        assert!(
+            listed("small:latest", Some(4_096))
+                .too_wide(&config)
+                .is_some()
+        );
+        config.models.chat = Some("ollama/another".into());
+        assert_eq!(listed("small", Some(4_096)).too_wide(&config), None);
+    }
 }

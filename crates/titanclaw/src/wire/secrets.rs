@@ -3,10 +3,12 @@
 use super::{Context, store_for_secrets};
 use crate::config::choose::{ANTHROPIC_SECRET, OPENAI_SECRET};
 use crate::config::env::Env;
+use crate::daemon::{SocketClient, is_served};
+use anyhow::bail;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use titan_exec::Redactor;
-use titan_protocol::{Secret, SecretSource, StorageError};
+use titan_protocol::{Client as _, Secret, SecretSource, StorageError};
 use titan_store::Secrets;
 use url::Url;
 
@@ -103,6 +105,22 @@ impl SecretSource for Keys {
             (None, None) => None,
         }
     }
+}
+
+/// Makes sure, before a key is asked for, that it can be sealed: a running engine owns the home, and it would go on
+/// with the keys that it read at its start.
+///
+/// # Errors
+/// When an engine runs; the text says how to end it.
+pub(crate) async fn can_seal(context: &Context) -> anyhow::Result<()> {
+    let socket = context.home.socket();
+    if !is_served(&socket).await {
+        return Ok(());
+    }
+    let pid = SocketClient::new(&socket).status().await?.pid;
+    bail!(
+        "an engine runs (process {pid}) and holds the keys that it read at its start, so none was asked for and nothing was changed. End it, then run this again: titanclaw daemon stop"
+    )
 }
 
 /// Seals a key for one host.

@@ -96,3 +96,105 @@ async fn an_interrupt_stops_the_turn_and_keeps_what_was_said() {
         serde_json::from_str(sessions.out.trim()).expect("one session");
     assert_eq!(session["is_running"], false);
 }
+
+/// Twice as many callers as such an engine has files for: each gets its answer or a line that says why not, and what
+/// was accepted is in the journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_64_open_files_an_engine_answers_or_says_why_not() {
+    const CALLERS: usize = 48;
+    // Each turn may ask for a title too.
+    let replies = (0..2 * CALLERS).map(|_| Reply::text("Well."));
+    let server = ScriptServer::start(Wire::Chat, Script::replies(replies)).expect("a server");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        let mut limited = std::process::Command::new("sh");
+        let started = limited
+            .args(["-c", "ulimit -n 64 && exec \"$0\" daemon start"])
+            .arg(env!("CARGO_BIN_EXE_titanclaw"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TITANCLAW_HOME", place.home())
+            .output()
+            .expect("the program starts");
+        let told = String::from_utf8_lossy(&started.stderr);
+        assert!(started.status.success(), "{told}");
+        assert!(
+            told.contains("at most 64 files") && told.contains("ulimit -n"),
+            "{told}"
+        );
+
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                place
+                    .command(&["-q", "ask", "hi"])
+                    .spawn()
+                    .expect("the program starts")
+            })
+            .collect();
+        let mut n_answered = 0;
+        for caller in callers {
+            let done = crate::done(caller.wait_with_output().expect("the program ends"));
+            match done.exit {
+                Some(0) => {
+                    assert_eq!((done.out.as_str(), done.err.as_str()), ("Well.\n", ""));
+                    n_answered += 1;
+                }
+                _ => assert!(done.err.contains("as many as it has room for"), "{done:?}"),
+            }
+        }
+        assert!(n_answered >= 8, "only {n_answered} were answered");
+        let sessions = place.run(&["sessions", "list", "--json", "-n", "1000"]);
+        let n_kept = sessions.out.lines().count();
+        assert!(n_kept >= n_answered, "{n_kept} of {n_answered} are kept");
+        let logs = place.run(&["logs", "-n", "100000"]);
+        assert!(!logs.out.contains("panic"), "{logs:?}");
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_takes_all_the_open_files_that_it_may_have() {
+    let server = ScriptServer::start(Wire::Chat, Script::replies([])).expect("a server");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        let mut limited = std::process::Command::new("sh");
+        let started = limited
+            .args(["-c", "ulimit -Sn 300 && exec \"$0\" daemon start"])
+            .arg(env!("CARGO_BIN_EXE_titanclaw"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TITANCLAW_HOME", place.home())
+            .output()
+            .expect("the program starts");
+        assert!(started.status.success(), "{started:?}");
+        let status = place.run(&["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", status["engine"]["pid"]))
+            .expect("its limits");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let fields: Vec<&str> = line.expect("a line").split_whitespace().collect();
+        assert_eq!(fields[3], fields[4], "{fields:?}");
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_not_asked_for_while_an_engine_runs() {
+    let server = ScriptServer::start(Wire::Chat, Script::replies([])).expect("a server");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        assert_eq!(place.run(&["daemon", "start"]).exit, Some(0));
+        let arguments = ["onboard", "--model", "anthropic/x", "--key", "--yes"];
+        let refused = place.run_with(&arguments, "");
+        assert_eq!(refused.exit, Some(1), "{refused:?}");
+        assert!(
+            refused.err.contains("titanclaw daemon stop") && !refused.err.contains("The key for"),
+            "{refused:?}"
+        );
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+        let sealed = place.run_with(&arguments, "sk-a-key\n");
+        assert_eq!(sealed.exit, Some(0), "{sealed:?}");
+    });
+}

@@ -18,6 +18,7 @@ fn help_says_all_and_touches_nothing() {
         "doctor",
         "status",
         "config",
+        "trust",
         "cost",
         "logs",
         "completions",
@@ -282,4 +283,39 @@ fn status_and_doctor_speak_json() {
             .is_some_and(|checks| checks.len() > 6)
     );
     assert!(!place.home().exists(), "looking changes nothing");
+}
+
+#[test]
+fn a_model_that_cannot_answer_is_not_chosen_and_a_server_is_in_no_other_models_way() {
+    let place = Place::new();
+    let refused = place.run(&["models", "use", "nobody/m"]);
+    assert_eq!(refused.exit, Some(1), "{refused:?}");
+    assert!(
+        refused.err.contains("local, anthropic, openai, ollama"),
+        "{refused:?}"
+    );
+    place.write(
+        "home/config.toml",
+        "[models]\nchat = \"work/m\"\n[[providers]]\nname = \"work\"\nbase_url = \"http://127.0.0.1:9/v1\"\n",
+    );
+    assert_eq!(place.run(&["models", "use", "work/n"]).exit, Some(0));
+    let asked = place.run(&["--offline", "ask", "--model", "ollama/m", "hi"]);
+    assert!(!asked.err.contains("has no model"), "{asked:?}");
+    let asked = place.run(&["ask", "--model", "nobody/m", "hi"]);
+    assert!(
+        asked.err.contains("nobody/m names no known provider"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_home_that_is_a_file_is_told_as_such() {
+    let place = Place::new();
+    std::fs::write(place.home(), "x").expect("a file");
+    let done = place.run(&["ask", "hi"]);
+    assert!(
+        done.err
+            .contains("is not a folder. Name another with --home"),
+        "{done:?}"
+    );
 }

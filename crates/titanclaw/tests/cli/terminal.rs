@@ -226,3 +226,117 @@ async fn a_conversation_takes_lines_commands_and_ends() {
     let history = std::fs::read_to_string(place.home().join("history")).expect("a history");
     assert!(history.contains("/cost"), "{history}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_begun_during_a_turn_is_gone_on_with_at_the_prompt() {
+    let gate = Gate::new();
+    let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
+    let (place, server) = place_and_server([first, Reply::text("Well."), Reply::text("Well.")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        terminal.type_in("go\r");
+        terminal.wait_for("Working");
+        terminal.type_in("and th");
+        terminal.wait_for("and th");
+        gate.open();
+        terminal.wait_for("in · ");
+        terminal.wait_for("› and th");
+        terminal.type_in("en what?\r");
+        terminal.wait_for("Well.");
+        terminal.wait_for("in · ");
+        terminal.wait_for("› ");
+        terminal.type_in("\u{4}");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    let sent = format!("{:?}", server.requests());
+    assert!(sent.contains("and then what?"), "{sent}");
+}
+
+/// Keys that come at any moment around the end of a turn are answered by the same turn or the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_typed_around_the_end_of_a_turn_is_lost() {
+    let gate = Gate::new();
+    let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
+    let more = (0..12).map(|_| Reply::text("Noted."));
+    let (place, server) = place_and_server(std::iter::once(first).chain(more));
+    let words = ["alder", "birch", "cedar", "dogwood", "elm", "fir", "ginkgo"];
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        terminal.type_in("go\r");
+        terminal.wait_for("Working");
+        gate.open();
+        for word in words {
+            terminal.type_in(&format!("{word}\r"));
+            terminal.read();
+        }
+        let until = Instant::now() + SHOWN_WAIT_MAX;
+        let missing = || {
+            let sent = format!("{:?}", server.requests());
+            let is_missing = |word: &&&str| !sent.contains(**word);
+            words.iter().filter(is_missing).copied().collect::<Vec<_>>()
+        };
+        while !missing().is_empty() {
+            let shown = &terminal.shown;
+            assert!(Instant::now() < until, "{:?} is lost: {shown:?}", missing());
+            terminal.read();
+        }
+        drop(terminal.child.kill());
+        drop(terminal.child.wait());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x11_instructions_in_a_folder_are_asked_about_once_and_anew_when_they_change() {
+    let replies = ["one", "two", "three", "four"].map(Reply::text);
+    let (place, server) = place_and_server(replies);
+    place.write("work/AGENTS.md", "Use tabs.\u{1b}[2J\n");
+    tokio::task::block_in_place(|| {
+        // Nobody is there: it is material, and a line says what can be done.
+        let alone = place.run(&["ask", "hi"]);
+        assert_eq!(alone.out, "one\n", "{alone:?}");
+        assert!(alone.err.contains("titanclaw trust"), "{alone:?}");
+
+        let mut terminal = Terminal::start(&place, &["ask", "hi"]);
+        terminal.wait_for("│ Use tabs.␛[2J");
+        terminal.wait_for("(y/N): ");
+        terminal.type_in("y\r");
+        terminal.wait_for("two");
+        assert_eq!(terminal.end(), Some(0));
+
+        let mut terminal = Terminal::start(&place, &["ask", "hi"]);
+        terminal.wait_for("three");
+        assert_eq!(terminal.end(), Some(0));
+
+        place.write("work/AGENTS.md", "Use spaces.\n");
+        let mut terminal = Terminal::start(&place, &["ask", "hi"]);
+        terminal.wait_for("│ Use spaces.");
+        terminal.wait_for("(y/N): ");
+        terminal.type_in("n\r");
+        terminal.wait_for("four");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    let follows: Vec<bool> = server
+        .requests()
+        .iter()
+        .map(|request| format!("{request:?}").contains("The person's instructions"))
+        .collect();
+    assert_eq!(follows, [false, true, true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_ends_when_its_engine_is_asked_to() {
+    let (place, _server) = place_and_server([Reply::text("one"), Reply::text("A title")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        let stopped = place.run(&["daemon", "stop"]);
+        assert_eq!(stopped.exit, Some(0), "{stopped:?}");
+        terminal.wait_for("asked to end (titanclaw daemon stop)");
+        assert_eq!(terminal.end(), Some(130));
+    });
+}

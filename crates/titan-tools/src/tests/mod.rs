@@ -1,0 +1,261 @@
+//! The tools as a pipeline sees them: a call and some files in, effects, output and files out. Here is what the tests
+//! of all tools share, and what holds for every tool; a tool's own tests are in the file of its name.
+
+mod apply_patch;
+mod edit;
+mod fetch;
+mod find;
+mod notes;
+mod person;
+mod read;
+mod shell;
+mod write;
+
+use crate::{Ports, builtin};
+use async_trait::async_trait;
+use expect_test::{Expect, expect};
+use futures::{StreamExt, stream};
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex};
+use titan_protocol::{
+    CallId, Embedder, PlanItem, SessionId, Step, Taint, Tool, ToolCall, ToolContext, ToolError,
+    ToolOutput, ToolSignals, TurnId, UnixMillis,
+};
+use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::storage::MemoryStore;
+use titan_testkit::transcript::effect_text;
+use titan_testkit::workbench::{MemoryWorkbench, Process};
+use tokio_util::sync::CancellationToken;
+
+/// Whose calls these are.
+const SESSION: SessionId = SessionId::from_u128(1);
+
+fn clock() -> UnixMillis {
+    1_700_000_000_000
+}
+
+/// Everything that a call may reach, in memory.
+struct Place {
+    workbench: MemoryWorkbench,
+    egress: Arc<ScriptedEgress>,
+    store: Arc<MemoryStore>,
+    embedder: Option<Arc<dyn Embedder>>,
+    signals: Arc<Signals>,
+    cancel: CancellationToken,
+}
+
+impl Place {
+    fn new(workbench: MemoryWorkbench) -> Self {
+        Self {
+            workbench,
+            egress: Arc::new(ScriptedEgress::new()),
+            store: MemoryStore::new(),
+            embedder: None,
+            signals: Arc::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    fn tool(&self, name: &str) -> Arc<dyn Tool> {
+        let ports = Ports {
+            search: self.store.clone(),
+            journal: self.store.clone(),
+            blobs: self.store.clone(),
+            embedder: self.embedder.clone(),
+            clock,
+        };
+        builtin(ports)
+            .into_iter()
+            .find(|tool| tool.spec().name == name)
+            .expect("a tool of this name")
+    }
+
+    fn context(&self) -> ToolContext {
+        ToolContext {
+            session: SESSION,
+            turn: TurnId::from_u128(2),
+            workbench: Arc::new(self.workbench.clone()),
+            egress: self.egress.clone(),
+            signals: self.signals.clone(),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    async fn run(&self, name: &str, arguments: Value) -> Result<ToolOutput, ToolError> {
+        let steps = stream::iter([step(name, arguments)]).boxed();
+        self.tool(name).run(self.context(), steps).await
+    }
+
+    /// Effects, then the output, as text.
+    async fn call(&self, name: &str, arguments: Value) -> String {
+        let tool = self.tool(name);
+        let step = step(name, arguments.clone());
+        match tool.effects(&step, &self.workbench).await {
+            Err(error) => format!("effects refused: {error}"),
+            Ok(effects) => {
+                let effects: Vec<String> = effects.iter().map(effect_text).collect();
+                let output = outcome_text(self.run(name, arguments).await);
+                format!("effects: {}\n{output}", effects.join(", "))
+            }
+        }
+    }
+}
+
+fn step(name: &str, arguments: Value) -> Step {
+    let arguments = match arguments {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    Step {
+        index: 0,
+        call: ToolCall {
+            id: CallId::from("c1"),
+            name: name.to_owned(),
+            arguments,
+        },
+    }
+}
+
+fn outcome_text(outcome: Result<ToolOutput, ToolError>) -> String {
+    match outcome {
+        Ok(output) => {
+            let taint = match output.taint {
+                Taint::NONE => "none",
+                Taint::PRIVATE => "private",
+                Taint::UNTRUSTED => "untrusted",
+                Taint::BOTH => "both",
+            };
+            let error = if output.is_error { ", an error" } else { "" };
+            format!("output ({taint}{error}):\n{}", output.text)
+        }
+        Err(ToolError::Reply(text)) => format!("reply: {text}"),
+        Err(other) => format!("ended: {other:?}"),
+    }
+}
+
+/// A call in a place with files, and what came of it.
+async fn check_tool(files: &[(&str, &str)], name: &str, arguments: Value, expected: Expect) {
+    let workbench = files
+        .iter()
+        .fold(MemoryWorkbench::new(), |place, (path, content)| {
+            place.file(path, (*content).to_owned())
+        });
+    let place = Place::new(workbench);
+    let mut text = place.call(name, arguments).await;
+    for (path, before) in files {
+        match place.workbench.content(path) {
+            Some(after) if after != *before => text.push_str(&format!("\n//- {path}\n{after}")),
+            Some(_) => {}
+            None => text.push_str(&format!("\n//- {path} is gone")),
+        }
+    }
+    for path in place.workbench.files() {
+        if !files.iter().any(|(known, _)| *known == path) {
+            let content = place.workbench.content(&path).unwrap_or_default();
+            text.push_str(&format!("\n//- {path} (new)\n{content}"));
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+#[derive(Default)]
+struct Signals {
+    output: Mutex<Vec<String>>,
+    plan: Mutex<Vec<PlanItem>>,
+    answer: Mutex<Option<String>>,
+    asked: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl ToolSignals for Signals {
+    async fn output(&self, text: &str) {
+        self.output.lock().unwrap().push(text.to_owned());
+    }
+
+    async fn plan(&self, items: Vec<PlanItem>) {
+        *self.plan.lock().unwrap() = items;
+    }
+
+    async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
+        let asked = format!("{question} {choices:?}");
+        self.asked.lock().unwrap().push(asked);
+        self.answer.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn every_tool_tells_a_small_model_enough_in_its_first_line() {
+    let place = Place::new(MemoryWorkbench::new());
+    let names = [
+        "shell",
+        "read",
+        "write",
+        "edit",
+        "apply_patch",
+        "list",
+        "glob",
+        "grep",
+        "fetch",
+        "todo",
+        "ask_user",
+        "remember",
+        "recall",
+    ];
+    let mut lines = Vec::new();
+    for name in names {
+        let spec = place.tool(name).spec().clone();
+        let first = spec.description.lines().next().unwrap_or_default();
+        assert!(first.len() <= 90 && first.ends_with('.'), "{name}: {first}");
+        assert_eq!(
+            spec.input_schema["additionalProperties"],
+            json!(false),
+            "{name}"
+        );
+        lines.push(format!("{name}: {first}"));
+    }
+    expect![[r#"
+        shell: Run a bash script in the workspace and read what it prints.
+        read: Read a text file; long ones in pieces by offset_line and lines.
+        write: Write a whole file: makes it, or replaces all of its content.
+        edit: Replace a text in a file: old must be in it exactly, and only once.
+        apply_patch: Change several places or files at once, all or nothing, by a patch.
+        list: List the files and folders in a folder, two levels deep unless depth says more.
+        glob: Find files by a pattern of their path, such as **/*.rs.
+        grep: Search file contents by a regular expression; gives path:line:text.
+        fetch: Read a web page or file from an https address as text.
+        todo: Show the person your plan, whole, each time that it changes.
+        ask_user: Ask the person a question and wait for the answer.
+        remember: Keep a note for later sessions: a fact, a preference, a decision.
+        recall: Search the notes of earlier sessions by words."#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[tokio::test]
+async fn arguments_that_make_no_sense_are_answered_with_the_field_and_an_example() {
+    check_tool(&[], "read", json!({"file": "x"}), expect![[r#"effects refused: the arguments of read make no sense: unknown field `file`, expected one of `path`, `offset_line`, `lines`. An example: {"path": "src/main.rs", "offset_line": 1, "lines": 200}"#]]).await;
+    check_tool(&[], "edit", json!({"path": "x"}), expect![[r#"effects refused: the arguments of edit make no sense: missing field `old`. An example: {"path": "src/main.rs", "old": "let x = 1;", "new": "let x = 2;"}"#]]).await;
+    check_tool(&[], "todo", json!({"items": [{"text": "a", "status": "started"}]}), expect![[r#"effects refused: the arguments of todo make no sense: unknown variant `started`, expected one of `pending`, `in_progress`, `done`. An example: {"items": [{"text": "Read the failing test", "status": "done"}, {"text": "Mend it", "status": "in_progress"}]}"#]]).await;
+}
+
+#[tokio::test]
+async fn a_denied_step_reaches_no_executor() {
+    let place = Place::new(MemoryWorkbench::new().shell([("rm x", Process::exits(0))]));
+    for (name, arguments) in [
+        ("shell", json!({"script": "rm x"})),
+        ("write", json!({"path": "x", "content": "y"})),
+        ("fetch", json!({"url": "https://example.org"})),
+        ("remember", json!({"text": "x"})),
+    ] {
+        let denied = place
+            .tool(name)
+            .run(place.context(), stream::empty().boxed())
+            .await;
+        assert!(
+            matches!(denied, Err(ToolError::Reply(_))),
+            "{name} {arguments}"
+        );
+    }
+    assert_eq!(place.workbench.commands(), []);
+    assert_eq!(place.workbench.files(), Vec::<String>::new());
+    assert_eq!(place.egress.requests().len(), 0);
+}
