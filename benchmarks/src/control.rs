@@ -2,6 +2,7 @@
 //! JSON, answered by one line or, for a follower, by a line for each record.
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use titan_protocol::{EngineStatus, Op, Record};
@@ -20,9 +21,17 @@ impl Records {
     /// The next record.
     pub(crate) async fn next(&mut self) -> Result<Record> {
         let line = self.lines.next_line().await?;
-        let answer: Value = serde_json::from_str(&line.context("the daemon ended")?)?;
-        Ok(serde_json::from_value(field(answer, "record")?)?)
+        let line = line.context("the daemon ended")?;
+        let answer: Answer = serde_json::from_str(&line)
+            .with_context(|| format!("the daemon answered {line} where a record was expected"))?;
+        Ok(answer.record)
     }
+}
+
+/// A line for a follower.
+#[derive(Deserialize)]
+struct Answer {
+    record: Record,
 }
 
 /// Follows everything from now on.

@@ -7,12 +7,14 @@ use crate::daemon::{Answers, Daemon, Home};
 use crate::process::milliseconds;
 use crate::report::Row;
 use anyhow::{Context, Result, bail};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use titan_protocol::{Event, TurnId, TurnOutcome};
 use titan_testkit::server::{Exchange, Reply, Script, ScriptServer, Wire};
 
 const WARM_UP_TURNS: usize = 10;
 const TURNS: usize = 100;
+/// Between two turns, so that what is stored after one is not measured in the next.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// From handing in what the person said until the first piece of the answer arrives at the caller, less the time
 /// that the server had the request before it sent that piece.
@@ -97,6 +99,7 @@ fn measure_turns(setup: &Setup, script: Script) -> Result<Vec<Turn>> {
         let mut turns = Vec::new();
         for n in 0..WARM_UP_TURNS + TURNS {
             let turn = measure_turn(&daemon, &mut records, &server).await?;
+            tokio::time::sleep(PAUSE).await;
             if n >= WARM_UP_TURNS {
                 turns.push(turn);
             }
@@ -128,11 +131,16 @@ async fn measure_turn(
     })
 }
 
-/// Reads until the turn has ended; gives the moment of its first piece of answer.
+/// Reads until the turn has ended and its session has its title; gives the moment of its first piece of answer. The
+/// title is thought of after the turn, which is its own; the next turn finds the daemon at rest.
 async fn follow_turn(records: &mut Records, id: TurnId) -> Result<Option<Instant>> {
     let mut first_delta = None;
+    let mut session = None;
     loop {
         let record = records.next().await?;
+        if matches!(record.event, Event::SessionTitled { .. }) && session == Some(record.session) {
+            return Ok(first_delta);
+        }
         if record.turn != Some(id) {
             continue;
         }
@@ -143,9 +151,7 @@ async fn follow_turn(records: &mut Records, id: TurnId) -> Result<Option<Instant
             Event::TurnEnded {
                 outcome: TurnOutcome::Completed,
                 ..
-            } => {
-                return Ok(first_delta);
-            }
+            } => session = Some(record.session),
             Event::TurnEnded { outcome, .. } => bail!("a turn ended as {outcome:?}"),
             _ => {}
         }

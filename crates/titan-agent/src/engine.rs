@@ -1,11 +1,13 @@
 //! The engine: sessions over the ports it is opened with.
 
 use crate::follow::follow;
+use crate::idle::{Calm, Idle, RunningTurn};
 use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
 use crate::session::{Accepted, Command, INBOX_MAX, Session, end_what_was_left_open};
 use crate::summary;
+use crate::trust::TrustOf;
 use crate::turn::TurnLimits;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -18,10 +20,13 @@ use titan_protocol::{
     Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnId,
     UnixMillis, Workbench, WorkbenchError,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// The longest title of a session, in characters.
 const TITLE_CHARS_MAX: usize = 200;
+/// Titles that are thought of at once, in all sessions. When more turns end together, the other sessions keep their
+/// first words for a name: a title is worth less than the turns that run.
+const TITLES_MAX: usize = 4;
 /// The longest thing that a person may say at once, in bytes.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
@@ -78,8 +83,12 @@ pub struct Parts {
     pub egress: Arc<dyn Egress>,
     /// Opens a session's workspace.
     pub open_workbench: OpenWorkbench,
+    /// Which instruction files of workspaces speak for the person.
+    pub trust_of: TrustOf,
     /// Milliseconds since the Unix epoch.
     pub now: fn() -> UnixMillis,
+    /// Called when no turn has run for a moment after some did: the time to give memory back.
+    pub at_rest: fn(),
 }
 
 /// The engine. Cheap to clone; all clones are one. Sessions run on the runtime that it is used from, and end with it.
@@ -92,13 +101,22 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) parts: Parts,
     pub(crate) config: Config,
-    pub(crate) tools: Vec<ToolSpec>,
+    pub(crate) tools: Arc<[ToolSpec]>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) idle: Idle,
+    /// Titles that may be thought of at once.
+    pub(crate) title_places: Arc<Semaphore>,
     sessions: Mutex<HashMap<SessionId, mpsc::Sender<Command>>>,
+    calm: Calm,
     started_at: UnixMillis,
 }
 
 impl Shared {
+    /// Counts a turn as running for as long as what it returns is held.
+    pub(crate) fn count_turn(&self) -> RunningTurn {
+        self.calm.enter()
+    }
+
     /// Takes a session off the list; false when a command waits for it.
     pub(crate) fn unlist(&self, session: SessionId, inbox: &mpsc::Receiver<Command>) -> bool {
         let mut sessions = self.sessions.lock();
@@ -117,7 +135,7 @@ impl Engine {
     pub async fn open(parts: Parts, config: Config) -> Result<Self, StorageError> {
         let offered = parts.pipeline.specs();
         let tools = match &config.tools {
-            None => offered,
+            None => offered.into(),
             Some(names) => names
                 .iter()
                 .filter_map(|name| offered.iter().find(|spec| spec.name == *name))
@@ -126,12 +144,16 @@ impl Engine {
         };
         recover(&parts).await?;
         let started_at = (parts.now)();
+        let at_rest = parts.at_rest;
         let shared = Shared {
             parts,
             config,
             tools,
             questions: Arc::default(),
+            idle: Idle::default(),
+            title_places: Arc::new(Semaphore::new(TITLES_MAX)),
             sessions: Mutex::default(),
+            calm: Calm::new(at_rest),
             started_at,
         };
         Ok(Self {
@@ -347,8 +369,7 @@ async fn recover(parts: &Parts) -> Result<(), StorageError> {
         }
         let log = Log::open(parts.journal.clone(), session).await?;
         end_what_was_left_open(&log).await?;
-        let state = log.read(|state| state.summary.clone()).await;
-        summary::store(parts.records.as_ref(), session, &state).await?;
+        log.store_summary(parts.records.as_ref()).await?;
     }
     Ok(())
 }

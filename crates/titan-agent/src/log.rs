@@ -1,7 +1,7 @@
 //! A session's way into the journal: appends, and keeps the projections in step.
 
 use crate::questions::Questions;
-use crate::summary::SummaryState;
+use crate::summary::{self, SummaryState};
 use crate::thread::Thread;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::EventSink;
 use titan_protocol::{
-    ApprovalId, Decision, Effect, Event, Grant, GrantScope, Journal, Record, SessionId,
+    ApprovalId, Decision, Effect, Event, Grant, GrantScope, Journal, Record, Records, SessionId,
     StorageError, TurnId,
 };
 use tokio::sync::Mutex;
@@ -68,6 +68,8 @@ pub(crate) struct Log {
     journal: Arc<dyn Journal>,
     session: SessionId,
     state: Mutex<State>,
+    /// Held while the summary is stored.
+    storing: Mutex<()>,
 }
 
 /// Records that are read from the journal at one time.
@@ -95,6 +97,7 @@ impl Log {
                     journal,
                     session,
                     state: Mutex::new(state),
+                    storing: Mutex::default(),
                 });
             }
         }
@@ -119,6 +122,17 @@ impl Log {
     /// Reads the projections.
     pub(crate) async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&*self.state.lock().await)
+    }
+
+    /// Stores the session's line in the lists. One at a time, each as it is when its time comes: what is stored last
+    /// is what was known last.
+    ///
+    /// # Errors
+    /// When the records can't be written.
+    pub(crate) async fn store_summary(&self, records: &dyn Records) -> Result<(), StorageError> {
+        let _storing = self.storing.lock().await;
+        let summary = self.read(|state| state.summary.clone()).await;
+        summary::store(records, self.session, &summary).await
     }
 
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {

@@ -2,11 +2,12 @@
 
 use crate::compact::compact;
 use crate::engine::Shared;
+use crate::idle::Place;
 use crate::log::{Log, TurnLog};
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::title::title;
 use crate::turn::{Action, Input, Turn};
-use crate::{forget, summary, surroundings};
+use crate::{forget, summary, surroundings, trust};
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -25,9 +26,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// A session that nothing happens in is put away after this long; it comes back from the journal.
-const IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// Events that a model sends in one burst are stored together, at most this many.
 const BURST_MAX: usize = 64;
@@ -121,24 +119,25 @@ impl Session {
         })
     }
 
-    /// Serves the session until nothing has happened for a while. Then it is unlisted, unless a command came in.
+    /// Serves the session until nothing has happened for a while, or others need its room. Then it is unlisted,
+    /// unless a command came in.
     pub(crate) async fn serve(mut self) {
         self.repair().await;
         loop {
             while let Some(command) = self.waiting.pop_front() {
                 self.obey(command).await;
             }
+            // A session whose title is being thought of is not idle.
+            let place = (self.titles.is_empty()).then(|| self.shared.idle.enter());
             tokio::select! {
                 command = self.inbox.recv() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
                 Some(titled) = self.titles.join_next() => self.take_title(titled.unwrap_or_default()).await,
-                () = tokio::time::sleep(IDLE_MAX) => {
-                    if self.titles.is_empty() && self.shared.unlist(self.id, &self.inbox) {
-                        return;
-                    }
-                }
+                () = is_up(place.as_ref()) => if self.shared.unlist(self.id, &self.inbox) {
+                    return;
+                },
             }
         }
     }
@@ -158,11 +157,14 @@ impl Session {
         }
     }
 
-    /// Has a title thought of while nothing else happens in the session.
+    /// Has a title thought of while nothing else happens in the session. In a crowd it goes without for now.
     async fn wish_for_title(&mut self, provider: Arc<dyn Provider>) {
         if !self.shared.config.are_titled {
             return;
         }
+        let Ok(place) = self.shared.title_places.clone().try_acquire_owned() else {
+            return;
+        };
         let said = self.log.read(|state| {
             let answered = state.thread.last_answer();
             state
@@ -171,7 +173,10 @@ impl Session {
                 .then(|| (state.summary.first_words().to_owned(), answered))
         });
         if let Some((asked, answered)) = said.await {
-            self.titles.spawn(title(provider, asked, answered));
+            self.titles.spawn(async move {
+                let _place = place;
+                title(provider, asked, answered).await
+            });
         }
     }
 
@@ -247,8 +252,8 @@ impl Session {
     }
 
     async fn store_summary(&self) -> Result<(), StorageError> {
-        let summary = self.log.read(|state| state.summary.clone()).await;
-        summary::store(self.shared.parts.records.as_ref(), self.id, &summary).await
+        let records = self.shared.parts.records.as_ref();
+        self.log.store_summary(records).await
     }
 
     /// Starts a turn and drives it to its end.
@@ -260,19 +265,21 @@ impl Session {
         options: TurnOptions,
         accepted: Accepted,
     ) {
-        let workbench = match self.begin(turn, text, &options).await {
+        let workbench = match self.begin(turn, text.clone(), &options).await {
             Ok(Some(workbench)) => workbench,
             Ok(None) => return answer(accepted, Ok(())),
             Err(error) => return answer(accepted, Err(error)),
         };
-        // The turn goes on while what was said is made durable; only then the person is told that it is accepted.
-        let journal = self.log.journal().clone();
-        let durable = tokio::spawn(async move {
-            answer(accepted, journal.sync().await.map_err(ClientError::from))
-        });
+        let _running = self.shared.count_turn();
+        let mut accepting = accept(self.log.clone(), self.shared.clone(), accepted).boxed();
+        // The commit is under way before anything else of the turn takes the processor.
+        let is_accepted = futures::poll!(&mut accepting).is_ready();
+        let accepting = (!is_accepted).then(|| tokio::spawn(accepting));
         let started = Instant::now();
         let was_said = matches!(first, Input::Begin);
         let mut running = Running::new(self, turn, workbench, options).await;
+        running.scope.person_said(&text);
+        self.tell_of_material(turn, &running.surroundings).await;
         let (outcome, usage) = match running.drive(self, first).await {
             Ok(outcome) => (outcome, running.turn.usage),
             Err(Broken(error)) => (TurnOutcome::Failed { error }, running.turn.usage),
@@ -297,8 +304,28 @@ impl Session {
         if is_completed {
             self.wish_for_title(provider).await;
         }
-        if let Err(error) = durable.await {
+        if let Some(accepting) = accepting
+            && let Err(error) = accepting.await
+        {
             tracing::error!(%error, "accepting a turn failed");
+        }
+    }
+
+    /// Says once in a session that an instruction file is not followed, since nobody was asked about it.
+    async fn tell_of_material(&self, turn: TurnId, surroundings: &Surroundings) {
+        let Some(text) = trust::notice(&surroundings.material) else {
+            return;
+        };
+        if self.log.read(|state| state.thread.turns.len()).await > 1 {
+            return;
+        }
+        let level = NoticeLevel::Info;
+        if let Err(error) = self
+            .log
+            .append(Some(turn), vec![Event::Notice { level, text }])
+            .await
+        {
+            tracing::error!(%error, session = %self.id, "a notice could not be stored");
         }
     }
 
@@ -334,10 +361,6 @@ impl Session {
             events.insert(0, Event::SessionStarted { workspace });
         }
         self.log.append(Some(turn), events).await?;
-        // The lists are made anew from the journal if this is lost; the turn has begun all the same.
-        if let Err(error) = self.store_summary().await {
-            tracing::error!(%error, session = %self.id, "a session's summary could not be stored");
-        }
         Ok(Some(workbench))
     }
 
@@ -394,6 +417,7 @@ impl Running {
             config.prompt_size,
             &config.identity,
             today,
+            &parts.trust_of,
         )
         .await;
         let scope = Scope::new(
@@ -404,7 +428,7 @@ impl Running {
             events,
             cancel.clone(),
             options.is_attended,
-            taint,
+            taint.union(trust::taint(&surroundings.material)),
             session.grants.clone(),
         );
         let started = Instant::now();
@@ -416,6 +440,7 @@ impl Running {
             cancel,
             surroundings,
             shape: Shape {
+                session: session.id,
                 size: config.prompt_size,
                 tools: session.shared.tools.clone(),
                 with_tools: true,
@@ -492,13 +517,15 @@ impl Running {
     ) -> Result<(), Broken> {
         self.shape.with_tools = with_tools;
         let mut request = self.request(session).await;
+        let mut tokens_estimated = estimate_tokens(&request);
         let room = session.shared.config.context_tokens_max * COMPACT_AT_PERCENT / 100;
-        if must_compact || estimate_tokens(&request) > room {
+        if must_compact || tokens_estimated > room {
             self.compact(session, room / 2).await?;
             request = self.request(session).await;
+            tokens_estimated = estimate_tokens(&request);
         }
         let assembled = Event::ContextAssembled {
-            tokens_estimated: estimate_tokens(&request),
+            tokens_estimated,
             messages: u32::try_from(request.messages.len()).unwrap_or(u32::MAX),
             instructions: self
                 .surroundings
@@ -684,6 +711,7 @@ impl Running {
             answer(accepted, Ok(()));
             return Ok(Vec::new());
         }
+        self.scope.person_said(&text);
         let steered = Event::Steered { text, turn };
         session.log.append(Some(self.id), vec![steered]).await?;
         session.log.journal().sync().await?;
@@ -695,6 +723,26 @@ impl Running {
         // The turn gives the last answer a tenth more.
         self.deadline += self.deadline.duration_since(self.started) / 10 + Duration::from_millis(1);
         self.turn.next(Input::Elapsed(self.started.elapsed()))
+    }
+}
+
+/// Makes durable that a turn began, while the turn goes on, and then tells the person that it is accepted. What is
+/// accepted is in the journal and in the lists; both are one commit.
+async fn accept(log: Arc<Log>, shared: Arc<Shared>, accepted: Accepted) {
+    let listing = log.store_summary(shared.parts.records.as_ref());
+    let (listed, synced) = tokio::join!(listing, log.journal().sync());
+    // The journal alone decides: a list is a projection of it.
+    if let Err(error) = listed {
+        tracing::error!(%error, "a session's summary could not be stored");
+    }
+    answer(accepted, synced.map_err(ClientError::from));
+}
+
+/// Returns when an idle session has to go. One that is not idle stays.
+async fn is_up(place: Option<&Place>) {
+    match place {
+        Some(place) => place.is_up().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -12,6 +12,8 @@ use titan_protocol::{
 const TABLE: &str = "sessions";
 /// A title made from what was said first.
 const TITLE_CHARS_MAX: usize = 80;
+/// A session that could have no title after its first turn may have one after a later one, up to this.
+const TITLE_TURNS_MAX: u32 = 3;
 /// Sessions that are read at one time.
 const SCAN_MAX: usize = 1000;
 
@@ -63,9 +65,9 @@ impl SummaryState {
         *sum = sum.plus(usage);
     }
 
-    /// Whether its first turn is done and it has no title yet.
+    /// Whether it has no title yet and is young enough that its first words still name its subject.
     pub(crate) fn wants_title(&self) -> bool {
-        self.title.is_none() && self.turns == 1
+        self.title.is_none() && self.turns <= TITLE_TURNS_MAX
     }
 
     /// What was said first, shortened.

@@ -1,12 +1,11 @@
 //! Looks at what a session is surrounded by: its workspace's top folder and the instruction files.
 
 use crate::prompt::{PromptSize, Surroundings};
+use crate::trust::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, Material, TrustOf, WorkspaceFiles};
 use futures::StreamExt;
 use std::path::Path;
 use titan_protocol::{EntryKind, WalkOptions, Workbench};
 
-/// Instruction files in a workspace, by name.
-const INSTRUCTION_FILES: [&str; 1] = ["AGENTS.md"];
 /// Names of the top folder that are shown.
 const TOP_LEVEL_MAX: usize = 40;
 
@@ -16,26 +15,36 @@ pub(crate) async fn look(
     size: PromptSize,
     identity: &[(String, String)],
     today: String,
+    trust_of: &TrustOf,
 ) -> Surroundings {
-    let mut instructions = identity.to_vec();
-    for name in INSTRUCTION_FILES {
-        let path = workbench.root().join(name);
-        if let Ok(bytes) = workbench
-            .read(&path, 0, size.instructions_bytes_max() as u64 + 1)
-            .await
-        {
-            instructions.push((
-                name.to_owned(),
-                String::from_utf8_lossy(&bytes).into_owned(),
-            ));
-        }
-    }
+    let (files, top_level) = tokio::join!(files(workbench, trust_of), top_level(workbench));
+    let WorkspaceFiles { trusted, material } = files;
+    let mut left = size.instructions_bytes_max();
+    let instructions = within([identity, &trusted].concat(), &mut left);
     Surroundings {
         workspace: workbench.root().to_owned(),
-        top_level: top_level(workbench).await,
+        top_level,
         today,
-        instructions: within(instructions, size.instructions_bytes_max()),
+        instructions,
+        material: material
+            .into_iter()
+            .map(|it| Material {
+                content: cut(it.content, &it.name, &mut left),
+                ..it
+            })
+            .collect(),
     }
+}
+
+async fn files(workbench: &dyn Workbench, trust_of: &TrustOf) -> WorkspaceFiles {
+    let mut files = WorkspaceFiles::default();
+    for name in INSTRUCTION_FILES {
+        let path = workbench.root().join(name);
+        if let Ok(bytes) = workbench.read(&path, 0, INSTRUCTION_BYTES_MAX).await {
+            files.add(name, &bytes, trust_of);
+        }
+    }
+    files
 }
 
 async fn top_level(workbench: &dyn Workbench) -> Vec<String> {
@@ -69,24 +78,25 @@ fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// Cuts the files so that all together fit, and says so in the text that is cut.
-fn within(files: Vec<(String, String)>, bytes_max: usize) -> Vec<(String, String)> {
-    let mut left = bytes_max;
+/// Cuts the files so that all together fit into what is left.
+fn within(files: Vec<(String, String)>, left: &mut usize) -> Vec<(String, String)> {
     files
         .into_iter()
-        .map(|(name, mut content)| {
-            if content.len() > left {
-                let mut end = left;
-                while !content.is_char_boundary(end) {
-                    end -= 1;
-                }
-                content.truncate(end);
-                content.push_str(&format!("\n[cut here; read {name} for the rest]"));
-                left = 0;
-            } else {
-                left -= content.len();
-            }
+        .map(|(name, content)| {
+            let content = cut(content, &name, left);
             (name, content)
         })
         .collect()
+}
+
+/// Cuts a file's content to what is left, and says so in the text that is cut.
+fn cut(mut content: String, name: &str, left: &mut usize) -> String {
+    if content.len() > *left {
+        content.truncate(content.floor_char_boundary(*left));
+        content.push_str(&format!("\n[cut here; read {name} for the rest]"));
+        *left = 0;
+    } else {
+        *left -= content.len();
+    }
+    content
 }

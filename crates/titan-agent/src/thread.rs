@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::mem::take;
 use std::path::PathBuf;
+use titan_exec::taint_of_words;
 use titan_protocol::{
     CallId, Content, Event, Message, PlanItem, Record, Role, Seq, Taint, ToolCall, TurnId,
 };
@@ -67,6 +68,7 @@ impl Thread {
         match &record.event {
             Event::SessionStarted { workspace } => self.workspace = Some(workspace.clone()),
             Event::TurnStarted { text } => {
+                self.taint = self.taint.union(taint_of_words(text));
                 self.turns.extend(record.turn);
                 self.last_turn = record.turn;
                 self.close();
@@ -74,6 +76,7 @@ impl Thread {
                 self.close();
             }
             Event::Steered { text, turn } => {
+                self.taint = self.taint.union(taint_of_words(text));
                 self.turns.insert(*turn);
                 self.open.after.push((record.seq, text.clone()));
             }

@@ -12,6 +12,7 @@
 //! person is never left without words.
 
 use crate::arguments::{ARGUMENTS_BYTES_MAX, parse_arguments};
+use crate::stitch::Stitch;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -118,6 +119,10 @@ pub(crate) struct Turn {
     asked_last: bool,
     unread: bool,
     reply: Reply,
+    /// The words of the answer that broke off, and of what went on with it.
+    said: String,
+    /// Joins them with what comes now.
+    stitch: Option<Stitch>,
     /// The calls that run, each with a hash of its name and arguments.
     running: HashMap<CallId, u64>,
     /// How often the same call gave the same result.
@@ -140,6 +145,8 @@ struct Reply {
     is_open: bool,
     has_text: bool,
     has_calls: bool,
+    /// Something came, be it a thought or the beginning of a call.
+    has_begun: bool,
     stop: Option<StopReason>,
     usage: Usage,
     building: BTreeMap<u32, Building>,
@@ -167,6 +174,8 @@ impl Turn {
             asked_last: false,
             unread: false,
             reply: Reply::default(),
+            said: String::new(),
+            stitch: None,
             running: HashMap::new(),
             repeats: HashMap::new(),
             ending: None,
@@ -245,6 +254,8 @@ impl Turn {
         if !self.reply.is_open {
             return;
         }
+        let is_content = !matches!(event, ModelEvent::Route { .. } | ModelEvent::Usage(_));
+        self.reply.has_begun |= is_content;
         match event {
             ModelEvent::Route {
                 provider,
@@ -259,7 +270,11 @@ impl Turn {
             }
             ModelEvent::TextDelta { text } => {
                 self.reply.has_text |= !text.trim().is_empty();
-                actions.push(Action::Emit(Event::TextDelta { text }));
+                let text = match &mut self.stitch {
+                    Some(stitch) => stitch.push(&text),
+                    None => text,
+                };
+                self.say(text, actions);
             }
             ModelEvent::ThinkingDelta { text } => {
                 actions.push(Action::Emit(Event::ThinkingDelta { text }))
@@ -272,6 +287,8 @@ impl Turn {
             ModelEvent::ToolCallEnd { index } => self.call_is_whole(index, actions),
             ModelEvent::Usage(usage) => self.reply.usage = usage,
             ModelEvent::Done { stop } => {
+                self.end_stitch(actions);
+                self.said.clear();
                 self.usage = self.usage.plus(self.reply.usage);
                 self.has_compacted = false;
                 self.reply.is_open = false;
@@ -285,10 +302,26 @@ impl Turn {
         }
     }
 
+    fn say(&mut self, text: String, actions: &mut Vec<Action>) {
+        if text.is_empty() {
+            return;
+        }
+        self.said.push_str(&text);
+        actions.push(Action::Emit(Event::TextDelta { text }));
+    }
+
+    /// What was held back as a repetition turned out to be none.
+    fn end_stitch(&mut self, actions: &mut Vec<Action>) {
+        if let Some(stitch) = self.stitch.take() {
+            self.say(stitch.finish(), actions);
+        }
+    }
+
     fn call_begins(&mut self, index: u32, name: String, actions: &mut Vec<Action>) {
         if !self.reply.seen.insert(index) {
             return self.misread(format!("it began call {index} twice"), actions);
         }
+        self.end_stitch(actions);
         let id = CallId::new(self.id, self.calls);
         self.calls += 1;
         actions.push(Action::Emit(Event::ToolCallStarted {
@@ -409,7 +442,13 @@ impl Turn {
                     with_tools: self.ending.is_none(),
                 });
             }
+            // Neither thoughts nor the beginning of a call are an answer to go on with: it is asked for again.
+            error if !has_said && self.reply.has_begun && self.may_continue() => {
+                tracing::warn!(%error, "a reply broke before it said anything and is asked for again");
+                self.ask_within_limits(actions);
+            }
             error if has_said && self.may_continue() => {
+                self.stitch = (!self.said.is_empty()).then(|| Stitch::new(&self.said));
                 let told = "The connection broke while you were answering. What you said and called so far stands above \
                             and was done; go on from there and repeat nothing.";
                 actions.push(instructed(told));
@@ -424,12 +463,11 @@ impl Turn {
                     return self.finish(TurnOutcome::Limited { limit }, actions);
                 }
                 actions.push(Action::StopCalls);
-                self.finish(
-                    TurnOutcome::Failed {
-                        error: error.to_string(),
-                    },
-                    actions,
-                );
+                let error = match error.next_step() {
+                    Some(step) => format!("{}. {step}", error.to_string().trim_end_matches('.')),
+                    None => error.to_string(),
+                };
+                self.finish(TurnOutcome::Failed { error }, actions);
             }
         }
     }

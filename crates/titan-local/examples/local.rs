@@ -75,14 +75,15 @@ async fn ask(provider: &LocalProvider, question: &str) -> Result<(), Box<dyn Err
     };
     let system = "You are Titan, an assistant at work in the user's project folder. Be brief.";
     let mut request = ModelRequest::new(Task::Chat, system, vec![Message::user(question)]);
-    request.tools = vec![
+    request.tools = [
         tool("read", "Reads a file.", "path"),
         tool("list", "Lists the files in a folder.", "path"),
         tool("shell", "Runs a command in a shell.", "command"),
         tool("write", "Writes a file.", "path"),
         tool("search", "Searches the text of all files.", "pattern"),
         tool("remember", "Stores a fact in the notes.", "text"),
-    ];
+    ]
+    .into();
     request.output_tokens_max = 200;
     for _ in 0..2 {
         let start = Instant::now();

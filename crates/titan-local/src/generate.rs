@@ -541,7 +541,7 @@ mod tests {
         let mut model = load(&config);
         for i in 0..10 {
             let mut request = request(&format!("call something, {i}"));
-            request.tools = tools();
+            request.tools = tools().into();
             request.tool_choice = ToolChoice::Required;
             let events = reply(&mut model, &request);
             let begun: Vec<&String> = events
@@ -583,7 +583,7 @@ mod tests {
         let config = tiny::config(&tiny::write(folder.path(), "qwen2"));
         let mut model = load(&config);
         let mut request = request("call something");
-        request.tools = tools();
+        request.tools = tools().into();
         request.tool_choice = ToolChoice::Required;
         request.output_tokens_max = 12;
         let events = reply(&mut model, &request);

@@ -3,6 +3,7 @@
 use crate::generate::Model;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use titan_protocol::{Message, ModelError, ModelEvent, ModelRequest, Provider, Task, ToolSpec};
 
@@ -146,7 +147,7 @@ const TOOLS: [(&str, &str, &str); 5] = [
 /// # Errors
 /// When the model fails. Dropping the future stops it.
 pub async fn check_tools(provider: &dyn Provider) -> Result<ToolCheck, ModelError> {
-    let tools: Vec<ToolSpec> = TOOLS.iter().map(tool).collect();
+    let tools: Arc<[ToolSpec]> = TOOLS.iter().map(tool).collect();
     let mut check = ToolCheck {
         asked: QUESTIONS.len(),
         right_tool: 0,

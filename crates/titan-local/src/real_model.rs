@@ -182,7 +182,7 @@ async fn the_default_model_calls_the_right_tool_and_answers_a_greeting_in_words(
         "Be brief.",
         vec![Message::user("Show me the file Cargo.toml.")],
     );
-    request.tools = six_tools();
+    request.tools = six_tools().into();
     request.output_tokens_max = 48;
     let events: Vec<ModelEvent> = provider
         .stream(request.clone())

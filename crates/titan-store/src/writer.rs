@@ -86,6 +86,8 @@ struct State {
     gathering_since: Option<Instant>,
     changes: Vec<Change>,
     syncs: Vec<Answer>,
+    /// Those for whom the commit that runs now is enough.
+    syncs_in_commit: Vec<Answer>,
     journal_failure: Option<StorageError>,
     is_closing: bool,
 }
@@ -108,6 +110,7 @@ impl Queue {
                 gathering_since: None,
                 changes: Vec::new(),
                 syncs: Vec::new(),
+                syncs_in_commit: Vec::new(),
                 journal_failure: None,
                 is_closing: false,
             }),
@@ -177,8 +180,13 @@ impl Queue {
                 return Ok(());
             }
             let (answer, answered) = oneshot::channel();
-            state.syncs.push(answer);
-            self.wake.notify_one();
+            if state.in_commit == state.tail.len() {
+                // All of it is on its way to the disk: its end is soon enough, and another flush would be for nothing.
+                state.syncs_in_commit.push(answer);
+            } else {
+                state.syncs.push(answer);
+                self.wake.notify_one();
+            }
             answered
         };
         answered.await.unwrap_or_else(|_| Err(closed()))
@@ -258,8 +266,8 @@ impl Queue {
         (!(is_last && is_empty)).then_some(group)
     }
 
-    /// The commit that holds the group's batches is over.
-    fn journal_done(&self, result: &Result<(), StorageError>) {
+    /// The commit that holds the group's batches is over. Gives back those who joined it.
+    fn journal_done(&self, result: &Result<(), StorageError>) -> Vec<Answer> {
         let mut state = self.state.lock();
         let n_done = std::mem::take(&mut state.in_commit);
         match result {
@@ -270,6 +278,7 @@ impl Queue {
                 self.event_places.close();
             }
         }
+        std::mem::take(&mut state.syncs_in_commit)
     }
 }
 
@@ -315,7 +324,7 @@ fn commit(sql: &Sql, queue: &Queue, group: Group) {
     let Group {
         batches,
         changes,
-        syncs,
+        mut syncs,
     } = group;
     let has_changes = !changes.is_empty();
     let (works, answers): (Vec<Work>, Vec<(Answer, OwnedSemaphorePermit)>) = changes
@@ -334,7 +343,7 @@ fn commit(sql: &Sql, queue: &Queue, group: Group) {
     }
     if !batches.is_empty() {
         drop(batches);
-        queue.journal_done(&journal);
+        syncs.extend(queue.journal_done(&journal));
     }
     let synced = queue.journal_failure().map_or(Ok(()), Err);
     for answer in syncs {
@@ -476,6 +485,7 @@ fn rows_of(batches: &[Arc<Batch>]) -> Result<Vec<Row>, StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     fn batch(session: u128, seqs: std::ops::Range<Seq>) -> Arc<Batch> {
         let record = |seq| Record {
@@ -508,6 +518,42 @@ mod tests {
             batch(2, 5..6),
         ];
         assert_eq!(spans(&interleaved), [(1, 4), (2, 5)]);
+    }
+
+    #[tokio::test]
+    async fn whoever_syncs_while_all_is_being_committed_needs_no_commit_of_its_own() {
+        let queue = Queue::new(0, Arc::default());
+        let append = async || {
+            let events = vec![Event::Forgotten];
+            let appended = queue.append(SessionId::from_u128(1), None, events).await;
+            appended.expect("the queue is open");
+        };
+        append().await;
+        let mut early = Box::pin(queue.sync());
+        assert!((&mut early).now_or_never().is_none());
+        let group = queue.next_group().expect("somebody waits for it");
+        assert_eq!((group.batches.len(), group.syncs.len()), (1, 1));
+
+        let mut joins = Box::pin(queue.sync());
+        assert!((&mut joins).now_or_never().is_none());
+        assert!(
+            queue.state.lock().syncs.is_empty(),
+            "no commit is asked for"
+        );
+        append().await;
+        let mut late = Box::pin(queue.sync());
+        assert!((&mut late).now_or_never().is_none());
+
+        drop(group);
+        for answer in queue.journal_done(&Ok(())) {
+            answer.send(Ok(())).expect("it waits");
+        }
+        joins
+            .await
+            .expect("the commit that ran held all it asked for");
+        assert!((&mut late).now_or_never().is_none(), "not this one's");
+        let next = queue.next_group().expect("it asked for a commit");
+        assert_eq!((next.batches.len(), next.syncs.len()), (1, 1));
     }
 
     #[test]
