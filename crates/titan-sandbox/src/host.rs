@@ -1,10 +1,12 @@
 //! The person's own machine as a place to work.
 //!
-//! Programs are not yet confined: they run with the person's rights, in their own session, with a clean environment.
-//! Confinement by the operating system belongs in `Launch::launch` of `process`, the one place where a program starts.
+//! Files are touched by the engine itself, by resolved path. Programs are confined by the operating system to the
+//! workspace and to what their step was allowed; `Launch::launch` of `process` is the one place where a program starts.
 
+mod confine;
 mod environment;
 mod file;
+mod guard;
 mod path;
 mod process;
 #[cfg(test)]
@@ -13,6 +15,8 @@ mod tree;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use confine::{Bounds, Leave};
+pub use confine::{Confinement, Kept, Part};
 use environment::Environment;
 use futures::StreamExt;
 use path::Places;
@@ -20,8 +24,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_protocol::{
-    BoxStream, Command, Entry, EntryKind, Metadata, ProcessEvent, Resolved, WalkOptions, Workbench,
-    WorkbenchError,
+    BoxStream, Command, Effect, Entry, EntryKind, Metadata, ProcessEvent, Resolved, WalkOptions,
+    Workbench, WorkbenchError,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -76,7 +80,16 @@ pub enum HostError {
 #[derive(Clone, Debug)]
 pub struct HostWorkbench {
     places: Arc<Places>,
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
+    leave: Arc<Leave>,
+}
+
+/// What all programs of a workspace have in common.
+#[derive(Debug)]
+struct Shared {
+    places: Arc<Places>,
+    environment: Environment,
+    bounds: Bounds,
 }
 
 impl HostWorkbench {
@@ -95,13 +108,21 @@ impl HostWorkbench {
         }
         let environment = Environment::from_engine(&config.environment, &[&root, &home]);
         let person_home = config.environment.get("HOME").map(PathBuf::from);
+        let places = Arc::new(Places {
+            root,
+            home,
+            person_home,
+        });
+        let bounds = Bounds::new(config.environment, environment.folders().to_vec());
+        let shared = Shared {
+            places: places.clone(),
+            environment,
+            bounds,
+        };
         Ok(Self {
-            places: Arc::new(Places {
-                root,
-                home,
-                person_home,
-            }),
-            environment: Arc::new(environment),
+            places,
+            shared: Arc::new(shared),
+            leave: Arc::default(),
         })
     }
 
@@ -154,9 +175,10 @@ impl Workbench for HostWorkbench {
     }
 
     async fn which(&self, program: &str) -> Option<PathBuf> {
-        let (environment, places) = (self.environment.clone(), self.places.clone());
+        let shared = self.shared.clone();
         let program = program.to_owned();
-        let found = blocking(move || Ok(environment.which(&program, &places.root))).await;
+        let find = move || Ok(shared.environment.which(&program, &shared.places.root));
+        let found = blocking(find).await;
         found.ok().flatten()
     }
 
@@ -197,7 +219,14 @@ impl Workbench for HostWorkbench {
     }
 
     fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
-        process::run(command, self.places.clone(), self.environment.clone())
+        process::run(command, self.shared.clone(), self.leave.clone())
+    }
+
+    fn for_step(&self, effects: &[Effect]) -> Option<Arc<dyn Workbench>> {
+        Some(Arc::new(Self {
+            leave: Arc::new(Leave::of(effects)),
+            ..self.clone()
+        }))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Places to work and the one way out.
 //!
 //! [`HostWorkbench`] is the person's own machine as a [`Workbench`](titan_protocol::Workbench): paths are resolved
-//! before they are used, files are replaced whole, programs run in a session of their own with a clean environment
-//! and end as a whole tree. [`GuardedEgress`] is the network as an [`Egress`](titan_protocol::Egress): the address
+//! before they are used, files are replaced whole, programs run confined by the operating system, with a clean
+//! environment, and end as a whole tree. [`GuardedEgress`] is the network as an [`Egress`](titan_protocol::Egress): the address
 //! that is dialled is the address that was checked, secrets go to their own host only, and offline means offline.
 //!
 //! Nothing here decides *whether* a step may happen; that is policy's. What is here holds whatever policy says.
@@ -11,4 +11,4 @@ mod egress;
 mod host;
 
 pub use egress::{EgressConfig, EgressConfigError, GuardedEgress, ProxyConfig};
-pub use host::{HostConfig, HostError, HostWorkbench};
+pub use host::{Confinement, HostConfig, HostError, HostWorkbench, Kept, Part};

@@ -155,6 +155,11 @@ impl Environment {
         Ok(all)
     }
 
+    /// The folders of the clean `PATH`.
+    pub(super) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// Where a program would be found: by its path, seen from `directory`, or on the clean `PATH`.
     pub(super) fn which(&self, program: &str, directory: &Path) -> Option<PathBuf> {
         if program.is_empty() || program.contains('\0') {

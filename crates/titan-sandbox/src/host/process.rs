@@ -3,8 +3,9 @@
 //! The task that follows a program owns it. Dropping the output stream tells the task; the task ends the tree and
 //! reaps the program, so no thread waits and no zombie stays.
 
-use super::environment::Environment;
-use super::path::Places;
+use super::Shared;
+use super::confine::{Entry, Hold, Leave};
+use super::guard::{self, Guard};
 use super::tree::{Census, Tree};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -45,16 +46,12 @@ type Event = Result<ProcessEvent, WorkbenchError>;
 type Events = mpsc::Sender<Event>;
 
 /// Starts a program and gives what it does. See [`titan_protocol::Workbench::run`].
-pub(super) fn run(
-    command: Command,
-    places: Arc<Places>,
-    environment: Arc<Environment>,
-) -> BoxStream<Event> {
+pub(super) fn run(command: Command, shared: Arc<Shared>, leave: Arc<Leave>) -> BoxStream<Event> {
     let (events, reader) = mpsc::channel(OUTPUT_AHEAD_MAX);
     let dropped = CancellationToken::new();
     let on_drop = dropped.clone().drop_guard();
     tokio::spawn(async move {
-        if let Err(error) = conduct(command, places, environment, &events, dropped).await {
+        if let Err(error) = conduct(command, shared, leave, &events, dropped).await {
             // A reader that is gone needs no error.
             let _ = events.send(Err(error)).await;
         }
@@ -70,8 +67,8 @@ pub(super) fn run(
 /// A program from its start to its end.
 async fn conduct(
     command: Command,
-    places: Arc<Places>,
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
+    leave: Arc<Leave>,
     events: &Events,
     dropped: CancellationToken,
 ) -> Result<(), WorkbenchError> {
@@ -80,22 +77,34 @@ async fn conduct(
     let marker = Tree::fresh_marker();
     let start = {
         let marker = marker.clone();
-        move || {
-            let launch = Launch::prepare(command, &places, &environment, &marker)?;
-            launch.launch()
-        }
+        move || Launch::prepare(command, &shared, &marker)?.launch(&shared, &leave)
     };
-    let mut running = Running::new(super::blocking(start).await?, marker);
+    let Started { child, hold, guard } = super::blocking(start).await?;
+    let mut running = Running::new(child, hold, marker);
     let followed = running
         .follow(events, output_bytes_max, deadline, &dropped)
-        .await?;
-    let Some(exit) = followed else {
-        return Ok(());
-    };
-    // A reader that is gone needs no exit.
-    let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
-    running.tree.end(Census::default()).await;
+        .await;
+    running.finish().await;
+    if let Some(guard) = guard {
+        tell_what_was_put_back(guard, events).await;
+    }
+    if let Some(exit) = followed? {
+        // A reader that is gone needs no exit.
+        let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
+    }
     Ok(())
+}
+
+/// Looks at the guarded files now that all processes have ended. What was done about them is part of the output.
+async fn tell_what_was_put_back(guard: Guard, events: &Events) {
+    let looked = super::blocking(move || Ok(guard.after())).await;
+    let told = looked.unwrap_or_else(|error| vec![error.to_string()]);
+    for line in told {
+        tracing::warn!("{line}");
+        let piece = Bytes::from(format!("[titanclaw: {line}]\n"));
+        // A reader that is gone needs no report; it stands in the log.
+        let _ = events.send(Ok(ProcessEvent::Stderr(piece))).await;
+    }
 }
 
 /// All that is needed to start a program, checked.
@@ -108,12 +117,12 @@ struct Launch {
 }
 
 impl Launch {
-    fn prepare(
-        command: Command,
-        places: &Places,
-        environment: &Environment,
-        marker: &str,
-    ) -> Result<Self, WorkbenchError> {
+    fn prepare(command: Command, shared: &Shared, marker: &str) -> Result<Self, WorkbenchError> {
+        let Shared {
+            places,
+            environment,
+            ..
+        } = shared;
         let directory = command.directory.unwrap_or_else(|| places.root.clone());
         let directory = super::path::follow(&directory)?;
         places.check(&directory)?;
@@ -137,8 +146,32 @@ impl Launch {
         })
     }
 
-    /// Starts the program. All programs start here: confinement belongs between the fork and the exec below.
-    fn launch(self) -> Result<Child, WorkbenchError> {
+    /// Starts the program. All programs start here, and none starts without its confinement.
+    fn launch(mut self, shared: &Shared, leave: &Leave) -> Result<Started, WorkbenchError> {
+        let root = &shared.places.root;
+        let guarded = guard::guarded(root);
+        let ready = shared
+            .bounds
+            .fence(&shared.places, leave, &self.directory, &guarded)?;
+        let guard = Guard::before(root, guarded, ready.has_mounts)
+            .map_err(|error| super::file::failed(root, &format!("can't be guarded: {error}")))?;
+        let scratch = ready.scratch.display().to_string();
+        self.environment.insert("TMPDIR".to_owned(), scratch);
+        let mut command = self.command();
+        let entry = Entry::prepare(&mut command, ready)?;
+        match tokio::process::Command::from(command).spawn() {
+            Ok(child) => Ok(Started {
+                child,
+                hold: Some(entry.hold()),
+                guard: Some(guard),
+            }),
+            Err(error) => Err(entry
+                .refusal(&error)
+                .unwrap_or_else(|| explain_start(&self.program, &error))),
+        }
+    }
+
+    fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command
             .arg0(&self.name)
@@ -149,19 +182,15 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // SAFETY: between fork and exec only async-signal-safe work is allowed; this is one system call.
-        unsafe { command.pre_exec(enter_own_session) };
-        tokio::process::Command::from(command)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| explain_start(&self.program, &error))
+        command
     }
 }
 
-/// A session of its own: no terminal to ask for a password on, and one group that signals reach as a whole.
-fn enter_own_session() -> std::io::Result<()> {
-    rustix::process::setsid()?;
-    Ok(())
+/// A program that runs.
+struct Started {
+    child: Child,
+    hold: Option<Hold>,
+    guard: Option<Guard>,
 }
 
 fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
@@ -183,14 +212,14 @@ fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
 struct Running {
     child: Child,
     tree: Tree,
+    /// Letting go of it ends the program and all that it started.
+    hold: Option<Hold>,
 }
 
 impl Drop for Running {
     /// Only a runtime that shuts down comes here with a living program.
     fn drop(&mut self) {
-        if self.child.id().is_some() {
-            self.tree.kill_group();
-        }
+        self.hold = None;
     }
 }
 
@@ -203,9 +232,16 @@ enum Ending {
 }
 
 impl Running {
-    fn new(child: Child, marker: String) -> Self {
-        let tree = Tree::of(child.id(), marker);
-        Self { child, tree }
+    fn new(child: Child, hold: Option<Hold>, marker: String) -> Self {
+        let is_contained = hold.as_ref().is_some_and(|hold| hold.is_contained);
+        let tree = Tree::of(child.id(), marker, is_contained);
+        Self { child, tree, hold }
+    }
+
+    /// Makes sure that nothing of the tree is left.
+    async fn finish(&mut self) {
+        self.hold = None;
+        self.tree.end(Census::default()).await;
     }
 
     /// Passes output on until the program ends or has to. `None` when the reader is gone. When this returns, the
@@ -248,6 +284,7 @@ impl Running {
             // Whether it goes by itself or not, what is left is killed next.
             let _ = tokio::time::timeout(TIDY_MAX, self.child.wait()).await;
         }
+        self.hold = None;
         self.tree.end(known).await;
         match tokio::time::timeout(REAP_MAX, self.child.wait()).await {
             Ok(Ok(_)) => {}

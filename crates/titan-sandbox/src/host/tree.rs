@@ -1,9 +1,9 @@
 //! The processes that a program started, wherever they went.
 //!
 //! A process belongs to the tree if it is in the program's session, carries the run's marker in its environment, or
-//! descends from one that does. That finds background jobs, double forks and `setsid`. What sheds its environment
-//! *and* its session *and* its parent goes unseen: only confinement by the operating system can hold that, and it is
-//! added where programs start.
+//! descends from one that does. That finds background jobs, double forks and `setsid`, but is only the second look:
+//! the kernel ends all of a namespace of processes, and where there is none, a program's warden adopts and ends what it
+//! left behind.
 
 use super::process::MARKER;
 use rustix::process::{Pid, Signal};
@@ -24,6 +24,8 @@ pub(super) struct Tree {
     /// When the leader started, in the kernel's ticks. Older processes are none of ours, whatever their numbers.
     since: Option<u64>,
     marker: String,
+    /// Whether the kernel ends them all with the leader, so that nobody needs to be looked for.
+    is_contained: bool,
 }
 
 impl Tree {
@@ -35,7 +37,7 @@ impl Tree {
     }
 
     /// The tree of a program that was just started and is not reaped yet.
-    pub(super) fn of(leader: Option<u32>, marker: String) -> Self {
+    pub(super) fn of(leader: Option<u32>, marker: String, is_contained: bool) -> Self {
         let leader = leader
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
@@ -43,17 +45,13 @@ impl Tree {
             leader,
             since: leader.and_then(Process::look).map(|leader| leader.started),
             marker,
+            is_contained,
         }
     }
 
     /// Asks the leader's group to end. Call it only while the leader is not reaped: its number is then its own.
     pub(super) fn ask_to_end(&self) {
         self.signal_group(Signal::TERM);
-    }
-
-    /// Kills the leader's group, for want of time to do more. Call it only while the leader is not reaped.
-    pub(super) fn kill_group(&self) {
-        self.signal_group(Signal::KILL);
     }
 
     fn signal_group(&self, signal: Signal) {
@@ -68,6 +66,9 @@ impl Tree {
 
     /// Who is in the tree now. Take it before anybody dies: an orphan no longer shows whose child it was.
     pub(super) async fn census(&self) -> Census {
+        if self.is_contained {
+            return Census::default();
+        }
         let tree = self.clone();
         let counted = tokio::task::spawn_blocking(move || tree.members(&Census::default())).await;
         match counted {
@@ -82,6 +83,9 @@ impl Tree {
     /// Kills all that is left of the tree, those of an earlier census too, and returns when nothing is, or when it
     /// could not be done. Dropping the future does not stop the work.
     pub(super) async fn end(&self, known: Census) {
+        if self.is_contained {
+            return;
+        }
         let tree = self.clone();
         let swept = tokio::task::spawn_blocking(move || tree.sweep(&known)).await;
         match swept {

@@ -1,0 +1,620 @@
+//! Confinement of programs by the operating system.
+//!
+//! A program runs under whatever of these the machine has: Landlock (files, signals, abstract sockets), a filter of
+//! system calls (network, kernel, other processes), namespaces (a read-only view of all but the workspace, its own
+//! processes), resource limits. [`Confinement`] says what the machine has; [`fence`] makes it ready for one program.
+//!
+//! It holds whatever policy said before. A step's approved effects widen it ([`Leave`]), and nothing else does.
+
+mod landlock;
+mod reach;
+mod seccomp;
+mod sys;
+#[cfg(test)]
+mod tests;
+mod warden;
+
+use super::guard::ASIDE;
+use super::path::Places;
+use landlock::{Access, Ruleset};
+use reach::{DEVICES, Reach};
+use seccomp::Filter;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use tempfile::TempDir;
+use titan_protocol::{Effect, WorkbenchError};
+use warden::{Absent, Ends, Fence, Identity, Lifeline, Mounts, Namespaces, Stage};
+
+/// Processes and threads that one program may have at a time. The least that the kernel takes for a namespace is 301.
+const PROCESSES_MAX: u64 = 4_096;
+
+/// The largest file that a program may write.
+const FILE_BYTES_MAX: u64 = 16 << 30;
+
+/// Files that a process may hold open.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
+/// Memory that one process may take, at most; less where the machine has less.
+const MEMORY_BYTES_MAX: u64 = 16 << 30;
+
+/// Paths outside of the workspace that one step may be given to write.
+const WRITABLE_MAX: usize = 48;
+
+/// What a step was allowed beyond the workspace, from its approved effects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Leave {
+    network: bool,
+    reads: Vec<PathBuf>,
+    writes: Vec<PathBuf>,
+}
+
+impl Leave {
+    /// Only effects that name something count: the root of the file system stands for what could not be read from a
+    /// script, and a yes to that opens nothing.
+    pub(super) fn of(effects: &[Effect]) -> Self {
+        let mut leave = Self::default();
+        for effect in effects {
+            match effect {
+                Effect::Network { .. } => leave.network = true,
+                Effect::Read {
+                    path,
+                    in_workspace: false,
+                } if path.parent().is_some() => {
+                    leave.reads.push(path.clone());
+                }
+                Effect::Write {
+                    path,
+                    in_workspace: false,
+                } if path.parent().is_some() => {
+                    leave.writes.push(path.clone());
+                }
+                Effect::Run { program, .. } if Path::new(program).is_absolute() => {
+                    leave.reads.push(PathBuf::from(program));
+                }
+                Effect::Read { .. }
+                | Effect::Write { .. }
+                | Effect::Run { .. }
+                | Effect::Message { .. }
+                | Effect::Secret { .. }
+                | Effect::Money { .. }
+                | Effect::Remember => {}
+            }
+        }
+        leave
+    }
+}
+
+/// How well something is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// By the kernel.
+    Whole,
+    /// In a weaker way, which the text names.
+    Partly(&'static str),
+    /// Not at all; the text says what the kernel lacks.
+    Not(&'static str),
+}
+
+/// One thing that confinement is to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What is kept, in a few words.
+    pub name: &'static str,
+    /// How well.
+    pub kept: Kept,
+}
+
+/// What this machine confines programs with.
+#[derive(Clone, Debug)]
+pub struct Confinement {
+    landlock: Option<u32>,
+    has_filter: bool,
+    /// Which of them can be made is known only by making them, which is put off until it matters.
+    namespaces: OnceLock<Option<Namespaces>>,
+}
+
+impl Confinement {
+    /// Looks at the kernel, once for each process.
+    pub fn of_this_machine() -> &'static Self {
+        static FOUND: OnceLock<Confinement> = OnceLock::new();
+        FOUND.get_or_init(|| Self {
+            landlock: landlock::version(),
+            has_filter: seccomp::is_available(),
+            namespaces: OnceLock::new(),
+        })
+    }
+
+    /// Whether files and the network are kept by the kernel. Where they are not, a program that is said to only look
+    /// has to be asked for like any other.
+    pub fn is_sound(&self) -> bool {
+        self.landlock.is_some() && self.has_filter
+    }
+
+    /// What is kept and what is not, for `doctor`.
+    pub fn parts(&self) -> Vec<Part> {
+        let has_scopes = self
+            .landlock
+            .is_some_and(|version| version >= landlock::VERSION_WITH_SCOPES);
+        let has_processes = self.namespaces().is_some();
+        let either = |is_kept: bool, otherwise: Kept| if is_kept { Kept::Whole } else { otherwise };
+        let has_landlock = self.landlock.is_some();
+        let part = |name, kept| Part { name, kept };
+        vec![
+            part(
+                "files outside the workspace",
+                either(
+                    has_landlock,
+                    Kept::Not("the kernel has no Landlock, or it is switched off"),
+                ),
+            ),
+            part(
+                "modes and owners of files outside",
+                either(has_processes, Kept::Not("no unprivileged user namespaces")),
+            ),
+            part(
+                "git hooks and instruction files",
+                either(
+                    has_processes,
+                    Kept::Partly(
+                        "changes are undone when the program has ended, for want of user namespaces",
+                    ),
+                ),
+            ),
+            part(
+                "the network and the kernel's insides",
+                either(
+                    self.has_filter,
+                    Kept::Not("the kernel does not filter system calls"),
+                ),
+            ),
+            part(
+                "signals to other programs",
+                either(
+                    has_scopes || has_processes,
+                    Kept::Not("Landlock is older than version 6, and no user namespaces"),
+                ),
+            ),
+            part(
+                "the end of all processes",
+                either(
+                    has_processes,
+                    Kept::Partly("they are followed one by one, for want of user namespaces"),
+                ),
+            ),
+            part(
+                "memory and processes",
+                Kept::Partly("bounded for each process, not for all of a program together"),
+            ),
+        ]
+    }
+
+    /// The namespaces that can be made here. The first time, they are made, for a process that does nothing else.
+    fn namespaces(&self) -> Option<Namespaces> {
+        *self.namespaces.get_or_init(|| {
+            let is_root = rustix::process::geteuid().is_root();
+            let choices = [(false, true), (true, true), (false, false), (true, false)];
+            choices
+                .into_iter()
+                .map(|(user, proc)| Namespaces { user, proc })
+                .filter(|namespaces| is_root || namespaces.user)
+                .find(|namespaces| self.can_make(*namespaces))
+        })
+    }
+
+    fn can_make(&self, namespaces: Namespaces) -> bool {
+        let fence = self.bare_fence(namespaces);
+        let Ok((_lifeline, ends)) = Lifeline::new() else {
+            return false;
+        };
+        let mut command = std::process::Command::new("/");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let enter = move || {
+            warden::enter(&fence, &ends)?;
+            sys::exit(0);
+        };
+        // SAFETY: only system calls, and the program ends before it would be executed.
+        unsafe { command.pre_exec(enter) };
+        command.status().is_ok_and(|status| status.success())
+    }
+
+    fn bare_fence(&self, namespaces: Namespaces) -> Fence {
+        Fence {
+            namespaces: Some(namespaces),
+            identity: Identity::of_this_process(),
+            mounts: Mounts::default(),
+            rules: self.landlock.map(|version| Ruleset::new(version, false)),
+            filter: self.has_filter.then(|| Filter::new(false)),
+            limits: Vec::new(),
+            processes: number(PROCESSES_MAX),
+            directory: c"/".to_owned(),
+            absent: Vec::new(),
+            engine: rustix::process::getpid(),
+        }
+    }
+}
+
+fn number(n: u64) -> CString {
+    // Digits hold no NUL.
+    CString::new(n.to_string()).unwrap_or_default()
+}
+
+/// What programs of one workspace are confined to. Made once, looks at the file system when the first one starts.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    environment: BTreeMap<String, String>,
+    program_folders: Vec<PathBuf>,
+    machine: OnceLock<Confinement>,
+    reach: OnceLock<Reach>,
+    scratch: OnceLock<TempDir>,
+}
+
+/// A program's confinement, ready to be entered.
+pub(super) struct Ready {
+    fence: Fence,
+    /// What the program's `TMPDIR` is.
+    pub(super) scratch: PathBuf,
+    /// Whether guarded paths that are there are mounted read-only.
+    pub(super) has_mounts: bool,
+}
+
+impl Bounds {
+    pub(super) fn new(
+        environment: BTreeMap<String, String>,
+        program_folders: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            environment,
+            program_folders,
+            machine: OnceLock::new(),
+            reach: OnceLock::new(),
+            scratch: OnceLock::new(),
+        }
+    }
+
+    /// Makes a program's confinement ready. Looks at the file system.
+    ///
+    /// # Errors
+    /// When there is no place for temporary files, or more was allowed than can be.
+    pub(super) fn fence(
+        &self,
+        places: &Places,
+        leave: &Leave,
+        directory: &Path,
+        guarded: &[PathBuf],
+    ) -> Result<Ready, WorkbenchError> {
+        let machine = self
+            .machine
+            .get_or_init(|| Confinement::of_this_machine().clone());
+        let reach = self
+            .reach
+            .get_or_init(|| Reach::look(&self.environment, &self.program_folders, &places.home));
+        let scratch = self.scratch()?;
+        let mut plan = Plan::new(reach, places, leave)?;
+        let namespaces = machine.namespaces();
+        let has_mounts = namespaces.is_some();
+        let scratch = plan.add_scratch(scratch, has_mounts);
+        let mounts = match has_mounts {
+            true => plan.mounts(places, guarded).map_err(unusable)?,
+            false => Mounts::default(),
+        };
+        let rules = machine
+            .landlock
+            .map(|version| plan.rules(Ruleset::new(version, leave.network), has_mounts));
+        let fence = Fence {
+            namespaces,
+            identity: Identity::of_this_process(),
+            mounts,
+            rules,
+            filter: machine.has_filter.then(|| Filter::new(leave.network)),
+            limits: limits(namespaces.is_some_and(|namespaces| namespaces.user)),
+            processes: number(PROCESSES_MAX),
+            directory: sys::c_path(directory).map_err(unusable)?,
+            absent: absent(guarded).map_err(unusable)?,
+            engine: rustix::process::getpid(),
+        };
+        Ok(Ready {
+            fence,
+            scratch,
+            has_mounts,
+        })
+    }
+
+    /// The folder for temporary files. It is kept while the workspace is open, so that one program finds what another
+    /// left there.
+    fn scratch(&self) -> Result<PathBuf, WorkbenchError> {
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(scratch.path().to_owned());
+        }
+        let made = std::env::temp_dir()
+            .canonicalize()
+            .and_then(|folder| {
+                tempfile::Builder::new()
+                    .prefix("titanclaw-")
+                    .tempdir_in(folder)
+            })
+            .map_err(unusable)?;
+        let scratch = self.scratch.get_or_init(|| made);
+        Ok(scratch.path().to_owned())
+    }
+}
+
+fn unusable(error: std::io::Error) -> WorkbenchError {
+    WorkbenchError::Failed(format!(
+        "the program was not started, for it can't be confined: {error}; see titanclaw doctor"
+    ))
+}
+
+/// Files of one program: what may be done where.
+struct Plan<'a> {
+    hidden: Vec<&'a Path>,
+    readable: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
+    listable: Vec<PathBuf>,
+    devices: Vec<PathBuf>,
+    /// `(what, where)`.
+    scratch: Vec<(PathBuf, PathBuf)>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(reach: &'a Reach, places: &'a Places, leave: &Leave) -> Result<Self, WorkbenchError> {
+        let named = |secret: &Path| {
+            let mut named = leave.reads.iter().chain(&leave.writes);
+            named.any(|path| path.starts_with(secret))
+        };
+        let secret = reach.secret.iter().map(PathBuf::as_path);
+        let mut hidden: Vec<&Path> = secret
+            .filter(|secret| !places.root.starts_with(secret) && !named(secret))
+            .collect();
+        hidden.push(&reach.barred);
+        let is_open = |path: &&PathBuf| !hidden.iter().any(|hidden| path.starts_with(hidden));
+        let mut writable = vec![places.root.clone()];
+        writable.extend(
+            leave
+                .writes
+                .iter()
+                .filter_map(|path| writable_place(path, &hidden)),
+        );
+        if writable.len() > WRITABLE_MAX {
+            return Err(WorkbenchError::Failed(format!(
+                "the program was not started: it would write to more than {WRITABLE_MAX} places outside the \
+                 workspace; do it in smaller steps"
+            )));
+        }
+        let git = git_above(&places.root);
+        let readable = reach.readable.iter().chain(&leave.reads).chain(&git);
+        Ok(Self {
+            readable: readable.filter(is_open).cloned().collect(),
+            listable: leave.reads.iter().filter(is_open).cloned().collect(),
+            devices: DEVICES
+                .iter()
+                .map(PathBuf::from)
+                .filter(|path| path.exists())
+                .collect(),
+            writable,
+            hidden,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Gives the program its folder for temporary files: as `/tmp` itself where nothing else is needed there.
+    fn add_scratch(&mut self, scratch: PathBuf, has_mounts: bool) -> PathBuf {
+        let shared = Path::new("/tmp");
+        let is_needed = |folder: &Path| {
+            let mut needed = self.writable.iter().chain(&self.listable);
+            needed.any(|path| path.starts_with(folder))
+        };
+        if !has_mounts || !shared.is_dir() || shared.is_symlink() || is_needed(shared) {
+            self.scratch.push((scratch.clone(), scratch.clone()));
+            return scratch;
+        }
+        self.scratch.push((scratch, shared.to_owned()));
+        shared.to_owned()
+    }
+
+    fn rules(&self, mut rules: Ruleset, has_mounts: bool) -> Ruleset {
+        // Where mounts cover what is hidden, a rule may go over it; elsewhere it has to go around.
+        let uncovered = |path: &PathBuf| match has_mounts {
+            true => vec![path.clone()],
+            false => reach::without(path, &self.hidden),
+        };
+        for path in self.readable.iter().flat_map(uncovered) {
+            rules.allow(&path, Access::Read);
+        }
+        for path in &self.listable {
+            rules.allow(path, Access::List);
+        }
+        for path in &self.devices {
+            let is_shared = path.is_dir();
+            match (is_shared, has_mounts) {
+                (false, _) => rules.allow(path, Access::Device),
+                // Memory that is shared with everybody else, unless it is the program's own.
+                (true, true) => rules.allow(path, Access::Write),
+                (true, false) => {}
+            }
+        }
+        for path in self.writable.iter().flat_map(uncovered) {
+            rules.allow(&path, Access::Write);
+        }
+        for (_, place) in &self.scratch {
+            rules.allow(place, Access::Write);
+        }
+        rules
+    }
+
+    fn mounts(&self, places: &Places, guarded: &[PathBuf]) -> std::io::Result<Mounts> {
+        let mut mounts = Mounts::default();
+        // A repository on itself: what contains a mount could be moved away as a whole, a mount can't.
+        let git = Some(places.root.join(".git")).filter(|git| is_real_folder(git));
+        let scratch = self.scratch.iter().cloned();
+        let writable = self
+            .writable
+            .iter()
+            .chain(&git)
+            .map(|path| (path.clone(), path.clone()));
+        for (what, place) in scratch.chain(writable) {
+            mounts
+                .writable
+                .push((sys::c_path(&what)?, sys::c_path(&place)?));
+        }
+        for path in guarded
+            .iter()
+            .filter(|path| !path.is_symlink() && path.exists())
+        {
+            mounts.fixed.push(sys::c_path(path)?);
+        }
+        let open = || self.readable.iter().chain(&self.writable);
+        let covered = self
+            .hidden
+            .iter()
+            .filter(|hidden| open().any(|open| hidden.starts_with(open)));
+        for hidden in covered.filter(|hidden| hidden.exists()) {
+            match hidden.is_dir() {
+                true => mounts.hidden_folders.push(sys::c_path(hidden)?),
+                false => mounts.hidden_files.push(sys::c_path(hidden)?),
+            }
+        }
+        Ok(mounts)
+    }
+}
+
+/// The guarded paths that are not there, for the warden to look at should the engine be killed.
+fn absent(guarded: &[PathBuf]) -> std::io::Result<Vec<Absent>> {
+    let absent = guarded
+        .iter()
+        .filter(|path| path.symlink_metadata().is_err());
+    let parts = absent.filter_map(|path| Some((path.parent()?, path.file_name()?)));
+    parts
+        .map(|(folder, name)| {
+            let aside = format!("{}.{ASIDE}", name.to_string_lossy());
+            Ok(Absent {
+                folder: sys::c_path(folder)?,
+                name: sys::c_path(Path::new(name))?,
+                aside: sys::c_path(Path::new(&aside))?,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn is_real_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+/// What has to be opened so that a path can be written: itself, or the nearest folder that is there. `None` if that
+/// would open what is hidden too.
+fn writable_place(path: &Path, hidden: &[&Path]) -> Option<PathBuf> {
+    let place = path.ancestors().find(|place| place.exists())?;
+    let is_asked = place == path && !hidden.iter().any(|hidden| path.starts_with(hidden));
+    let is_harmless = || {
+        let is_root = place.parent().is_none();
+        !is_root
+            && !hidden
+                .iter()
+                .any(|hidden| hidden.starts_with(place) || place.starts_with(hidden))
+    };
+    (is_asked || is_harmless()).then(|| place.to_owned())
+}
+
+/// The repository that the workspace is a folder of. It may be looked at.
+fn git_above(root: &Path) -> Option<PathBuf> {
+    let mut above = root.ancestors().skip(1).map(|folder| folder.join(".git"));
+    above.find(|git| is_real_folder(git))
+}
+
+fn limits(counts_own_processes: bool) -> Vec<(u32, u64)> {
+    // Outside of a user namespace the kernel counts all of the account's processes, so those are added.
+    let others = if counts_own_processes {
+        0
+    } else {
+        tasks_of_the_machine()
+    };
+    vec![
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_NPROC, PROCESSES_MAX + others),
+        (libc::RLIMIT_FSIZE, FILE_BYTES_MAX),
+        (libc::RLIMIT_NOFILE, DESCRIPTORS_MAX),
+        (libc::RLIMIT_DATA, memory_bytes_max()),
+    ]
+}
+
+fn tasks_of_the_machine() -> u64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let tasks = load
+        .split_whitespace()
+        .nth(3)
+        .and_then(|field| field.split_once('/'));
+    tasks.and_then(|(_, all)| all.parse().ok()).unwrap_or(0)
+}
+
+/// Three quarters of the machine's memory, at most [`MEMORY_BYTES_MAX`].
+fn memory_bytes_max() -> u64 {
+    static FOUND: OnceLock<u64> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        kib.map_or(MEMORY_BYTES_MAX, |kib| (kib * 768).min(MEMORY_BYTES_MAX))
+    })
+}
+
+/// A program that is about to be started confined.
+pub(super) struct Entry {
+    lifeline: Lifeline,
+    is_contained: bool,
+}
+
+/// What holds a started program.
+#[derive(Debug)]
+pub(super) struct Hold {
+    _lifeline: Lifeline,
+    /// Whether the kernel itself ends all processes with the program.
+    pub(super) is_contained: bool,
+}
+
+impl Entry {
+    /// Has the command confined between its fork and its exec.
+    ///
+    /// # Errors
+    /// When the system has no pipe left.
+    pub(super) fn prepare(
+        command: &mut std::process::Command,
+        ready: Ready,
+    ) -> Result<Self, WorkbenchError> {
+        let fence = ready.fence;
+        let (lifeline, ends) = Lifeline::new().map_err(unusable)?;
+        let is_contained = fence.namespaces.is_some();
+        let enter = move || enter(&fence, &ends);
+        // SAFETY: `warden::enter` makes system calls only and takes no memory and no lock.
+        unsafe { command.pre_exec(enter) };
+        Ok(Self {
+            lifeline,
+            is_contained,
+        })
+    }
+
+    /// Once the program has started: what holds it. Dropping that ends it and all that it started.
+    pub(super) fn hold(self) -> Hold {
+        Hold {
+            _lifeline: self.lifeline,
+            is_contained: self.is_contained,
+        }
+    }
+
+    /// Once it could not be started: whether the confinement was the cause, and which part of it.
+    pub(super) fn refusal(&self, error: &std::io::Error) -> Option<WorkbenchError> {
+        let stage = Stage::describe(self.lifeline.failed_stage()?);
+        Some(WorkbenchError::Failed(format!(
+            "the program was not started, for it can't be confined: {stage} failed ({error}); see titanclaw doctor"
+        )))
+    }
+}
+
+fn enter(fence: &Fence, ends: &Ends) -> std::io::Result<()> {
+    warden::enter(fence, ends)
+}
