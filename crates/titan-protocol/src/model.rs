@@ -170,7 +170,9 @@ impl Usage {
     pub fn plus(self, other: Self) -> Self {
         Self {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
-            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_read_tokens: self
+                .cache_read_tokens
+                .saturating_add(other.cache_read_tokens),
             cache_write_tokens: self
                 .cache_write_tokens
                 .saturating_add(other.cache_write_tokens),
@@ -276,9 +278,7 @@ impl ModelError {
             Self::Limited { .. } => {
                 "Wait a moment and ask again, or choose another model with --model."
             }
-            Self::Rejected { .. } => {
-                "Say it in other words, or choose another model with --model."
-            }
+            Self::Rejected { .. } => "Say it in other words, or choose another model with --model.",
             Self::TooLong { .. } => {
                 "Begin a new session, or choose a model that reads more with --model."
             }

@@ -2,7 +2,8 @@
 //!
 //! A program runs under whatever of these the machine has: Landlock (files, signals, abstract sockets), a filter of
 //! system calls (network, kernel, other processes), namespaces (a read-only view of all but the workspace, its own
-//! processes), resource limits. [`Confinement`] says what the machine has; [`fence`] makes it ready for one program.
+//! processes), resource limits. [`Confinement`] says what the machine has; [`Bounds`] makes it ready for each program
+//! of a workspace.
 //!
 //! It holds whatever policy said before. A step's approved effects widen it ([`Leave`]), and nothing else does.
 
@@ -235,7 +236,6 @@ impl Confinement {
             processes: number(PROCESSES_MAX),
             directory: c"/".to_owned(),
             absent: Vec::new(),
-            engine: rustix::process::getpid(),
         }
     }
 }
@@ -317,7 +317,6 @@ impl Bounds {
             processes: number(PROCESSES_MAX),
             directory: sys::c_path(directory).map_err(unusable)?,
             absent: absent(guarded).map_err(unusable)?,
-            engine: rustix::process::getpid(),
         };
         Ok(Ready {
             fence,

@@ -85,9 +85,7 @@ async fn conduct(
         .follow(events, output_bytes_max, deadline, &dropped)
         .await;
     running.finish().await;
-    if let Some(guard) = guard {
-        tell_what_was_put_back(guard, events).await;
-    }
+    tell_what_was_put_back(guard, events).await;
     if let Some(exit) = followed? {
         // A reader that is gone needs no exit.
         let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
@@ -162,8 +160,8 @@ impl Launch {
         match tokio::process::Command::from(command).spawn() {
             Ok(child) => Ok(Started {
                 child,
-                hold: Some(entry.hold()),
-                guard: Some(guard),
+                hold: entry.hold(),
+                guard,
             }),
             Err(error) => Err(entry
                 .refusal(&error)
@@ -189,8 +187,8 @@ impl Launch {
 /// A program that runs.
 struct Started {
     child: Child,
-    hold: Option<Hold>,
-    guard: Option<Guard>,
+    hold: Hold,
+    guard: Guard,
 }
 
 fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
@@ -212,15 +210,8 @@ fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
 struct Running {
     child: Child,
     tree: Tree,
-    /// Letting go of it ends the program and all that it started.
+    /// Letting go of it ends the program and all that it started; a runtime that shuts down does too.
     hold: Option<Hold>,
-}
-
-impl Drop for Running {
-    /// Only a runtime that shuts down comes here with a living program.
-    fn drop(&mut self) {
-        self.hold = None;
-    }
 }
 
 /// Why following a program came to an end.
@@ -232,10 +223,13 @@ enum Ending {
 }
 
 impl Running {
-    fn new(child: Child, hold: Option<Hold>, marker: String) -> Self {
-        let is_contained = hold.as_ref().is_some_and(|hold| hold.is_contained);
-        let tree = Tree::of(child.id(), marker, is_contained);
-        Self { child, tree, hold }
+    fn new(child: Child, hold: Hold, marker: String) -> Self {
+        let tree = Tree::of(child.id(), marker, hold.is_contained);
+        Self {
+            child,
+            tree,
+            hold: Some(hold),
+        }
     }
 
     /// Makes sure that nothing of the tree is left.

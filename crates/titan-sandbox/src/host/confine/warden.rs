@@ -70,7 +70,6 @@ pub(super) struct Fence {
     pub(super) directory: CString,
     /// What must not be there when the program has ended. The engine sees to it; its warden, if the engine can't.
     pub(super) absent: Vec<Absent>,
-    pub(super) engine: rustix::process::Pid,
 }
 
 /// A guarded path where nothing is.
@@ -143,8 +142,7 @@ impl Stage {
 /// The engine's hold on a program: letting go of it ends the program and all that it started.
 #[derive(Debug)]
 pub(super) struct Lifeline {
-    /// Nothing is ever written; its closing is the message.
-    _held: OwnedFd,
+    held: OwnedFd,
     reports: OwnedFd,
 }
 
@@ -153,6 +151,13 @@ pub(super) struct Lifeline {
 pub(super) struct Ends {
     life: OwnedFd,
     reports: OwnedFd,
+}
+
+impl Drop for Lifeline {
+    /// A last word, so that the warden can tell this from the engine's death. Nobody listens when it is gone already.
+    fn drop(&mut self) {
+        let _ = rustix::io::write(&self.held, &[1]);
+    }
 }
 
 impl Lifeline {
@@ -164,10 +169,7 @@ impl Lifeline {
             life,
             reports: report,
         };
-        let lifeline = Self {
-            _held: held,
-            reports,
-        };
+        let lifeline = Self { held, reports };
         Ok((lifeline, ends))
     }
 
@@ -212,7 +214,7 @@ fn stand_guard(fence: &Fence, ends: &Ends) -> Staged<()> {
             return become_program(fence, &signals);
         }
         let status = tend(program, &signals, ends.life.as_raw_fd(), Household::Adopted);
-        set_aside_for(fence);
+        set_aside_for(fence, ends.life.as_raw_fd());
         mirror(status);
     };
     make_namespaces(fence, namespaces)?;
@@ -222,7 +224,7 @@ fn stand_guard(fence: &Fence, ends: &Ends) -> Staged<()> {
         return begin_anew(fence, namespaces, &signals, telling);
     }
     let status = wait_for_init(init, &signals, ends.life.as_raw_fd(), told);
-    set_aside_for(fence);
+    set_aside_for(fence, ends.life.as_raw_fd());
     mirror(status);
 }
 
@@ -662,9 +664,12 @@ fn wait_for_init(init: i32, signals: &Signals, lifeline: RawFd, told: RawFd) -> 
 }
 
 /// If the engine is gone, does what it would have done: whatever the program put where nothing may be gets another name.
-fn set_aside_for(fence: &Fence) {
-    let parent = call(libc::SYS_getppid, [0; 5]).unwrap_or(0);
-    if parent == libc::c_long::from(fence.engine.as_raw_nonzero().get()) {
+fn set_aside_for(fence: &Fence, lifeline: RawFd) {
+    let mut byte = [0_u8];
+    let place = byte.as_mut_ptr() as libc::c_long;
+    // An engine that lets go says so first. An end without a word is a death; no end at all is an engine that lives.
+    let said = call(libc::SYS_read, [lifeline.into(), place, 1, 0, 0]);
+    if !matches!(said, Ok(0)) {
         return;
     }
     for Absent {
