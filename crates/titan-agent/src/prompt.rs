@@ -70,7 +70,7 @@ pub(crate) fn assemble(
 ) -> ModelRequest {
     let mut messages = vec![Message {
         role: Role::User,
-        content: context(thread, surroundings),
+        content: context(thread, surroundings, shape.size),
     }];
     for mut message in thread.messages() {
         message
@@ -136,12 +136,13 @@ fn task(surroundings: &Surroundings) -> Task {
 }
 
 /// The session's surroundings as the first thing that is said.
-fn context(thread: &Thread, surroundings: &Surroundings) -> Vec<Content> {
-    let mut text = format!(
-        "[context] Workspace: {}. Today: {}.",
-        surroundings.workspace.display(),
-        surroundings.today
-    );
+fn context(thread: &Thread, surroundings: &Surroundings, size: PromptSize) -> Vec<Content> {
+    let place = match size {
+        PromptSize::Full => format!("Workspace: {}.", surroundings.workspace.display()),
+        // A small model would put the whole path before each name.
+        PromptSize::Small => "Paths are relative to the workspace.".to_owned(),
+    };
+    let mut text = format!("[context] {place} Today: {}.", surroundings.today);
     if !surroundings.top_level.is_empty() {
         text.push_str(&format!(
             "\nTop folder: {}",

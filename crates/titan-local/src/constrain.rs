@@ -18,8 +18,6 @@ use titan_protocol::ToolSpec;
 const TEXT_CHARS_MAX: u64 = 12_000;
 /// Items in a list whose schema does not bound it.
 const ITEMS_MAX: u64 = 64;
-/// Calls in one reply.
-const CALLS_MAX: usize = 4;
 /// Levels of a schema that are bounded; deeper ones are refused.
 const SCHEMA_DEPTH_MAX: usize = 32;
 
@@ -114,7 +112,7 @@ impl Grammars {
         Ok(Self { factory })
     }
 
-    /// One to four calls of these tools, a line each.
+    /// A call of one of these tools. Only one: a small model chooses the next better when it has seen what this one gave.
     pub(crate) fn calls(&self, tools: &[ToolSpec]) -> Result<Constraint, GrammarError> {
         self.start(TopLevelGrammar::from_lark(calls_grammar(tools)?))
     }
@@ -130,6 +128,13 @@ impl Grammars {
             Some(error) => Err(GrammarError(error)),
             None => Ok(Constraint { matcher }),
         }
+    }
+}
+
+impl GrammarError {
+    /// A grammar of calls did not take the words with which each call opens.
+    pub(crate) fn unopened() -> Self {
+        Self("a call's opening was refused".into())
     }
 }
 
@@ -181,11 +186,9 @@ pub(crate) const CALL_MIDDLE: &str = "\", \"arguments\": ";
 
 fn calls_grammar(tools: &[ToolSpec]) -> Result<String, GrammarError> {
     let mut grammar = String::new();
-    let more = CALLS_MAX - 1;
     let names: Vec<String> = (0..tools.len()).map(|i| format!("call_{i}")).collect();
     let or = "writing to a text cannot fail";
-    writeln!(grammar, "start: call (\"\\n\" call){{0,{more}}}").expect(or);
-    writeln!(grammar, "call: {}", names.join(" | ")).expect(or);
+    writeln!(grammar, "start: {}", names.join(" | ")).expect(or);
     for (name, tool) in names.iter().zip(tools) {
         let opening = Value::from(format!("{CALL_OPENING}{}{CALL_MIDDLE}", tool.name));
         let schema = bounded_top(&tool.input_schema)?;

@@ -6,8 +6,9 @@
 //! and the fixed part of the prompt also on disk.
 
 use crate::LocalConfig;
+use crate::choice;
 use crate::constrain::{
-    CallPart, CallReader, Constraint, GrammarError, Intent, LazyGrammars, intent,
+    CALL_OPENING, CallPart, CallReader, Constraint, GrammarError, Intent, LazyGrammars, intent,
 };
 use crate::decoder::{Cache, Cancelled, Decoder};
 use crate::error::LocalError;
@@ -111,7 +112,6 @@ impl Model {
             self.frame,
             &request.system,
             &request.tools,
-            &request.tool_choice,
             &request.messages,
         )
     }
@@ -127,6 +127,13 @@ impl Model {
         let room = self.room_for(&prompt)?;
         let cap = room.min(request.output_tokens_max.max(1) as usize);
         let constraint = self.constraint(request)?;
+        let no_call = self.no_call(request);
+        let decides = choice::is_open(request);
+        let made = choice::made(request);
+        if decides {
+            // Made while the model reads.
+            self.grammars.want().map_err(GrammarError::from)?;
+        }
         let mut cache = self.take_slot(&prompt);
         let known = cache.tokens().len();
         let mut writing = Writing {
@@ -134,6 +141,10 @@ impl Model {
             tokenizer: &self.tokenizer,
             grammars: &mut self.grammars,
             may_call: !request.tools.is_empty() && request.tool_choice != ToolChoice::None,
+            decides,
+            made,
+            held_call: None,
+            no_call,
             request,
             cache: &mut cache,
             cancelled,
@@ -156,6 +167,22 @@ impl Model {
         }
         self.slots.insert(0, cache);
         outcome
+    }
+
+    /// Where there are tools: the tokens with which an answer in words may begin.
+    fn no_call(&self, request: &ModelRequest) -> Option<Vec<u32>> {
+        let is_wanted = !request.tools.is_empty() && request.tool_choice != ToolChoice::Required;
+        let opens_call = |id: &u32| {
+            self.tokenizer
+                .bytes(*id)
+                .trim_ascii_start()
+                .starts_with(b"{")
+        };
+        is_wanted.then(|| {
+            (0..self.tokenizer.len() as u32)
+                .filter(|id| !opens_call(id))
+                .collect()
+        })
     }
 
     fn room_for(&self, prompt: &Prompt) -> Result<usize, Ended> {
@@ -285,6 +312,14 @@ struct Writing<'a, 'e> {
     tokenizer: &'a Tokenizer,
     grammars: &'a mut LazyGrammars,
     may_call: bool,
+    /// Whether the reply begins with the choice between an answer and a call.
+    decides: bool,
+    /// Calls of this turn, which are not made again.
+    made: Vec<String>,
+    /// A call that is not let through before it is known to be a new one.
+    held_call: Option<Vec<ModelEvent>>,
+    /// What an answer may begin with; each of its lines, where no tool may be called.
+    no_call: Option<Vec<u32>>,
     request: &'a ModelRequest,
     cache: &'a mut Cache,
     cancelled: &'a dyn Fn() -> bool,
@@ -307,6 +342,9 @@ impl Writing<'_, '_> {
         }
         let mut pending = tokens[self.cache.tokens().len()..].to_vec();
         let mut allowed = Vec::new();
+        if self.decides {
+            pending = self.decide(pending)?;
+        }
         let stop = loop {
             let certain = self.certain();
             pending.extend_from_slice(&certain);
@@ -316,14 +354,21 @@ impl Writing<'_, '_> {
                 Mode::Free(_) => false,
             };
             if is_over {
-                break StopReason::End;
+                match self.call_ended(prompt.tokens.len())? {
+                    Some(back) => pending = back,
+                    None => break StopReason::End,
+                }
             }
             if self.written.len() >= self.cap {
                 break StopReason::Length;
             }
             let logits = self.decoder.read(self.cache, &pending, self.cancelled)?;
             let token = match &mut self.mode {
-                Mode::Free(_) => self.sampler.choose(logits, None),
+                Mode::Free(held) => {
+                    let is_barred = !held.decided && (self.written.is_empty() || !self.may_call);
+                    let first = self.no_call.as_deref().filter(|_| is_barred);
+                    self.sampler.choose(logits, first)
+                }
                 Mode::Answer(constraint) | Mode::Calls(constraint, _) => {
                     allowed.clear();
                     constraint.allowed(|id| allowed.push(id))?;
@@ -347,6 +392,67 @@ impl Writing<'_, '_> {
             }
         };
         self.finish(stop, prompt.tokens.len(), known)
+    }
+
+    /// Whether to answer or to call a tool, asked as a choice between names: left to itself, a small model announces
+    /// a call, or invents. Gives the tokens to read next.
+    fn decide(&mut self, mut pending: Vec<u32>) -> Result<Vec<u32>, Ended> {
+        let opening = self.tokenizer.encode(CALL_OPENING);
+        pending.extend_from_slice(&opening);
+        let logits = self.decoder.read(self.cache, &pending, self.cancelled)?;
+        let likelihood = |name: &str| {
+            let first = self.tokenizer.encode(name).first().copied();
+            first.map_or(f32::NEG_INFINITY, |id| logits[id as usize])
+        };
+        let tools = &self.request.tools;
+        let call = tools.iter().map(|tool| likelihood(&tool.name));
+        let margin = call.fold(f32::NEG_INFINITY, f32::max) - likelihood(choice::ANSWER);
+        let wanted = choice::margin(self.request);
+        tracing::debug!(margin, wanted, "a tool rather than an answer");
+        let read = self.cache.tokens().len();
+        if margin < wanted {
+            return Ok(self.back_to(read - opening.len()));
+        }
+        let mut constraint = self.grammars.get()?.calls(tools)?;
+        if !constraint.take_all(&opening) {
+            return Err(GrammarError::unopened().into());
+        }
+        self.mode = Mode::Calls(constraint, CallReader::default());
+        self.held_call = (!self.made.is_empty()).then(Vec::new);
+        self.accept(&opening)?;
+        Ok(self.back_to(read))
+    }
+
+    /// Forgets what was read after so many tokens. Gives the last of them to be read again, because what comes next is
+    /// known only from reading.
+    fn back_to(&mut self, tokens: usize) -> Vec<u32> {
+        let last = self.cache.tokens()[tokens - 1];
+        self.cache.truncate(tokens - 1);
+        vec![last]
+    }
+
+    /// A whole call is let through, unless the same was made before in this turn: then it is taken back, to answer from
+    /// what it gave. Gives the tokens to read next if so.
+    fn call_ended(&mut self, prompt_tokens: usize) -> Result<Option<Vec<u32>>, Ended> {
+        let Some(events) = self.held_call.take() else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = self
+            .written
+            .iter()
+            .flat_map(|id| self.tokenizer.bytes(*id).to_vec())
+            .collect();
+        if !choice::is_among(&String::from_utf8_lossy(&bytes), &self.made) {
+            for event in events {
+                (self.emit)(event)?;
+            }
+            return Ok(None);
+        }
+        self.mode = Mode::Free(Held::default());
+        self.may_call = false;
+        self.calls = 0;
+        self.written.clear();
+        Ok(Some(self.back_to(prompt_tokens)))
     }
 
     /// What the grammar says must come next, within the cap.
@@ -378,7 +484,10 @@ impl Writing<'_, '_> {
                     if matches!(part, CallPart::End { .. }) {
                         self.calls += 1;
                     }
-                    (self.emit)(part.into())?;
+                    match &mut self.held_call {
+                        Some(held) => held.push(part.into()),
+                        None => (self.emit)(part.into())?,
+                    }
                 }
             }
             Mode::Free(held) => {
@@ -419,13 +528,10 @@ impl Writing<'_, '_> {
             return Ok(None);
         }
         self.mode = Mode::Calls(grammars.calls(tools)?, CallReader::default());
-        // The cache holds the prompt and all written but the last token. One token before the line is read again,
-        // because what comes next is known only from reading.
+        // The cache holds the prompt and all written but the last token.
         let before_line = self.cache.tokens().len() + 1 - (self.written.len() - from);
-        let last = self.cache.tokens()[before_line - 1];
-        self.cache.truncate(before_line - 1);
         self.written.truncate(from);
-        Ok(Some(vec![last]))
+        Ok(Some(self.back_to(before_line)))
     }
 
     fn finish(

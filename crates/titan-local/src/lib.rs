@@ -6,6 +6,7 @@
 //! server and not for large models: one reply at a time on a few cores.
 
 mod catalogue;
+mod choice;
 mod constrain;
 mod decoder;
 mod embed;

@@ -3,9 +3,10 @@
 //! Pure. The system text and the tools come first and are equal from call to call, so that what the model has read
 //! of them can be kept; tools are told in one line each. Control tokens are set by id, text is only ever text.
 
+use crate::choice;
 use crate::tokenizer::Tokenizer;
 use serde_json::{Map, Value};
-use titan_protocol::{Content, Message, Role, ToolChoice, ToolSpec};
+use titan_protocol::{Content, Message, Role, ToolSpec};
 
 /// What frames the tools within the system text.
 const FRAME: &str = include_str!("prompt.md");
@@ -53,13 +54,12 @@ pub(crate) struct Prompt {
     pub(crate) fixed: usize,
 }
 
-/// Renders a request.
+/// Renders a request. Tools are told even when none may be called, so that what was read of them is not read again.
 pub(crate) fn render(
     tokenizer: &Tokenizer,
     frame: Frame,
     system: &str,
     tools: &[ToolSpec],
-    choice: &ToolChoice,
     messages: &[Message],
 ) -> Prompt {
     let mut writer = Writer {
@@ -68,11 +68,6 @@ pub(crate) fn render(
         tokens: Vec::new(),
     };
     writer.begin();
-    let tools = if *choice == ToolChoice::None {
-        &[]
-    } else {
-        tools
-    };
     let system = system_text(system, tools);
     if !system.is_empty() {
         writer.message("system", &system);
@@ -238,11 +233,8 @@ fn message_text(message: &Message, names: &mut Names) -> String {
                 names
                     .calls
                     .push((call.id.as_str().to_owned(), call.name.clone()));
-                let arguments = spaced(&Value::Object(call.arguments.clone()));
-                parts.push(format!(
-                    "{{\"name\": \"{}\", \"arguments\": {arguments}}}",
-                    call.name
-                ));
+                let arguments = Value::Object(call.arguments.clone());
+                parts.push(choice::written(&call.name, &arguments));
             }
             Content::ToolResult {
                 call,
@@ -261,7 +253,7 @@ fn message_text(message: &Message, names: &mut Names) -> String {
     if has_result && !names.asked.is_empty() {
         let asked = &names.asked;
         parts.push(format!(
-            "(The request was: {asked}\nIf this is enough, answer every part of it now, else use another tool.)"
+            "(The request was: {asked}\nIf this is enough, answer every part of it from this result, else use another tool.)"
         ));
     }
     parts.join("\n")

@@ -9,9 +9,7 @@ use futures::StreamExt;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use titan_protocol::{
-    Message, ModelEvent, ModelRequest, Provider, StopReason, Task, ToolChoice, ToolSpec,
-};
+use titan_protocol::{Message, ModelEvent, ModelRequest, Provider, StopReason, Task, ToolSpec};
 
 const SMALL_MODEL: &str = "qwen2.5-coder-0.5b";
 
@@ -146,7 +144,6 @@ fn the_fixed_prompt_with_six_tools_stays_small() {
         frame,
         system,
         &six_tools(),
-        &ToolChoice::Auto,
         &[Message::user("hi")],
     );
     println!("{} tokens", prompt.fixed);

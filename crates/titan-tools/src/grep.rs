@@ -96,18 +96,20 @@ impl WholeCall for Grep {
         let matcher = matcher(&arguments)?;
         let (path, glob) = arguments.place();
         let filter = glob.map(Pattern::new).transpose()?;
-        let start = files::resolve(workbench, path).await?.path;
+        let asked = files::resolve(workbench, path).await?.path;
+        let is_missing = workbench.metadata(&asked).await.map_err(reply)?.is_none();
+        let start = if is_missing { workbench.root() } else { &asked };
         let mut searcher = searcher(&arguments);
         let mut found = Found {
             files_only: arguments.files_only,
             ..Found::default()
         };
-        let mut candidates = candidates(workbench, &start).await?;
+        let mut candidates = candidates(workbench, start).await?;
         while let Some(candidate) = candidates.next().await {
             let (path, bytes) = candidate?;
             if filter
                 .as_ref()
-                .is_some_and(|filter| !filter.is_match(&start, &path))
+                .is_some_and(|filter| !filter.is_match(start, &path))
             {
                 continue;
             }
@@ -120,7 +122,12 @@ impl WholeCall for Grep {
                 break;
             }
         }
-        Ok(output::text(found.finish(), Taint::BOTH))
+        let mut text =
+            found.finish((start != workbench.root()).then(|| files::shown(workbench, start)));
+        if is_missing {
+            text = format!("[there is no such path; the whole workspace was searched]\n{text}");
+        }
+        Ok(output::text(text, Taint::BOTH))
     }
 }
 
@@ -164,7 +171,10 @@ fn matcher(arguments: &Arguments) -> Result<RegexMatcher, ToolError> {
 }
 
 fn searcher(arguments: &Arguments) -> Searcher {
-    let context = arguments.context.unwrap_or(0).min(CONTEXT_MAX);
+    let context = match arguments.files_only {
+        true => 0,
+        false => arguments.context.unwrap_or(0).min(CONTEXT_MAX),
+    };
     SearcherBuilder::new()
         .line_number(true)
         .before_context(context)
@@ -226,10 +236,15 @@ impl Found {
         ));
     }
 
-    fn finish(mut self) -> String {
+    /// `narrowed` is the file or folder that was searched, if not the whole workspace.
+    fn finish(mut self, narrowed: Option<String>) -> String {
         if self.lines.is_empty() {
-            self.lines
-                .push("[no match; hidden and ignored files are left out]".to_owned());
+            self.lines.push(match narrowed {
+                Some(place) => {
+                    format!("[no match in {place}; leave path out to search the whole workspace]")
+                }
+                None => "[no match; hidden and ignored files are left out]".to_owned(),
+            });
         }
         if self.is_full() {
             self.lines.push(format!(

@@ -18,6 +18,7 @@ mod grep;
 mod list;
 mod notes;
 mod output;
+mod packages;
 mod read;
 mod recall;
 mod remember;

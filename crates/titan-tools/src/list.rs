@@ -3,10 +3,12 @@
 use crate::call::{self, WholeCall};
 use crate::files::{self, PATH_CHARS_MAX};
 use crate::output::{self, reply};
+use crate::packages;
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
+use std::path::Path;
 use titan_protocol::{
     Effect, Entry, EntryKind, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, WalkOptions,
     Workbench,
@@ -18,6 +20,8 @@ const DEPTH_DEFAULT: usize = 2;
 const DEPTH_MAX: usize = 16;
 /// Entries that are shown.
 const SHOWN_MAX: usize = 1_000;
+/// Folders whose package's description is told.
+const DESCRIBED_MAX: usize = 100;
 
 pub(crate) struct List;
 
@@ -82,22 +86,35 @@ impl WholeCall for List {
             }
             None => return Err(ToolError::Reply(format!("{name} does not exist"))),
         }
+        let depth = arguments.depth.unwrap_or(DEPTH_DEFAULT).clamp(1, DEPTH_MAX);
         let options = WalkOptions {
-            depth_max: Some(arguments.depth.unwrap_or(DEPTH_DEFAULT).clamp(1, DEPTH_MAX)),
+            // Packages are told one level deeper than the rest.
+            depth_max: Some(depth + 1),
             include_ignored: false,
             include_folders: true,
         };
         let mut entries = workbench.walk(&folder, options);
         let mut lines = Vec::new();
+        let mut described = 0;
         while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(reply)?;
+            let description = match entry.kind {
+                EntryKind::Folder if described < DESCRIBED_MAX => {
+                    packages::description(workbench, &entry.path).await
+                }
+                _ => None,
+            };
+            described += usize::from(description.is_some());
+            if description.is_none() && level(&folder, &entry) > depth {
+                continue;
+            }
             if lines.len() == SHOWN_MAX {
                 lines.push(format!(
                     "[the first {SHOWN_MAX}; list a folder below, or use glob]"
                 ));
                 break;
             }
-            let entry = entry.map_err(reply)?;
-            lines.push(line(workbench, &entry));
+            lines.push(line(workbench, &entry, description));
         }
         if lines.is_empty() {
             lines.push(format!("[{name} is empty, or all in it is ignored]"));
@@ -106,10 +123,19 @@ impl WholeCall for List {
     }
 }
 
-fn line(workbench: &dyn Workbench, entry: &Entry) -> String {
+/// How far below the folder an entry is: 1 for what is directly in it.
+fn level(folder: &Path, entry: &Entry) -> usize {
+    entry
+        .path
+        .strip_prefix(folder)
+        .map_or(1, |below| below.components().count())
+}
+
+fn line(workbench: &dyn Workbench, entry: &Entry, description: Option<String>) -> String {
     let name = files::shown(workbench, &entry.path);
-    match entry.kind {
-        EntryKind::Folder => format!("{name}/"),
-        EntryKind::File | EntryKind::Other => name,
+    match (entry.kind, description) {
+        (EntryKind::Folder, Some(description)) => format!("{name}/ - {description}"),
+        (EntryKind::Folder, None) => format!("{name}/"),
+        (EntryKind::File | EntryKind::Other, _) => name,
     }
 }

@@ -233,18 +233,18 @@ impl Window {
         if total < self.first {
             return format!("[there are only {total} lines]");
         }
-        let is_whole = self.first == 1 && !self.has_more;
-        if is_whole {
-            return text;
-        }
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        let rest = if self.has_more {
-            format!("; read on with offset_line {}", total + 1)
-        } else {
-            "; this is the end".to_owned()
-        };
-        text + &format!("[lines {} to {total}{rest}]", self.first)
+        let first = self.first;
+        text + &match (first, self.has_more) {
+            (1, false) if total == 1 => "[1 line in all]".to_owned(),
+            (1, false) => format!("[{total} lines in all]"),
+            (_, false) => format!("[lines {first} to {total}; this is the end]"),
+            (_, true) => {
+                let next = total + 1;
+                format!("[lines {first} to {total}; read on with offset_line {next}]")
+            }
+        }
     }
 }

@@ -229,7 +229,15 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         }
     };
     let late = Arc::new(LateRouter::default());
-    let parts = parts(context, config, &store, &egress, redactor, late.clone())?;
+    let parts = parts(
+        context,
+        config,
+        setting.as_ref(),
+        &store,
+        &egress,
+        redactor,
+        late.clone(),
+    )?;
     let lasts = matches!(need, Need::Model { lasts: true, .. });
     let engine_config = titan_agent::Config {
         identity: identity(context.home.path()),
@@ -300,6 +308,7 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
 fn parts(
     context: &Context,
     config: &Config,
+    setting: Option<&models::Setting>,
     store: &Store,
     egress: &Arc<dyn Egress>,
     redactor: titan_exec::Redactor,
@@ -315,7 +324,7 @@ fn parts(
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
         titan_exec::Policy::new(rules(config)),
-        lower::exec_limits(config),
+        lower::exec_limits(config, setting),
         redactor,
         titan_exec::Ports {
             blobs: store.blobs(),

@@ -52,9 +52,9 @@ alpha and beta
             tool_call_ready c2 read {"path":"b.txt"}
             model_call_ended ToolCalls 0+0
             step_decided c1 allow (within the rules)
-            tool_call_ended c1 "alpha\n"
+            tool_call_ended c1 "alpha\n[1 line in all]"
             step_decided c2 allow (within the rules)
-            tool_call_ended c2 "beta\n"
+            tool_call_ended c2 "beta\n[1 line in all]"
             model_call_started script/scripted
             text "alpha and beta\n"
             model_call_ended End 0+0
@@ -225,7 +225,7 @@ alpha
             model_call_failed script stopped in the middle of its answer: reset
             instructed "The connection broke while you were answering. What you said and called so far stands above and was done; go on from there and repeat nothing."
             step_decided c1 allow (within the rules)
-            tool_call_ended c1 "alpha\n"
+            tool_call_ended c1 "alpha\n[1 line in all]"
             model_call_started script/scripted
             text "alpha\n"
             model_call_ended End 0+0
@@ -340,7 +340,7 @@ async fn what_is_said_during_a_turn_steers_its_next_model_call() {
         tool_call_ready c1 read {"path":"a.txt"}
         model_call_ended ToolCalls 0+0
         step_decided c1 allow (within the rules)
-        tool_call_ended c1 "alpha\n"
+        tool_call_ended c1 "alpha\n[1 line in all]"
         model_call_started script/scripted
         text "in French: alpha\n"
         model_call_ended End 0+0

@@ -52,6 +52,45 @@ async fn list_shows_what_is_in_a_folder() {
 }
 
 #[tokio::test]
+async fn list_says_what_packages_are_for_one_level_deeper() {
+    let files = [
+        ("Cargo.toml", "[workspace]\n"),
+        ("crates/a/Cargo.toml", "[package]\ndescription = 'adds'\n"),
+        ("crates/a/src/lib.rs", ""),
+        ("crates/notes/x.txt", ""),
+        ("site/package.json", r#"{"description": "shows"}"#),
+    ];
+    check_tool(
+        &files,
+        "list",
+        json!({"depth": 1}),
+        expect![[r#"
+            effects: read /workspace
+            output (both):
+            Cargo.toml
+            crates/
+            crates/a/ - adds
+            site/ - shows"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn grep_of_a_path_that_is_not_there_searches_all() {
+    check_tool(
+        &FILES,
+        "grep",
+        json!({"pattern": "fn main", "path": "source/main.rs", "files_only": true, "context": 3}),
+        expect![[r#"
+            effects: read /workspace/source/main.rs
+            output (both):
+            [there is no such path; the whole workspace was searched]
+            src/main.rs"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn glob_finds_files_by_their_path() {
     check_tool(
         &FILES,

@@ -214,12 +214,12 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         lines.push(format!("{name}: {first}"));
     }
     expect![[r#"
-        shell: Run a bash script in the workspace and read what it prints.
+        shell: Run programs, such as git, builds and tests, by a bash script, and read what they print.
         read: Read a text file; long ones in pieces by offset_line and lines.
         write: Write a whole file: makes it, or replaces all of its content.
         edit: Replace a text in a file: old must be in it exactly, and only once.
         apply_patch: Change several places or files at once, all or nothing, by a patch.
-        list: List the files and folders in a folder, two levels deep unless depth says more.
+        list: List the files and folders in a folder, and what each package in it is for.
         glob: Find files by a pattern of their path, such as **/*.rs.
         grep: Search file contents by a regular expression; gives path:line:text.
         fetch: Read a web page or file from an https address as text.

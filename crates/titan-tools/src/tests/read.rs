@@ -14,12 +14,13 @@ async fn read_gives_lines_and_says_where_to_read_on() {
         "read",
         json!({"path": "a.txt"}),
         expect![[r#"
-        effects: read /workspace/a.txt
-        output (both):
-        1
-        2
-        3
-        4"#]],
+            effects: read /workspace/a.txt
+            output (both):
+            1
+            2
+            3
+            4
+            [4 lines in all]"#]],
     )
     .await;
     check_tool(
@@ -168,6 +169,6 @@ async fn an_output_is_found_far_back_in_a_long_session() {
         let read = place
             .call("read", json!({"path": format!("output:{id}")}))
             .await;
-        assert!(read.ends_with(text), "{read}");
+        assert!(read.contains(text), "{read}");
     }
 }

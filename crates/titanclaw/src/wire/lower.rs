@@ -15,6 +15,8 @@ use url::Url;
 
 /// Tools that a small local model is offered; more would cost it seconds and confuse it.
 const SMALL_TOOLS: [&str; 6] = ["shell", "read", "write", "edit", "list", "grep"];
+/// What a small model is shown of an output: about 1,000 tokens, which two cores read in ten seconds.
+const SMALL_OUTPUT_BYTES_MAX: usize = 3 << 10;
 /// What a hosted model reads and writes together, where nobody says.
 const HOSTED_CONTEXT_TOKENS: u32 = 200_000;
 /// What Ollama is made to use, where nobody says: its own default is too little for tools, and a model's whole window
@@ -71,10 +73,15 @@ pub(super) fn rules(config: &Config) -> titan_exec::Rules {
     }
 }
 
-pub(super) fn exec_limits(config: &Config) -> titan_exec::Limits {
+pub(super) fn exec_limits(config: &Config, setting: Option<&Setting>) -> titan_exec::Limits {
+    let limits = titan_exec::Limits::default();
     titan_exec::Limits {
+        output_bytes_max: match setting.is_some_and(Setting::is_local) {
+            true => SMALL_OUTPUT_BYTES_MAX,
+            false => limits.output_bytes_max,
+        },
         approval_wait_max: config.limits.approval_wait_max,
-        ..titan_exec::Limits::default()
+        ..limits
     }
 }
 
