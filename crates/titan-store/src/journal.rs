@@ -1,6 +1,7 @@
 //! The journal: what is durable is read from the database, what is not yet from the writer's queue, both as one.
 
 use crate::Core;
+use crate::chain::{self, Chain, RowContent};
 use crate::sql::{Row, Sql, bytes, integer, text};
 use crate::writer::{Batch, EntryRef, ROW_SPAN_MAX, Wrote};
 use async_trait::async_trait;
@@ -56,9 +57,7 @@ impl Journal for Core {
     }
 
     async fn tombstone(&self, session: SessionId, seqs: &[Seq]) -> Result<(), StorageError> {
-        if let Some(failure) = self.queue.journal_failure() {
-            return Err(failure);
-        }
+        self.queue.mend().await?;
         let mut seqs = seqs.to_vec();
         seqs.sort_unstable();
         seqs.dedup();
@@ -182,6 +181,8 @@ struct StoredRow {
     first_seq: i64,
     last_seq: Seq,
     entries: Vec<u8>,
+    /// The link that vouches for it.
+    vouched: i64,
 }
 
 fn row_with(sql: &Sql, session: SessionId, seq: Seq) -> Result<Option<StoredRow>, StorageError> {
@@ -189,7 +190,7 @@ fn row_with(sql: &Sql, session: SessionId, seq: Seq) -> Result<Option<StoredRow>
         return Ok(None);
     };
     let row = sql.first(
-        "SELECT first_seq, last_seq, entries FROM journal \
+        "SELECT first_seq, last_seq, entries, vouched FROM journal \
          WHERE session = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1",
         (session.to_string(), seq),
         |row| {
@@ -197,6 +198,7 @@ fn row_with(sql: &Sql, session: SessionId, seq: Seq) -> Result<Option<StoredRow>
                 first_seq: integer(row, 0)?,
                 last_seq: integer(row, 1)? as Seq,
                 entries: bytes(row, 2)?,
+                vouched: integer(row, 3)?,
             })
         },
     )?;
@@ -221,9 +223,20 @@ fn rewrite(
         .collect();
     let entries = serde_json::to_vec(&entries)
         .map_err(|error| StorageError::Failed(format!("an event can't be written: {error}")))?;
+    let content = RowContent {
+        first_seq: row.first_seq,
+        last_seq: row.last_seq as i64,
+        session: &session.to_string(),
+        entries: &entries,
+    };
+    let vouched = Chain::end(sql)?.add(sql, content)?;
+    chain::release(sql, row.vouched)?;
     sql.execute(
-        "UPDATE journal SET entries = ?2 WHERE first_seq = ?1",
-        (row.first_seq, entries),
+        "UPDATE journal SET entries = ?2, vouched = ?3 WHERE first_seq = ?1",
+        (row.first_seq, entries, vouched),
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod fuzz;

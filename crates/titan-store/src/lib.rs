@@ -7,7 +7,9 @@
 //!
 //! Not here: what the values mean. Sessions, costs and notes are the engine's; an index over vectors is too.
 
+mod backup;
 mod blobs;
+mod chain;
 mod journal;
 mod key;
 mod lock;
@@ -20,6 +22,8 @@ mod sql;
 mod subscribe;
 mod writer;
 
+pub use backup::{Manifest, ManifestFile, Restored, backup, restore};
+pub use chain::{Checked, check};
 pub use key::KeySource;
 pub use secrets::{SecretEntry, Secrets};
 

@@ -4,7 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use titan_protocol::StorageError;
+
+/// How long what a killed engine left behind may take to end. Only then is a lock waited for.
+const DYING_MAX: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The home is ours for as long as this lives. The kernel gives the lock back when the process ends, however it ends.
 pub(crate) struct HomeLock {
@@ -32,10 +37,19 @@ impl HomeLock {
             .truncate(false)
             .open(&path)
             .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(home, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        let until = Instant::now() + DYING_MAX;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // What an engine that was killed had just started shares its lock until it has ended too.
+                Err(TryLockError::WouldBlock)
+                    if Instant::now() < until && owner_is_gone(&mut file) =>
+                {
+                    std::thread::sleep(LOOK_INTERVAL);
+                }
+                Err(TryLockError::WouldBlock) => return Err(locked(home, &mut file)),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
         }
         write_pid(&mut file).map_err(unusable)?;
         Ok(Self {
@@ -57,9 +71,19 @@ fn write_pid(file: &mut File) -> std::io::Result<()> {
     write!(file, "{}", std::process::id())
 }
 
+/// Whether the process that says that it holds the lock does not live any more.
+fn owner_is_gone(file: &mut File) -> bool {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    let pid = read.ok().and_then(|_| text.parse().ok());
+    let pid = pid.and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
 fn locked(home: &Path, file: &mut File) -> StorageError {
     let mut pid = String::new();
-    let owner = match file.read_to_string(&mut pid) {
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+    let owner = match read {
         Ok(_) if !pid.is_empty() => format!("process {pid}"),
         _ => "another process".to_owned(),
     };

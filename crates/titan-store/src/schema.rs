@@ -3,6 +3,7 @@
 //! A released migration is never edited. A store that is newer than this program, or that was made by an edited
 //! migration, is refused before anything in it changes.
 
+use crate::chain;
 use crate::sql::{Sql, integer, text};
 use std::ops::ControlFlow;
 use titan_protocol::StorageError;
@@ -11,12 +12,21 @@ use titan_protocol::StorageError;
 #[derive(Clone, Copy)]
 pub(crate) struct Migration {
     sql: &'static str,
+    /// What SQL can't say of it, in the same transaction.
+    then: fn(&Sql) -> Result<(), StorageError>,
 }
 
 /// All of them, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("schema/1.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("schema/1.sql"),
+        then: |_| Ok(()),
+    },
+    Migration {
+        sql: include_str!("schema/2.sql"),
+        then: chain::adopt,
+    },
+];
 
 const LEDGER: &str = "CREATE TABLE migration (
     number INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied_by TEXT NOT NULL
@@ -24,6 +34,34 @@ const LEDGER: &str = "CREATE TABLE migration (
 
 /// Brings the store up to the last migration. Writes nothing when it is there already.
 pub(crate) fn migrate(sql: &Sql, migrations: &[Migration]) -> Result<(), StorageError> {
+    let n_applied = known(sql, migrations)?;
+    if n_applied == migrations.len() {
+        return Ok(());
+    }
+    sql.script("BEGIN IMMEDIATE")?;
+    apply(sql, migrations, n_applied)
+        .and_then(|()| sql.script("COMMIT"))
+        .inspect_err(|_| {
+            // The error is what the caller reads; a rollback that fails too leaves the file as it was all the same.
+            let _rolled_back = sql.script("ROLLBACK");
+        })
+}
+
+/// Refuses a store that has not the last migration yet.
+pub(crate) fn must_be_current(sql: &Sql, migrations: &[Migration]) -> Result<(), StorageError> {
+    let n_applied = known(sql, migrations)?;
+    if n_applied == migrations.len() {
+        return Ok(());
+    }
+    Err(StorageError::Incompatible(format!(
+        "the store has schema {n_applied} and is brought up to schema {} when an engine opens it: start one with this \
+         titanclaw first (titanclaw daemon stop; titanclaw sessions list)",
+        migrations.len()
+    )))
+}
+
+/// How many of the migrations the store has, if they are these.
+fn known(sql: &Sql, migrations: &[Migration]) -> Result<usize, StorageError> {
     let applied = applied(sql)?;
     if applied.len() > migrations.len() {
         let (_, by) = &applied[applied.len() - 1];
@@ -44,16 +82,7 @@ pub(crate) fn migrate(sql: &Sql, migrations: &[Migration]) -> Result<(), Storage
             )));
         }
     }
-    if applied.len() == migrations.len() {
-        return Ok(());
-    }
-    sql.script("BEGIN IMMEDIATE")?;
-    apply(sql, migrations, applied.len())
-        .and_then(|()| sql.script("COMMIT"))
-        .inspect_err(|_| {
-            // The error is what the caller reads; a rollback that fails too leaves the file as it was all the same.
-            let _rolled_back = sql.script("ROLLBACK");
-        })
+    Ok(applied.len())
 }
 
 fn applied(sql: &Sql) -> Result<Vec<(String, String)>, StorageError> {
@@ -79,6 +108,7 @@ fn apply(sql: &Sql, migrations: &[Migration], done: usize) -> Result<(), Storage
     }
     for (idx, migration) in migrations.iter().enumerate().skip(done) {
         sql.script(migration.sql)?;
+        (migration.then)(sql)?;
         sql.execute(
             "INSERT INTO migration VALUES (?1, ?2, ?3)",
             (
@@ -117,6 +147,7 @@ mod tests {
     const SECOND: Migration = Migration {
         sql: "ALTER TABLE record ADD COLUMN note TEXT;
               UPDATE record SET note = 'kept ' || CAST(key AS TEXT)",
+        then: |_| Ok(()),
     };
 
     #[test]
@@ -146,8 +177,9 @@ mod tests {
         migrate(&sql, MIGRATIONS).expect("a fresh store is made");
         let edited = Migration {
             sql: "CREATE TABLE journal (other TEXT)",
+            then: |_| Ok(()),
         };
-        let text = incompatible(migrate(&sql, &[edited]));
+        let text = incompatible(migrate(&sql, &[edited, MIGRATIONS[1]]));
         assert!(text.contains("schema 1 of the store was made by another build"));
     }
 
@@ -158,8 +190,9 @@ mod tests {
         migrate(&sql, MIGRATIONS).expect("a fresh store is made");
         let broken = Migration {
             sql: "CREATE TABLE half (n INTEGER); CREATE TABLE journal (n INTEGER)",
+            then: |_| Ok(()),
         };
-        let refused = migrate(&sql, &[MIGRATIONS[0], broken]);
+        let refused = migrate(&sql, &[MIGRATIONS[0], MIGRATIONS[1], broken]);
         assert!(refused.is_err(), "a table can't be made twice");
         let half = sql.first(
             "SELECT 1 FROM sqlite_schema WHERE name = 'half'",

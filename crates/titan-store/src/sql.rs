@@ -6,7 +6,7 @@
 use crate::lock::WriterToken;
 use futures::FutureExt;
 use libsql::params::IntoParams;
-use libsql::{Connection, Database, Statement};
+use libsql::{Connection, Database, OpenFlags, Statement};
 pub(crate) use libsql::{Row, Value};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ impl Sql {
         _right: WriterToken,
         bytes_max: u64,
     ) -> Result<Self, StorageError> {
-        let sql = Self::connect(path)?;
+        let sql = Self::connect(path, OpenFlags::default())?;
         for pragma in WRITER_PRAGMAS {
             sql.pragma(pragma)?;
         }
@@ -68,16 +68,24 @@ impl Sql {
 
     /// A connection that can't write.
     pub(crate) fn reader(path: &Path) -> Result<Self, StorageError> {
-        let sql = Self::connect(path)?;
+        let sql = Self::connect(path, OpenFlags::default())?;
         for pragma in READER_PRAGMAS {
             sql.pragma(pragma)?;
         }
         Ok(sql)
     }
 
-    fn connect(path: &Path) -> Result<Self, StorageError> {
+    /// A connection of a process that may not own the home: it can't write, nor checkpoint when it closes.
+    pub(crate) fn onlooker(path: &Path) -> Result<Self, StorageError> {
+        let sql = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        sql.pragma("PRAGMA temp_store = MEMORY")?;
+        Ok(sql)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, StorageError> {
         let explain = |error| explain(path, &error);
-        let database = ready(libsql::Builder::new_local(path).build()).map_err(explain)?;
+        let builder = libsql::Builder::new_local(path).flags(flags);
+        let database = ready(builder.build()).map_err(explain)?;
         let connection = database.connect().map_err(explain)?;
         connection.busy_timeout(BUSY_MAX).map_err(explain)?;
         Ok(Self {
@@ -329,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_is_the_one_that_the_single_writer_rule_was_made_for() {
+    fn s8_the_engine_is_the_one_that_the_single_writer_rule_was_made_for() {
         // Before 3.51.3 SQLite may lose commits when two connections write and checkpoint. With another version
         // read its release notes, and then decide anew whether the rule is still needed.
         assert_eq!(libsql::version(), "3.47.0");

@@ -3,7 +3,12 @@
 //! Journal batches and other changes wait in one queue. The thread takes all that waits, commits it as one transaction
 //! and answers everybody at once, so a disk flush is shared by all who came while the last one ran. When nobody waits
 //! for durability it lets journal batches gather for [`GATHER_MAX`] first. An idle store has no timer.
+//!
+//! A commit that fails (a full disk, a failing flush) says so to all who wait for it, and keeps the events. Whoever
+//! appends or syncs next has it tried again first, from the first byte. While it fails a few more events are taken, so
+//! that screens hear how things ended, and nothing is called durable.
 
+use crate::chain::{Chain, RowContent};
 use crate::sql::Sql;
 use crate::subscribe::Hub;
 use parking_lot::{Condvar, Mutex};
@@ -16,6 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Events that may wait to be committed; appending waits beyond.
 const WAITING_EVENTS_MAX: usize = 32_768;
+/// Events that may wait while the journal can't be written: enough to tell how turns ended. What is more is refused.
+const UNWRITTEN_EVENTS_MAX: usize = 1_024;
 /// Other changes that may wait to be committed; making one waits beyond.
 const WAITING_CHANGES_MAX: usize = 256;
 /// How long events gather when nobody waits for them to be durable.
@@ -54,7 +61,6 @@ pub(crate) struct Batch {
 pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
-    event_places: Arc<Semaphore>,
     change_places: Arc<Semaphore>,
     hub: Arc<Hub>,
 }
@@ -88,8 +94,13 @@ struct State {
     syncs: Vec<Answer>,
     /// Those for whom the commit that runs now is enough.
     syncs_in_commit: Vec<Answer>,
+    /// Others, and fewer, while the journal can't be written.
+    event_places: Arc<Semaphore>,
+    /// Why the last commit of events failed, until one succeeds.
     journal_failure: Option<StorageError>,
     is_closing: bool,
+    /// A journal that fails is tried once more when the store closes, and then given up.
+    was_last_try: bool,
 }
 
 /// All that one transaction commits.
@@ -111,11 +122,12 @@ impl Queue {
                 changes: Vec::new(),
                 syncs: Vec::new(),
                 syncs_in_commit: Vec::new(),
+                event_places: Arc::new(Semaphore::new(WAITING_EVENTS_MAX)),
                 journal_failure: None,
                 is_closing: false,
+                was_last_try: false,
             }),
             wake: Condvar::new(),
-            event_places: Arc::new(Semaphore::new(WAITING_EVENTS_MAX)),
             change_places: Arc::new(Semaphore::new(WAITING_CHANGES_MAX)),
             hub,
         }
@@ -128,20 +140,25 @@ impl Queue {
         turn: Option<TurnId>,
         events: Vec<Event>,
     ) -> Result<Vec<Record>, StorageError> {
+        let mended = self.mend().await;
         if events.is_empty() {
-            return self.journal_failure().map_or(Ok(Vec::new()), Err);
+            return mended.map(|()| Vec::new());
         }
         let n_places = events.len().min(WAITING_EVENTS_MAX) as u32;
-        let places = acquire(&self.event_places, n_places).await;
-        let places = places.map_err(|closed| self.journal_failure().unwrap_or(closed))?;
+        let event_places = Arc::clone(&self.state.lock().event_places);
+        let places = match mended {
+            Ok(()) => acquire(&event_places, n_places)
+                .await
+                .map_err(|closed| self.journal_failure().unwrap_or(closed))?,
+            Err(failure) => event_places
+                .try_acquire_many_owned(n_places)
+                .map_err(|_full| failure)?,
+        };
         let at = unix_millis_now();
         let n_events = events.len();
 
         // Places are given, and subscribers told, under one lock: everybody sees the same order.
         let mut state = self.state.lock();
-        if let Some(failure) = &state.journal_failure {
-            return Err(failure.clone());
-        }
         let records: Vec<Record> = (state.next_seq..)
             .zip(events)
             .map(|(seq, event)| Record {
@@ -169,12 +186,23 @@ impl Queue {
         Ok(records)
     }
 
+    /// Has a commit that failed tried again: the disk may have room by now.
+    ///
+    /// # Errors
+    /// When it fails again.
+    pub(crate) async fn mend(&self) -> Result<(), StorageError> {
+        match self.journal_failure() {
+            None => Ok(()),
+            Some(_) => self.sync().await,
+        }
+    }
+
     /// Waits until all that was appended before is durable.
     pub(crate) async fn sync(&self) -> Result<(), StorageError> {
         let answered = {
             let mut state = self.state.lock();
-            if let Some(failure) = &state.journal_failure {
-                return Err(failure.clone());
+            if state.is_closing {
+                return Err(state.journal_failure.clone().unwrap_or_else(closed));
             }
             if state.tail.is_empty() {
                 return Ok(());
@@ -224,15 +252,17 @@ impl Queue {
         (wanted, first_waiting - 1)
     }
 
-    /// Why the journal takes nothing more, if so.
+    /// Why the journal can't be written, if so.
     pub(crate) fn journal_failure(&self) -> Option<StorageError> {
         self.state.lock().journal_failure.clone()
     }
 
     /// Lets the writer end after it has committed all that waits.
     pub(crate) fn close(&self) {
-        self.state.lock().is_closing = true;
-        self.event_places.close();
+        let mut state = self.state.lock();
+        state.is_closing = true;
+        state.event_places.close();
+        drop(state);
         self.change_places.close();
         self.wake.notify_one();
     }
@@ -271,11 +301,20 @@ impl Queue {
         let mut state = self.state.lock();
         let n_done = std::mem::take(&mut state.in_commit);
         match result {
-            Ok(()) => drop(state.tail.drain(..n_done)),
-            // What was lost stays readable: screens have shown it. Nothing is taken after it.
+            Ok(()) => {
+                drop(state.tail.drain(..n_done));
+                if state.journal_failure.take().is_some() && !state.is_closing {
+                    // All that waited is written.
+                    state.event_places = Arc::new(Semaphore::new(WAITING_EVENTS_MAX));
+                }
+            }
+            // What can't be written stays readable, since screens have shown it, and is tried again. Who waits for a
+            // place would wait for the disk, and hears of it instead.
             Err(error) => {
-                state.journal_failure = Some(error.clone());
-                self.event_places.close();
+                if state.journal_failure.replace(error.clone()).is_none() {
+                    state.event_places.close();
+                    state.event_places = Arc::new(Semaphore::new(UNWRITTEN_EVENTS_MAX));
+                }
             }
         }
         std::mem::take(&mut state.syncs_in_commit)
@@ -285,7 +324,9 @@ impl Queue {
 impl State {
     fn take_group(&mut self) -> Group {
         let mut batches = Vec::new();
-        if self.journal_failure.is_none() {
+        let is_given_up = self.was_last_try && self.journal_failure.is_some();
+        self.was_last_try = self.is_closing;
+        if !is_given_up {
             self.in_commit = self.tail.len();
             batches.extend(self.tail.iter().cloned());
         }
@@ -332,12 +373,19 @@ fn commit(sql: &Sql, queue: &Queue, group: Group) {
         .map(|change| (change.work, (change.answer, change.place)))
         .unzip();
 
-    let mut committed = transaction(sql, &batches, works);
-    let mut journal = committed.as_ref().map(drop).map_err(Clone::clone);
-    if journal.is_err() && has_changes && !batches.is_empty() {
-        // A change that can't be made must not take the journal with it.
-        journal = transaction(sql, &batches, Vec::new()).map(drop);
-    }
+    let (mut committed, journal) = if queue.journal_failure().is_some() {
+        // Changes may be what makes room, so neither waits for the other.
+        let committed = transaction(sql, &[], works);
+        (committed, transaction(sql, &batches, Vec::new()).map(drop))
+    } else {
+        let committed = transaction(sql, &batches, works);
+        let mut journal = committed.as_ref().map(drop).map_err(Clone::clone);
+        if journal.is_err() && has_changes && !batches.is_empty() {
+            // A change that can't be made must not take the journal with it.
+            journal = transaction(sql, &batches, Vec::new()).map(drop);
+        }
+        (committed, journal)
+    };
     if let Ok(outcomes) = &mut committed {
         cut_log_if_erased(sql, outcomes);
     }
@@ -448,15 +496,28 @@ impl Row {
 }
 
 fn insert_batches(sql: &Sql, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    let mut chain = Chain::end(sql)?;
     for mut row in rows_of(batches)? {
         row.entries.push(b']');
+        let session = row.session.to_string();
+        let content = RowContent {
+            first_seq: row.first_seq as i64,
+            last_seq: row.last_seq as i64,
+            session: &session,
+            entries: &row.entries,
+        };
+        let vouched = chain.add(sql, content)?;
         sql.execute(
-            "INSERT INTO journal (first_seq, last_seq, session, entries) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO journal (first_seq, last_seq, session, entries, vouched) VALUES (?1, ?2, ?3, ?4, ?5)",
             (
                 row.first_seq as i64,
                 row.last_seq as i64,
-                row.session.to_string(),
+                session,
                 row.entries,
+                vouched,
             ),
         )?;
     }

@@ -261,7 +261,7 @@ async fn forgotten_content_is_in_no_file_of_the_home() {
 }
 
 #[tokio::test]
-async fn a_journal_that_could_not_write_says_so_from_then_on_and_is_still_read() {
+async fn a_journal_that_can_not_write_says_so_and_is_still_read() {
     let home = home();
     let config = StoreConfig {
         database_bytes_max: 1 << 20,
@@ -289,8 +289,11 @@ async fn a_journal_that_could_not_write_says_so_from_then_on_and_is_still_read()
     let lost = journal.sync().await.expect_err("there is no room");
     assert!(lost.to_string().contains("free space"), "{lost}");
     assert!(journal.sync().await.is_err(), "a later sync says it too");
-    let later = journal.append(session, None, vec![text("later")]).await;
-    assert!(later.is_err(), "and a later append");
+    let asked = journal.append(session, None, Vec::new()).await;
+    assert!(asked.is_err(), "an append of nothing asks and is told");
+    let many = vec![text("later"); 2_000];
+    let refused = journal.append(session, None, many).await;
+    assert!(refused.is_err(), "only so much is taken meanwhile");
     assert!(journal.tombstone(session, &[1]).await.is_err());
     let readable = read(&store, Some(session)).await;
     assert_eq!(readable[0], good[0], "reads go on");
@@ -395,7 +398,7 @@ async fn an_opening_that_nobody_waits_for_frees_the_home() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_home_is_closed_to_others() {
+async fn g32_a_home_is_closed_to_others() {
     use std::os::unix::fs::PermissionsExt;
     let parent = home();
     let home = parent.path().join("home");
@@ -440,7 +443,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 const KEY: &str = "sk-Plaintext-4711";
 
 #[tokio::test]
-async fn a_secret_comes_back_with_its_host_and_is_in_no_file() {
+async fn p9_a_secret_comes_back_with_its_host_and_is_in_no_file() {
     let home = home();
     let store = open_at(home.path()).await;
     let secrets = store.secrets("person");
@@ -486,7 +489,7 @@ async fn a_secret_comes_back_with_its_host_and_is_in_no_file() {
 }
 
 #[tokio::test]
-async fn a_secret_whose_row_was_moved_or_edited_does_not_open() {
+async fn p9_a_secret_whose_row_was_moved_or_edited_does_not_open() {
     let home = home();
     let store = open_at(home.path()).await;
     let (records, secrets) = (store.records(), store.secrets("person"));
