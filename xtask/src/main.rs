@@ -1,9 +1,12 @@
-//! The project's own chores, in place of shell scripts: `cargo xtask tidy | test | bench`.
+//! The project's own chores, in place of shell scripts: `cargo xtask tidy | checks | fuzz | test | bench`.
 //!
 //! It must compile in seconds and on a bare machine, so it depends on next to nothing, and on no crate of the product.
 
 mod bench;
 mod cargo;
+mod checks;
+mod faults;
+mod fuzz;
 mod machine;
 mod skips;
 mod test;
@@ -17,7 +20,10 @@ usage: cargo xtask COMMAND
 
 commands:
   tidy                              check what compilers don't: crate edges, orphaned files, docs
+  checks                            write the table of checks and the tests that hold them
+  fuzz [TARGET…] [--minutes N]      try mutants of the kept inputs, each target for N minutes
   test                              install what the tests need, then run every check and every test
+  faults [--kills N] [--cuts N]     kill engines, cut the power, fill and break disks; 200 and 20 without numbers
   bench [NAME…] [--json] [--quick]  measure; without a name everything, with --quick all but the long ones
 ";
 
@@ -35,7 +41,10 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((command, [])) if command == "tidy" => tidy::run(),
+        Some((command, [])) if command == "checks" => checks::run(),
+        Some((command, rest)) if command == "fuzz" => fuzz::run(rest),
         Some((command, [])) if command == "test" => test::run(),
+        Some((command, rest)) if command == "faults" => faults::run(rest),
         Some((command, rest)) if command == "bench" => bench::run(rest),
         Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
             print!("{USAGE}");

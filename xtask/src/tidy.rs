@@ -5,7 +5,7 @@
 mod edges;
 mod files;
 
-use crate::cargo;
+use crate::{cargo, checks};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -59,6 +59,7 @@ fn check(root: &Path) -> Result<Vec<String>> {
     let packages = edges::packages(&metadata);
     let mut complaints = edges::check(&packages);
     complaints.extend(files::check(root, &packages)?);
+    complaints.extend(checks::check(root)?);
     complaints.sort();
     Ok(complaints)
 }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn x12_an_exact_answer_serves_only_while_tool_arguments_program_and_script_stay() {
+    async fn x5_x12_an_exact_answer_serves_only_while_tool_arguments_program_and_script_stay() {
         let first = named(&place("true", "sh 1"), "shell", "build.sh").await;
         assert!(first.is_whole);
         let again = named(&place("true", "sh 1"), "shell", "build.sh").await;

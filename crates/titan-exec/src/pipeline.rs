@@ -69,6 +69,13 @@ pub trait EventSink: Send + Sync {
     /// When it can't be stored; the call then ends.
     async fn emit(&self, event: Event) -> Result<(), StorageError>;
 
+    /// Returns when all that was emitted before would survive a power cut. A step that changes something runs only then,
+    /// so that nothing is done of which the journal knows nothing.
+    ///
+    /// # Errors
+    /// When it can't be stored; the call then does not run.
+    async fn make_durable(&self) -> Result<(), StorageError>;
+
     /// Puts a tool's question to the person. `None` when nobody answers.
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String>;
 }
@@ -249,7 +256,7 @@ impl Pipeline {
             )));
         }
         let mut run = Run {
-            source: self.redactor.redact(&source(&call)),
+            source: self.redactor.redact(&source(&call)).into_owned(),
             recorded_sums: Vec::new(),
             taint: Taint::NONE,
             elapsed: Duration::ZERO,
@@ -303,6 +310,9 @@ impl Pipeline {
             .iter()
             .map(reply_taint)
             .fold(Taint::NONE, Taint::union);
+        if effects.iter().any(reaches_out) {
+            scope.events.make_durable().await.map_err(fatal)?;
+        }
         if effects.iter().any(changes_something) {
             let _alone = unless_cancelled(scope, async { Ok(scope.order.write().await) }).await?;
             self.execute(scope, tool, step, &effects, run).await
@@ -356,6 +366,7 @@ impl Pipeline {
             call: step.call.id.clone(),
             step: step.index,
             verdict: verdict.clone(),
+            lasting: lasting(effects, &verdict),
         };
         scope.events.emit(decided).await.map_err(fatal)?;
         match verdict {
@@ -545,7 +556,7 @@ impl Pipeline {
         run: Run,
     ) -> Result<(), ToolError> {
         let taint = output.taint;
-        let mut text = self.redactor.redact(&output.text);
+        let mut text = self.redactor.redact(&output.text).into_owned();
         if text.len() > self.limits.whole_bytes_max {
             let mut end = self.limits.whole_bytes_max;
             while !text.is_char_boundary(end) {
@@ -705,6 +716,11 @@ fn source(call: &ToolCall) -> String {
     }
 }
 
+/// Whether an effect may leave something behind, here or elsewhere.
+fn reaches_out(effect: &Effect) -> bool {
+    changes_something(effect) || matches!(effect, Effect::Network { .. })
+}
+
 /// Whether an effect may change what another call sees.
 fn changes_something(effect: &Effect) -> bool {
     !matches!(
@@ -716,6 +732,24 @@ fn changes_something(effect: &Effect) -> bool {
             }
             | Effect::Network { .. }
     )
+}
+
+/// What a step that is not denied would leave behind. Programs are named without their arguments, which may hold secrets.
+fn lasting(effects: &[Effect], verdict: &Verdict) -> Vec<Effect> {
+    match verdict {
+        Verdict::Deny { .. } => Vec::new(),
+        Verdict::Allow { .. } | Verdict::Ask { .. } => {
+            let lasting = effects.iter().filter(|effect| effect.is_lasting());
+            lasting.cloned().map(without_arguments).collect()
+        }
+    }
+}
+
+fn without_arguments(mut effect: Effect) -> Effect {
+    if let Effect::Run { arguments, .. } = &mut effect {
+        arguments.clear();
+    }
+    effect
 }
 
 /// What the error text of a step with this effect may hold.

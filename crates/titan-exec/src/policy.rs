@@ -219,14 +219,17 @@ fn same_kind(granted: &Effect, effect: &Effect) -> bool {
                 in_workspace: b, ..
             },
         ) => a == b,
+        // Elsewhere leave is for what was named, and what is below it.
         (
             Effect::Write {
-                in_workspace: a, ..
+                path: granted,
+                in_workspace: a,
             },
             Effect::Write {
-                in_workspace: b, ..
+                path,
+                in_workspace: b,
             },
-        ) => a == b,
+        ) => a == b && (*a || path.starts_with(granted)),
         (Effect::Run { program: a, .. }, Effect::Run { program: b, .. }) => a == b && !is_opaque(a),
         (Effect::Network { host: a, .. }, Effect::Network { host: b, .. }) => a == b && a != "*",
         (Effect::Message { recipient: a }, Effect::Message { recipient: b }) => a == b,
@@ -277,6 +280,9 @@ fn reason_to_ask(effects: &[Effect], question: &Question<'_>) -> String {
     {
         reason.push_str(", again in this turn");
     }
+    if opens_the_network(effects, question.effects) {
+        reason.push_str("; its programs can then reach any host");
+    }
     let taint = question.heard.taint();
     if effects.iter().any(|effect| is_tainted(effect, taint))
         && let Some(warning) = question.heard.warning(question.arguments)
@@ -284,6 +290,12 @@ fn reason_to_ask(effects: &[Effect], question: &Question<'_>) -> String {
         reason.push_str(&format!("; {warning}"));
     }
     reason
+}
+
+/// Whether leave for what is asked about lets programs onto the network: what confines them knows all hosts or none.
+fn opens_the_network(asked: &[Effect], of_step: &[Effect]) -> bool {
+    asked.iter().any(|e| matches!(e, Effect::Network { .. }))
+        && of_step.iter().any(|e| matches!(e, Effect::Run { .. }))
 }
 
 /// An effect in words, after "wants to". Never shortened: the person decides on it.
@@ -402,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn effects_grants_and_taint_decide() {
+    fn x6_effects_grants_and_taint_decide() {
         let open = Rules {
             network: Rule::Allow,
             ..Rules::default()
@@ -616,6 +628,24 @@ mod tests {
     }
 
     #[test]
+    fn leave_to_write_elsewhere_is_for_what_was_named_and_below() {
+        let outside = |path: &str| Effect::Write {
+            path: path.into(),
+            in_workspace: false,
+        };
+        let grants = session_grant(outside("/home/p/.cargo/registry/"));
+        for (path, wanted) in [
+            ("/home/p/.cargo/registry/", "allow"),
+            ("/home/p/.cargo/registry/src/x", "allow"),
+            ("/home/p/.bashrc", "ask"),
+        ] {
+            let rules = Rules::default();
+            let got = verdict(rules, &[outside(path)], Taint::NONE, &grants, Origin::Model);
+            assert_eq!(got, wanted, "{path}");
+        }
+    }
+
+    #[test]
     fn a_grant_for_one_tool_does_not_serve_another() {
         let grants = vec![Grant {
             tool: "other".into(),
@@ -674,6 +704,38 @@ mod tests {
         assert_eq!(
             judged(write(true), json!({"text": "tea is at five"})),
             "wants to change /w/a"
+        );
+    }
+
+    #[test]
+    fn a_question_about_a_programs_network_says_that_it_is_all_of_it() {
+        let asked = |effects: &[Effect]| {
+            let question = Question {
+                tool: "t",
+                origin: Origin::Model,
+                effects,
+                arguments: &Map::new(),
+                heard: &Provenance::default(),
+                grants: &[],
+                fingerprint: "f",
+            };
+            match Policy::new(Rules::default()).judge(&question) {
+                Verdict::Ask { reason, .. } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let host = network("crates.io");
+        assert_eq!(
+            asked(&[run("/bin/cargo", true), host.clone()]),
+            "wants to reach crates.io:443 over the network; its programs can then reach any host"
+        );
+        assert_eq!(
+            asked(&[host]),
+            "wants to reach crates.io:443 over the network"
+        );
+        assert_eq!(
+            asked(&[run("/bin/cargo", false)]),
+            "wants to run /bin/cargo"
         );
     }
 }

@@ -9,7 +9,7 @@
 //! al., "Securing AI Agents with Information-Flow Control", 2025): what decides an action must come from a trusted
 //! source, value by value. Those systems track values through a program or through variables. A model that writes a
 //! call leaves no such track, so here a value's source is found by where it stands: **a value is the person's when it
-//! stands, letter by letter, in what the person said in this turn.** What was read never makes a value the person's,
+//! stands, letter by letter and not as a part of something longer, in what the person said in this turn.** What was read never makes a value the person's,
 //! and neither does what a model worked out from it.
 //!
 //! | effect | the person's words back it when |
@@ -157,7 +157,7 @@ impl Provenance {
 
     fn backs_payment(&self, recipient: &str, sum: u64) -> bool {
         recipient.chars().count() >= RECIPIENT_CHARS_MIN
-            && stands_in(&self.said, recipient)
+            && stands_in(&self.said, recipient, stands_whole)
             && (self.sums_said.contains(&sum)
                 || self.sum_said_max.is_some_and(|most| sum <= most)
                 || self.sums_recorded.contains(&sum))
@@ -171,11 +171,13 @@ impl Provenance {
                 .as_f64()
                 .and_then(micros)
                 .is_some_and(|number| self.sums_said.contains(&number)),
-            Value::String(text) => text.trim().is_empty() || stands_in(&self.said, text),
+            Value::String(text) => {
+                text.trim().is_empty() || stands_in(&self.said, text, stands_whole)
+            }
             Value::Array(items) => items.iter().all(|item| self.is_said(item)),
-            Value::Object(fields) => fields
-                .iter()
-                .all(|(name, value)| stands_in(&self.said, name) && self.is_said(value)),
+            Value::Object(fields) => fields.iter().all(|(name, value)| {
+                stands_in(&self.said, name, stands_whole) && self.is_said(value)
+            }),
         }
     }
 
@@ -208,7 +210,9 @@ impl Provenance {
                 if is_short || self.is_said(value) {
                     return None;
                 }
-                let stands = |outside: &&Outside| stands_in(&fold(&outside.text), text);
+                // A warning may say too much; what backs a step may not.
+                let stands =
+                    |outside: &&Outside| stands_in(&fold(&outside.text), text, stands_as_words);
                 self.outside.iter().find(stands).map(|it| &*it.source)
             }
             Value::Array(items) => items.iter().find_map(|item| self.foreign_source(item)),
@@ -326,32 +330,86 @@ pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether a value stands in a folded text, not as a part of longer words: as it is, as an address without its scheme,
-/// or as an identifier written in groups.
-fn stands_in(folded: &str, value: &str) -> bool {
+/// Whether a value stands in a folded text: as it is, as an address without its scheme, or as an identifier written in
+/// groups. `stands` says what counts as standing there.
+fn stands_in(folded: &str, value: &str, stands: fn(&str, &str) -> bool) -> bool {
     let value = fold(value);
     let value = value.trim();
     if value.is_empty() {
         return false;
     }
-    stands_whole(folded, value)
+    stands(folded, value)
         || value
             .strip_prefix("https://")
             .map(|address| address.trim_end_matches('/'))
-            .is_some_and(|address| address.contains('.') && stands_whole(folded, address))
-        || is_identifier(value) && stands_whole(&without_gaps(folded), value)
+            .filter(|address| address.contains('.'))
+            .is_some_and(|address| {
+                ["", "http://", "https://"]
+                    .iter()
+                    .any(|scheme| stands(folded, &format!("{scheme}{address}")))
+            })
+        || is_identifier(value) && stands(&without_gaps(folded), value)
 }
 
+/// Whether a value stands in a text and is not a part of a longer word, address or name there:
+/// `smith@gmail.com` does not stand in `john.smith@gmail.com`.
 fn stands_whole(text: &str, value: &str) -> bool {
-    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    // A value that begins or ends with a sign of its own needs no gap there.
-    let starts_as_word = is_word(value.chars().next());
-    let ends_as_word = is_word(value.chars().next_back());
     text.match_indices(value).any(|(at, _)| {
-        let goes_before = starts_as_word && is_word(text[..at].chars().next_back());
-        let goes_on = ends_as_word && is_word(text[at + value.len()..].chars().next());
+        !joins_before(&text[..at], value) && !joins_after(value, &text[at + value.len()..])
+    })
+}
+
+/// Whether a value stands in a text and is not a part of a longer word there, if maybe of a longer address.
+fn stands_as_words(text: &str, value: &str) -> bool {
+    let (starts, ends) = (value.chars().next(), value.chars().next_back());
+    text.match_indices(value).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + value.len()..].chars().next();
+        let goes_before = is_word(starts) && is_word(before);
+        let goes_on = is_word(ends) && is_word(after);
         !goes_before && !goes_on
     })
+}
+
+/// Signs that join what stands before them to the word after them, in addresses, names and numbers.
+const JOINTS: [char; 13] = [
+    '.', '-', '_', '+', '@', '%', '/', ':', '=', '&', '?', '#', '~',
+];
+
+fn is_word(c: Option<char>) -> bool {
+    c.is_some_and(char::is_alphanumeric)
+}
+
+fn is_joint(c: Option<char>) -> bool {
+    c.is_some_and(|c| JOINTS.contains(&c))
+}
+
+/// Whether a value only goes on with a word that began before it. A bracket or a quote of its own begins one.
+fn joins_before(before: &str, value: &str) -> bool {
+    let first = value.chars().next();
+    if !is_word(first) && !is_joint(first) {
+        return false;
+    }
+    let mut before = before.chars().rev();
+    match before.next() {
+        // `o'brien` is one word, `'brien'` another.
+        Some('\'' | '’') => is_word(before.next()),
+        last => is_word(last) || is_joint(last),
+    }
+}
+
+/// Whether a word goes on after a value. A path, a query or a genitive that follows is not its: who writes an address
+/// has named the place.
+fn joins_after(value: &str, after: &str) -> bool {
+    if !is_word(value.chars().next_back()) {
+        return false;
+    }
+    let mut after = after.chars();
+    match after.next() {
+        Some('@' | '-') => true,
+        Some('.' | '_' | '+' | '%' | ':') => is_word(after.next()),
+        next => is_word(next),
+    }
 }
 
 fn is_identifier(value: &str) -> bool {
@@ -364,14 +422,16 @@ fn is_identifier(value: &str) -> bool {
 fn without_gaps(folded: &str) -> String {
     let mut joined = String::with_capacity(folded.len());
     let mut was_group = false;
-    for word in folded.split([' ', '-']) {
+    for piece in folded.split_inclusive([' ', '-']) {
+        let word = piece.trim_end_matches([' ', '-']);
         let is_group = word.len() <= 8
             && word.chars().all(|c| c.is_ascii_alphanumeric())
             && (was_group || word.bytes().any(|b| b.is_ascii_digit()));
-        if !(is_group && was_group) {
-            joined.push(' ');
+        // The gap before it closes; a dash before what is no group stays, and tells that it is a part.
+        if is_group && was_group {
+            joined.pop();
         }
-        joined.push_str(word);
+        joined.push_str(piece);
         was_group = is_group;
     }
     joined
@@ -581,7 +641,72 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_backs_nothing() {
+    fn x17_a_part_of_what_the_person_wrote_is_not_what_they_wrote() {
+        let fetched = "fetch https://api.my-corp.invalid/report?token=s3cret";
+        let linked = "open https://a.invalid/?to=https://b.invalid/x and http://localhost:8080";
+        let asked = "see mail.my-corp.invalid/x, (https://c.invalid/y), http://d.invalid/ or 550e8400-e29b-41d4-a716-446655440000.";
+        for (words, url, expected) in [
+            (
+                fetched,
+                "https://api.my-corp.invalid/report?token=s3cret",
+                true,
+            ),
+            (fetched, "https://corp.invalid/report?token=s3cret", false),
+            (
+                fetched,
+                "https://my-corp.invalid/report?token=s3cret",
+                false,
+            ),
+            (fetched, "https://s3cret", false),
+            (linked, "https://b.invalid/x", false),
+            (linked, "https://a.invalid/?to=https://b.invalid/x", true),
+            (linked, "http://localhost", false),
+            (linked, "http://localhost:8080", true),
+            (asked, "https://mail.my-corp.invalid/x", true),
+            (asked, "https://corp.invalid/x", false),
+            (asked, "https://c.invalid/y", true),
+            (asked, "https://d.invalid", true),
+            (asked, "446655440000", false),
+        ] {
+            let backed = speaks(&said(words), json!({ "url": url }));
+            assert_eq!(backed, expected, "{words}: {url}");
+        }
+        for (words, recipient, expected) in [
+            (
+                "pay 100 usd to john.smith@gmail.com",
+                "smith@gmail.com",
+                false,
+            ),
+            ("pay 100 usd to john.smith@gmail.com", "john.smith", false),
+            (
+                "pay 100 usd to john.smith@gmail.com",
+                "john.smith@gmail",
+                false,
+            ),
+            (
+                "pay 100 usd to john.smith@gmail.com.",
+                "john.smith@gmail.com",
+                true,
+            ),
+            (
+                "pay 100 usd to john_smith@gmail.com",
+                "_smith@gmail.com",
+                false,
+            ),
+            ("pay 100 usd to o'brien@gmail.com", "brien@gmail.com", false),
+            ("pay 100 usd to 'brien@gmail.com'", "brien@gmail.com", true),
+            ("pay 100 usd to Anne-Marie", "Anne", false),
+            ("pay 100 usd to Anne-Marie", "Marie", false),
+            ("pay Bob's bill of 100 usd", "Bob", true),
+            ("100 usd for Bob.", "Bob", true),
+        ] {
+            let backed = pays(&said(words), recipient, 100.0);
+            assert_eq!(backed, expected, "{words}: {recipient}");
+        }
+    }
+
+    #[test]
+    fn x17_what_was_read_backs_nothing() {
         let mut provenance = said("what is new?");
         provenance.read(
             "fetch",

@@ -103,6 +103,10 @@ impl EventSink for Events {
         Ok(())
     }
 
+    async fn make_durable(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     async fn ask(&self, _: &str, _: &[String]) -> Option<String> {
         None
     }
@@ -176,7 +180,7 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_secret_is_in_no_event_even_when_it_comes_in_pieces() {
+async fn p7_a_secret_is_in_no_event_even_when_it_comes_in_pieces() {
     let rig = rig(
         vec![Arc::new(Echo::new("echo", false, None))],
         Rules::default(),
@@ -199,7 +203,7 @@ async fn a_secret_is_in_no_event_even_when_it_comes_in_pieces() {
 }
 
 #[tokio::test]
-async fn a_call_id_runs_once() {
+async fn x22_a_call_id_runs_once() {
     let echo = Echo::new("echo", false, None);
     let runs = echo.runs.clone();
     let rig = rig(vec![Arc::new(echo)], Rules::default(), Limits::default());
@@ -212,7 +216,7 @@ async fn a_call_id_runs_once() {
 }
 
 #[tokio::test]
-async fn what_policy_forbids_or_nobody_approves_reaches_no_tool() {
+async fn x16_what_policy_forbids_or_nobody_approves_reaches_no_tool() {
     for (rules, reason) in [
         (
             Rules {
@@ -275,7 +279,7 @@ async fn a_cancelled_call_ends_with_what_it_put_out() {
 }
 
 #[test]
-fn tools_that_could_be_confused_are_refused() {
+fn x27_tools_that_could_be_confused_are_refused() {
     let refused = |names: [&str; 2]| {
         let tools = names
             .map(|name| Arc::new(Echo::new(name, false, None)) as Arc<dyn Tool>)
@@ -361,6 +365,10 @@ impl EventSink for Person {
             decided.expect("the request waits");
         }
         Ok(())
+    }
+
+    async fn make_durable(&self) -> Result<(), StorageError> {
+        self.events.make_durable().await
     }
 
     async fn ask(&self, _: &str, _: &[String]) -> Option<String> {

@@ -2,6 +2,7 @@
 //! a scripted HTTP server that speaks each vendor's wire, and the transcript renderer.
 
 pub mod egress;
+pub mod fuzz;
 pub mod gate;
 pub mod model;
 pub mod server;

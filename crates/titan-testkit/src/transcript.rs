@@ -1,7 +1,7 @@
 //! Events as text, one line each: what tests compare and people read.
 
 use std::collections::HashMap;
-use titan_protocol::{CallId, Effect, Event, TurnOutcome, Verdict};
+use titan_protocol::{CallId, Effect, Event, FileState, TurnOutcome, Verdict};
 
 /// Renders events one by one; calls are numbered `c1`, `c2` in the order they appear, and pieces of one text that
 /// follow each other are joined.
@@ -170,6 +170,28 @@ impl Transcript {
                     usage.output_tokens
                 )
             }
+            Event::FileChanged {
+                path,
+                before,
+                after,
+            } => {
+                format!(
+                    "file_changed {} {} -> {}",
+                    path.display(),
+                    state_text(before),
+                    state_text(after)
+                )
+            }
+            Event::UndoStarted { is_forced, .. } => {
+                format!("undo_started{}", if *is_forced { " forced" } else { "" })
+            }
+            Event::UndoEnded { files, beyond, .. } => {
+                let files: Vec<String> = files
+                    .iter()
+                    .map(|file| format!("{} {:?}", file.path.display(), file.outcome))
+                    .collect();
+                format!("undo_ended [{}] {beyond:?}", files.join(", "))
+            }
             Event::Forgotten => "forgotten".to_owned(),
         })
     }
@@ -179,6 +201,16 @@ fn suffix(reason: Option<&str>) -> String {
     reason
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default()
+}
+
+/// The first letters of a content's hash tell contents apart.
+fn state_text(state: &FileState) -> String {
+    match state {
+        FileState::Absent => "absent".to_owned(),
+        FileState::File { content, .. } => content.as_str()[..8].to_owned(),
+        FileState::Link { target } => format!("link {}", target.display()),
+        FileState::NotKept { why } => format!("not kept ({why})"),
+    }
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use titan_protocol::{
-    BoxStream, Command, Entry, EntryKind, Exit, Metadata, ProcessEvent, Resolved, WalkOptions,
-    Workbench, WorkbenchError,
+    BoxStream, Captured, Command, Entry, EntryKind, Exit, Metadata, ProcessEvent, Resolved, Stamp,
+    Survey, Surveyed, WalkOptions, Workbench, WorkbenchError,
 };
 use tokio::time::Instant;
 
@@ -21,6 +21,8 @@ const ROOT: &str = "/workspace";
 const HOME: &str = "/home/person";
 const PROGRAMS: &str = "/usr/bin";
 const LINKS_MAX: usize = 40;
+/// The permission bits of every file.
+const MODE: u32 = 0o644;
 
 type Script = Arc<dyn Fn(&Command) -> Process + Send + Sync>;
 
@@ -243,6 +245,14 @@ impl Shared {
     }
 }
 
+/// Stands for the time stamp, which this place does not keep: tells contents apart.
+fn mark(content: Option<&Bytes>, target: Option<&PathBuf>) -> i64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    (content, target).hash(&mut hasher);
+    (hasher.finish() >> 1).cast_signed()
+}
+
 /// The parts of a path: names and `..`.
 fn split(path: &Path) -> VecDeque<PathBuf> {
     path.components()
@@ -331,6 +341,76 @@ impl Workbench for MemoryWorkbench {
         Err(match shared.metadata(path) {
             Some(_) => failed(format!("{} is a folder", path.display())),
             None => not_found(path),
+        })
+    }
+
+    async fn capture(&self, path: &Path, bytes_max: u64) -> Result<Captured, WorkbenchError> {
+        let shared = self.shared.lock();
+        if let Some(target) = shared.links.get(path) {
+            let target = target.clone();
+            return Ok(Captured::Link { target });
+        }
+        let unheld = |bytes, why: String| Captured::Unheld { bytes, why };
+        Ok(
+            match (shared.files.get(path), shared.folders.contains(path)) {
+                (None, false) => Captured::Absent,
+                (None, true) => unheld(0, "a folder".to_owned()),
+                (Some(content), _) if content.len() as u64 > bytes_max => {
+                    let why = format!("larger than {} MiB", bytes_max >> 20);
+                    unheld(content.len() as u64, why)
+                }
+                (Some(content), _) => Captured::File {
+                    content: content.clone(),
+                    mode: Some(MODE),
+                },
+            },
+        )
+    }
+
+    async fn restore(&self, path: &Path, state: &Captured) -> Result<(), WorkbenchError> {
+        let mut shared = self.shared.lock();
+        if shared.folders.contains(path) {
+            if shared.files.keys().any(|file| file.starts_with(path)) {
+                return Err(failed(format!("{} is a folder", path.display())));
+            }
+            shared.folders.remove(path);
+        }
+        if let Captured::Unheld { why, .. } = state {
+            return Err(failed(format!("{} was {why}", path.display())));
+        }
+        shared.files.remove(path);
+        shared.links.remove(path);
+        match state {
+            Captured::File { content, .. } => shared.insert(path.to_owned(), content.clone()),
+            Captured::Link { target } => {
+                shared.make_folders(path.parent().unwrap_or(Path::new("/")));
+                shared.links.insert(path.to_owned(), target.clone());
+            }
+            Captured::Absent | Captured::Unheld { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn survey(&self, files_max: usize) -> Result<Survey, WorkbenchError> {
+        let shared = self.shared.lock();
+        let found = shared.walk(&self.root, &self.root, WalkOptions::default());
+        let stamp = |path: &Path| Stamp {
+            bytes: shared.metadata(path).map_or(0, |found| found.bytes),
+            inode: 0,
+            mode: MODE,
+            modified_ns: mark(shared.files.get(path), shared.links.get(path)),
+            changed_ns: 0,
+        };
+        Ok(Survey {
+            is_whole: found.len() <= files_max,
+            files: found
+                .into_iter()
+                .take(files_max)
+                .map(|entry| Surveyed {
+                    stamp: stamp(&entry.path),
+                    path: entry.path,
+                })
+                .collect(),
         })
     }
 
@@ -514,10 +594,10 @@ pub mod contract {
     use bytes::Bytes;
     use futures::StreamExt;
     use std::collections::BTreeMap;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::Duration;
     use titan_protocol::{
-        Command, Exit, Metadata, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
+        Captured, Command, Exit, Metadata, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
     };
 
     /// Runs the whole suite. Needs a runtime with time; paused time will do for a place that lives in memory.
@@ -527,6 +607,7 @@ pub mod contract {
     pub async fn workbench_contract(workbench: &dyn Workbench) {
         paths_resolve(workbench).await;
         files_are_written_read_and_removed(workbench).await;
+        what_was_captured_is_restored(workbench).await;
         walks_are_ordered_and_respect_ignore_files(workbench).await;
         programs_stream_output_and_end_with_a_status(workbench).await;
         programs_see_a_clean_environment_and_no_input(workbench).await;
@@ -629,6 +710,59 @@ pub mod contract {
             workbench.remove(&file).await,
         ] {
             assert!(matches!(gone, Err(WorkbenchError::NotFound { .. })));
+        }
+    }
+
+    async fn surveyed(workbench: &dyn Workbench) -> Vec<(PathBuf, titan_protocol::Stamp)> {
+        let survey = workbench.survey(1000).await.unwrap();
+        assert!(survey.is_whole);
+        let files = survey.files.into_iter();
+        files.map(|file| (file.path, file.stamp)).collect()
+    }
+
+    async fn what_was_captured_is_restored(workbench: &dyn Workbench) {
+        let capture = async |path: &Path| workbench.capture(path, 100).await.unwrap();
+        let file = path(workbench, "kept/file").await;
+        let link = workbench.root().join("kept/link");
+        assert_eq!(capture(&file).await, Captured::Absent);
+        workbench.write(&file, b"old").await.unwrap();
+        let old = capture(&file).await;
+        assert!(matches!(&old, Captured::File { content, mode: Some(_) } if content == "old"));
+        let before = surveyed(workbench).await;
+        assert!(before.iter().any(|(path, _)| *path == file));
+        assert_eq!(surveyed(workbench).await, before);
+        workbench.write(&file, b"new, and longer").await.unwrap();
+        assert_ne!(surveyed(workbench).await, before);
+        let target = Captured::Link {
+            target: "file".into(),
+        };
+        workbench.restore(&link, &target).await.unwrap();
+        assert_eq!(capture(&link).await, target);
+        assert!(
+            surveyed(workbench)
+                .await
+                .iter()
+                .any(|(path, _)| *path == link)
+        );
+        // A link is replaced, not written through.
+        workbench.restore(&link, &old).await.unwrap();
+        assert_eq!(capture(&link).await, old);
+        assert_ne!(capture(&file).await, old);
+        for state in [&old, &Captured::Absent, &Captured::Absent, &old] {
+            workbench.restore(&file, state).await.unwrap();
+            assert_eq!(capture(&file).await, *state);
+        }
+        let folder = workbench.root().join("kept");
+        assert!(matches!(capture(&folder).await, Captured::Unheld { .. }));
+        assert!(workbench.restore(&folder, &old).await.is_err());
+        let large = workbench.capture(&file, 2).await.unwrap();
+        assert!(
+            matches!(large, Captured::Unheld { bytes: 3, .. }),
+            "{large:?}"
+        );
+        assert!(!workbench.survey(1).await.unwrap().is_whole);
+        for path in [&file, &link] {
+            workbench.restore(path, &Captured::Absent).await.unwrap();
         }
     }
 

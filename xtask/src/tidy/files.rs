@@ -139,11 +139,15 @@ fn children_folder(file: &Path) -> PathBuf {
     let parent = file.parent().unwrap_or(file);
     let stem = file.file_stem().unwrap_or_default();
     let is_own_name = stem != "main" && stem != "lib" && stem != "mod";
-    // Programs, integration tests, examples and build scripts are roots, whatever their name.
-    let is_root = parent.join("Cargo.toml").is_file()
-        || ["tests", "examples", "benches", "bin"]
-            .iter()
-            .any(|name| parent.ends_with(name));
+    // Programs, integration tests, examples and build scripts are roots, whatever their name; `src/tests/x.rs` is none.
+    let is_package =
+        |folder: Option<&Path>| folder.is_some_and(|it| it.join("Cargo.toml").is_file());
+    let holds_roots = ["tests", "examples", "benches"]
+        .iter()
+        .any(|name| parent.ends_with(name));
+    let is_root = is_package(Some(parent))
+        || (holds_roots && is_package(parent.parent()))
+        || parent.ends_with("src/bin");
     if is_own_name && !is_root {
         parent.join(stem)
     } else {
@@ -212,12 +216,15 @@ mod tests {
         let complaints = check_files(&[
             (
                 "part/src/lib.rs",
-                "//! A.\npub(crate) mod a;\n#[cfg(test)]\nmod b;\n#[path = \"odd.rs\"]\nmod c;\n",
+                "//! A.\npub(crate) mod a;\n#[cfg(test)]\nmod b;\nmod tests;\n#[path = \"odd.rs\"]\nmod c;\n",
             ),
             ("part/src/a.rs", "//! B.\nmod deep;\n"),
             ("part/src/a/deep.rs", "//! C.\n"),
             ("part/src/b/mod.rs", "//! D.\n"),
             ("part/src/odd.rs", "//! E.\n"),
+            ("part/src/tests/mod.rs", "//! G.\nmod deep;\n"),
+            ("part/src/tests/deep.rs", "//! H.\nmod er;\n"),
+            ("part/src/tests/deep/er.rs", "//! I.\n"),
             ("part/src/lost.rs", "//! F.\n"),
             ("part/test_data/x.rs", "not code"),
         ]);

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use titan_protocol::{
     ApprovalId, BlobId, Blobs, BoxStream, CallId, Change, Decision, Delivery, Document, Effect,
-    Event, Journal, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus, Query, QuestionId,
-    Record, Records, Search, Seq, SessionId, StopReason, StorageError, Taint, ToolCall, TurnId,
-    TurnOutcome, Usage, Verdict, Versioned,
+    Event, FileState, Journal, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus, Query,
+    QuestionId, Record, Records, Search, Seq, SessionId, StopReason, StorageError, Taint, ToolCall,
+    TurnId, TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict, Versioned,
 };
 
 /// More than any subscription holds.
@@ -347,6 +347,7 @@ fn sample_events() -> Vec<Event> {
             tokens_estimated: 1,
             messages: 2,
             instructions: vec!["AGENTS.md".into()],
+            taint: Taint::NONE,
         },
         Event::ModelCallStarted {
             provider: "local".into(),
@@ -377,6 +378,7 @@ fn sample_events() -> Vec<Event> {
                 reason: "runs a program".into(),
                 effects: vec![Effect::Remember],
             },
+            lasting: vec![Effect::Remember],
         },
         Event::ApprovalRequested {
             approval,
@@ -447,6 +449,26 @@ fn sample_events() -> Vec<Event> {
             },
             usage,
             elapsed_ms: 5,
+        },
+        Event::FileChanged {
+            path: "/w/a".into(),
+            before: FileState::File {
+                content: BlobId::of(b"old"),
+                mode: Some(0o644),
+            },
+            after: FileState::NotKept { why: nasty.into() },
+        },
+        Event::UndoStarted {
+            of: TurnId::from_u128(4),
+            is_forced: true,
+        },
+        Event::UndoEnded {
+            of: TurnId::from_u128(4),
+            files: vec![UndoneFile {
+                path: "/w/a".into(),
+                outcome: UndoOutcome::Refused { why: nasty.into() },
+            }],
+            beyond: vec![nasty.into()],
         },
         Event::Forgotten,
     ]
