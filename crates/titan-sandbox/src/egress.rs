@@ -12,6 +12,8 @@
 
 mod address;
 mod client;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 #[cfg(test)]
 mod tests;

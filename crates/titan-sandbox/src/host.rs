@@ -7,8 +7,12 @@ mod confine;
 mod environment;
 mod file;
 mod guard;
+mod notes;
 mod path;
 mod process;
+mod repository;
+mod scratch;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -18,20 +22,19 @@ use bytes::Bytes;
 use confine::{Bounds, Leave};
 pub use confine::{Confinement, Kept, Part};
 use environment::Environment;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use path::Places;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use titan_protocol::{
-    BoxStream, Command, Effect, Entry, EntryKind, Metadata, ProcessEvent, Resolved, WalkOptions,
-    Workbench, WorkbenchError,
+    BoxStream, Captured, Command, Effect, Entry, EntryKind, Metadata, ProcessEvent, Resolved,
+    Survey, WalkOptions, Workbench, WorkbenchError,
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-/// Entries that a walk runs ahead of its reader.
-const WALK_AHEAD_MAX: usize = 256;
+/// Entries that are walked at a time. A thread is held for so many, and none while their reader is busy with them:
+/// readers need threads of the same pool.
+const WALK_BATCH: usize = 256;
 
 /// What a [`HostWorkbench`] has to know.
 #[derive(Clone, Debug)]
@@ -90,6 +93,15 @@ struct Shared {
     places: Arc<Places>,
     environment: Environment,
     bounds: Bounds,
+    /// What is guarded in the repositories below the root, once a program was started.
+    below: OnceLock<Vec<PathBuf>>,
+}
+
+impl Shared {
+    fn below(&self) -> &[PathBuf] {
+        self.below
+            .get_or_init(|| repository::below(&self.places.root))
+    }
 }
 
 impl HostWorkbench {
@@ -118,12 +130,20 @@ impl HostWorkbench {
             places: places.clone(),
             environment,
             bounds,
+            below: OnceLock::new(),
         };
         Ok(Self {
             places,
             shared: Arc::new(shared),
             leave: Arc::default(),
         })
+    }
+
+    /// Waits until all programs of this process have ended and what they left was looked at, for at most three seconds;
+    /// whether that is so. For an engine that closes, once nobody reads their output any more: a runtime that is
+    /// dropped earlier leaves it to their wardens, which can only set aside. Safe to drop.
+    pub async fn programs_ended() -> bool {
+        process::all_ended().await
     }
 
     /// Runs file work off the runtime's threads, after asking whether the path may be touched at all.
@@ -182,6 +202,10 @@ impl Workbench for HostWorkbench {
         found.ok().flatten()
     }
 
+    fn variable(&self, name: &str) -> Option<String> {
+        self.shared.environment.value(name)
+    }
+
     async fn metadata(&self, path: &Path) -> Result<Option<Metadata>, WorkbenchError> {
         self.with_file(path, file::metadata).await
     }
@@ -198,12 +222,29 @@ impl Workbench for HostWorkbench {
 
     async fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), WorkbenchError> {
         let bytes = Bytes::copy_from_slice(bytes);
-        self.with_file(path, move |path| file::write(path, &bytes))
-            .await
+        let write = move |path: &Path| notes::noted(path, || file::write(path, &bytes));
+        self.with_file(path, write).await
     }
 
     async fn remove(&self, path: &Path) -> Result<(), WorkbenchError> {
-        self.with_file(path, file::remove).await
+        self.with_file(path, |path| notes::noted(path, || file::remove(path)))
+            .await
+    }
+
+    async fn capture(&self, path: &Path, bytes_max: u64) -> Result<Captured, WorkbenchError> {
+        self.with_file(path, move |path| file::capture(path, bytes_max))
+            .await
+    }
+
+    async fn restore(&self, path: &Path, state: &Captured) -> Result<(), WorkbenchError> {
+        let state = state.clone();
+        let restore = move |path: &Path| notes::noted(path, || file::restore(path, &state));
+        self.with_file(path, restore).await
+    }
+
+    async fn survey(&self, files_max: usize) -> Result<Survey, WorkbenchError> {
+        let places = self.places.clone();
+        blocking(move || survey::survey(&places, files_max)).await
     }
 
     fn walk(
@@ -211,11 +252,20 @@ impl Workbench for HostWorkbench {
         folder: &Path,
         options: WalkOptions,
     ) -> BoxStream<Result<Entry, WorkbenchError>> {
-        let (entries, reader) = mpsc::channel(WALK_AHEAD_MAX);
-        let (places, folder) = (self.places.clone(), folder.to_owned());
-        // Ends by itself when its reader is dropped: the next entry then has nowhere to go.
-        tokio::task::spawn_blocking(move || walk(&places, &folder, options, &entries));
-        ReceiverStream::new(reader).boxed()
+        let walk = Walk::Ahead(self.places.clone(), folder.to_owned(), options);
+        stream::unfold(Some(walk), |walk| async {
+            let mut walk = walk?;
+            let batch = blocking(move || Ok((walk.batch()?, walk))).await;
+            Some(match batch {
+                Ok((batch, walk)) => {
+                    let is_last = batch.len() < WALK_BATCH;
+                    (batch, (!is_last).then_some(walk))
+                }
+                Err(error) => (vec![Err(error)], None),
+            })
+        })
+        .flat_map(stream::iter)
+        .boxed()
     }
 
     fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
@@ -230,25 +280,34 @@ impl Workbench for HostWorkbench {
     }
 }
 
-type Entries = mpsc::Sender<Result<Entry, WorkbenchError>>;
+/// A walk between two batches.
+enum Walk {
+    Ahead(Arc<Places>, PathBuf, WalkOptions),
+    Under(Box<ignore::Walk>, WalkOptions),
+}
 
-fn walk(places: &Arc<Places>, folder: &Path, options: WalkOptions, entries: &Entries) {
-    if let Err(error) = check_walk(places, folder) {
-        // A reader that is gone needs no error.
-        let _ = entries.blocking_send(Err(error));
-        return;
-    }
-    for found in walker(places, folder, options).skip(1) {
-        let item = match found.map(|found| entry(&found)) {
-            Ok(Ok(entry)) if entry.kind == EntryKind::Folder && !options.include_folders => {
-                continue;
-            }
-            Ok(item) => item,
-            Err(error) => Err(WorkbenchError::Failed(error.to_string())),
-        };
-        if entries.blocking_send(item).is_err() {
-            return;
+impl Walk {
+    /// The next entries; fewer than [`WALK_BATCH`] are the last ones.
+    fn batch(&mut self) -> Result<Vec<Result<Entry, WorkbenchError>>, WorkbenchError> {
+        if let Self::Ahead(places, folder, options) = self {
+            check_walk(places, folder)?;
+            let mut walk = Box::new(walker(places, folder, *options));
+            // The folder itself.
+            walk.next();
+            *self = Self::Under(walk, *options);
         }
+        let Self::Under(walk, options) = self else {
+            return Ok(Vec::new());
+        };
+        let is_wanted = |found: &Result<Entry, WorkbenchError>| match found {
+            Ok(entry) => entry.kind != EntryKind::Folder || options.include_folders,
+            Err(_) => true,
+        };
+        let found = walk.map(|found| match found {
+            Ok(found) => entry(&found),
+            Err(error) => Err(WorkbenchError::Failed(error.to_string())),
+        });
+        Ok(found.filter(is_wanted).take(WALK_BATCH).collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `apply_patch`: several files changed together, or none.
 
+#[cfg(test)]
+mod fuzz;
 mod patch;
 
 use crate::call::{self, WholeCall};

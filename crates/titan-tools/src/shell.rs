@@ -2,10 +2,15 @@
 
 mod analysis;
 mod effects;
+mod outside;
 mod programs;
+mod refusals;
 mod scripts;
+mod toolchains;
 mod words;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -84,13 +89,21 @@ impl WholeCall for Shell {
         );
         let command = Command {
             program: shell_program(context.workbench.as_ref()).await?,
-            arguments: vec!["-c".to_owned(), "--".to_owned(), arguments.script],
+            arguments: vec!["-c".to_owned(), "--".to_owned(), arguments.script.clone()],
             directory: None,
             environment: BTreeMap::new(),
             wall_clock_max: timeout,
             output_bytes_max: OUTPUT_BYTES_MAX as u64,
         };
-        let (text, exit) = collect(context, command).await?;
+        let (mut text, exit) = collect(context, command).await?;
+        for note in refusals::notes(&text, exit, &arguments.script) {
+            let begin = if text.is_empty() || text.ends_with('\n') {
+                ""
+            } else {
+                "\n"
+            };
+            pass_on(context, &mut text, &format!("{begin}{note}\n")).await;
+        }
         Ok(ToolOutput {
             text: with_ending(text, exit, timeout),
             is_error: matches!(exit, Some(Exit::TimedOut | Exit::OutputExceeded) | None),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart() {
+    fn s18_addresses_are_told_apart() {
         let table = [
             ("1.1.1.1", true),
             ("8.8.8.8", true),

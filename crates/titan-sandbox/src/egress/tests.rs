@@ -240,7 +240,7 @@ async fn a_provider_on_loopback_answers_and_its_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn no_spelling_of_an_inner_address_gets_a_tool_there() {
+async fn s17_s18_no_spelling_of_an_inner_address_gets_a_tool_there() {
     let names = Names::default();
     let egress = egress_with(config(), &names);
     let table = [
@@ -312,7 +312,7 @@ async fn no_spelling_of_an_inner_address_gets_a_tool_there() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inside_is_never_dialled() {
+async fn s18_a_name_that_leads_inside_is_never_dialled() {
     let server = Server::start(|_| answer("200 OK", b"inside")).await;
     let egress = egress();
     for purpose in [EgressPurpose::Tool, EgressPurpose::Download] {
@@ -327,7 +327,7 @@ async fn a_name_that_leads_inside_is_never_dialled() {
 }
 
 #[tokio::test]
-async fn of_a_mixed_answer_only_admitted_addresses_are_handed_to_the_dial() {
+async fn s18_of_a_mixed_answer_only_admitted_addresses_are_handed_to_the_dial() {
     let names = Names::default();
     let addresses = |reach: Reach| {
         let resolver = client::Resolver::for_tests(reach, names.lookup());
@@ -343,7 +343,7 @@ async fn of_a_mixed_answer_only_admitted_addresses_are_handed_to_the_dial() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_judged_like_the_first_address() {
+async fn s7_s18_a_redirect_is_judged_like_the_first_address() {
     let inside = Server::start(|_| answer("200 OK", b"inside")).await;
     let port = inside.port;
     let server = Server::start(move |request| {
@@ -376,7 +376,7 @@ async fn a_redirect_is_judged_like_the_first_address() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_origin_takes_no_secret_along() {
+async fn s7_a_redirect_to_another_origin_takes_no_secret_along() {
     let other = Server::start(|_| answer("200 OK", b"other")).await;
     let target = other.url("/");
     let server = Server::start(move |request| match request.contains(" /first ") {
@@ -439,7 +439,7 @@ async fn a_post_that_is_sent_on_to_look_elsewhere_becomes_a_get() {
 }
 
 #[tokio::test]
-async fn a_secret_goes_only_to_its_host_and_never_unprotected() {
+async fn s7_p20_a_secret_goes_only_to_its_host_and_never_unprotected() {
     let server = Server::start(|_| answer("200 OK", b"")).await;
     let egress = egress();
     let port = server.port;
@@ -467,7 +467,7 @@ async fn a_secret_goes_only_to_its_host_and_never_unprotected() {
 }
 
 #[test]
-fn a_secret_for_a_host_matches_that_host_alone() {
+fn s7_p20_a_secret_for_a_host_matches_that_host_alone() {
     let secret = |host: &str| Secret {
         value: "s3cret".into(),
         host: Some(host.to_owned()),
@@ -491,7 +491,7 @@ fn a_secret_for_a_host_matches_that_host_alone() {
 }
 
 #[tokio::test]
-async fn offline_reaches_loopback_only_and_looks_nothing_up() {
+async fn m19_offline_reaches_loopback_only_and_looks_nothing_up() {
     let server = Server::start(|_| answer("200 OK", b"local")).await;
     let names = Names::default();
     let offline = EgressConfig {
@@ -568,7 +568,7 @@ async fn with_a_list_of_allowed_hosts_tools_reach_no_other() {
 }
 
 #[test]
-fn an_entry_that_is_no_host_is_named() {
+fn s17_an_entry_that_is_no_host_is_named() {
     for bad in [
         "https://example.com",
         "a b",
@@ -733,7 +733,7 @@ async fn a_proxy_serves_providers_and_downloads_but_never_tools() {
 
 proptest::proptest! {
     #[test]
-    fn whatever_the_spelling_a_tool_gets_only_https_to_public_addresses(
+    fn s17_s18_whatever_the_spelling_a_tool_gets_only_https_to_public_addresses(
         scheme in "(https?|ftp|file|ws)",
         user in "([a-z]{1,3}(:[a-z]{0,3})?@)?",
         host in "([0-9a-fx.]{1,18}|\\[[0-9a-f:.]{2,20}\\]|[a-zA-Z0-9.%。①-⑨-]{1,20}|localhost\\.?)",
@@ -757,7 +757,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn every_number_that_means_an_inner_address_is_refused(number: u32, form in 0..4) {
+    fn s17_s18_every_number_that_means_an_inner_address_is_refused(number: u32, form in 0..4) {
         let [a, b, c, d] = number.to_be_bytes();
         let host = match form {
             0 => number.to_string(),

@@ -17,16 +17,18 @@ mod warden;
 
 use super::guard::ASIDE;
 use super::path::Places;
+use super::repository;
+use super::scratch::Scratch;
 use landlock::{Access, Ruleset};
 use reach::{DEVICES, Reach};
 use seccomp::Filter;
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
-use tempfile::TempDir;
 use titan_protocol::{Effect, WorkbenchError};
 use warden::{Absent, Ends, Fence, Identity, Lifeline, Mounts, Namespaces, Stage};
 
@@ -45,12 +47,19 @@ const MEMORY_BYTES_MAX: u64 = 16 << 30;
 /// Paths outside of the workspace that one step may be given to write.
 const WRITABLE_MAX: usize = 48;
 
+/// Secrets that are covered one by one in what a program may open.
+const COVERED_MAX: usize = 1_024;
+
 /// What a step was allowed beyond the workspace, from its approved effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Leave {
     network: bool,
     reads: Vec<PathBuf>,
-    writes: Vec<PathBuf>,
+    pub(super) writes: Vec<PathBuf>,
+    /// Those of `writes` that are folders. They are made if they aren't there, so that nothing around them is opened.
+    folders: Vec<PathBuf>,
+    /// What a step may delete in the workspace that does nothing else. It can't put anything in its place.
+    removes: Vec<PathBuf>,
 }
 
 impl Leave {
@@ -71,7 +80,12 @@ impl Leave {
                     path,
                     in_workspace: false,
                 } if path.parent().is_some() => {
-                    leave.writes.push(path.clone());
+                    // Without the `/` at its end, which says that it is a folder.
+                    let plain: PathBuf = path.components().collect();
+                    if path.as_os_str().as_bytes().ends_with(b"/") {
+                        leave.folders.push(plain.clone());
+                    }
+                    leave.writes.push(plain);
                 }
                 Effect::Run { program, .. } if Path::new(program).is_absolute() => {
                     leave.reads.push(PathBuf::from(program));
@@ -85,8 +99,67 @@ impl Leave {
                 | Effect::Remember => {}
             }
         }
+        leave.removes = removed(effects);
         leave
     }
+
+    /// Whether a step that deletes may delete this too.
+    pub(super) fn removes(&self, path: &Path) -> bool {
+        self.removes.iter().any(|removed| path.starts_with(removed))
+    }
+
+    /// Whether all below a path may be written.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.writes.iter().any(|written| path.starts_with(written))
+    }
+
+    /// Makes the folders that are not there, but for those in the engine's home.
+    fn make_folders(&self, places: &Places) {
+        let made = self
+            .folders
+            .iter()
+            .filter(|folder| places.check(folder).is_ok());
+        for folder in made.filter(|folder| !folder.exists()) {
+            if let Err(error) = std::fs::create_dir_all(folder) {
+                tracing::debug!(folder = %folder.display(), %error, "a folder that a program may fill can't be made");
+            }
+        }
+    }
+}
+
+/// What steps delete in the workspace that run `rm` and else only look; nothing for all others.
+fn removed(effects: &[Effect]) -> Vec<PathBuf> {
+    let only_deletes = effects.iter().all(|effect| match effect {
+        Effect::Run {
+            program,
+            reads_only,
+            ..
+        } => {
+            *reads_only
+                || Path::new(program)
+                    .file_name()
+                    .is_some_and(|name| name == "rm")
+        }
+        Effect::Write { .. } | Effect::Read { .. } => true,
+        _ => false,
+    });
+    let runs = effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Run {
+                reads_only: false,
+                ..
+            }
+        )
+    });
+    let written = effects.iter().filter_map(|effect| match effect {
+        Effect::Write {
+            path,
+            in_workspace: true,
+        } => Some(path.clone()),
+        _ => None,
+    });
+    written.filter(|_| only_deletes && runs).collect()
 }
 
 /// How well something is kept.
@@ -173,6 +246,16 @@ impl Confinement {
                 ),
             ),
             part(
+                "a loopback of the program's own",
+                either(
+                    self.namespaces()
+                        .is_some_and(|namespaces| namespaces.network),
+                    Kept::Not(
+                        "no network namespaces: programs without leave have no sockets at all",
+                    ),
+                ),
+            ),
+            part(
                 "signals to other programs",
                 either(
                     has_scopes || has_processes,
@@ -198,9 +281,16 @@ impl Confinement {
         *self.namespaces.get_or_init(|| {
             let is_root = rustix::process::geteuid().is_root();
             let choices = [(false, true), (true, true), (false, false), (true, false)];
-            choices
-                .into_iter()
-                .map(|(user, proc)| Namespaces { user, proc })
+            let with = |network| {
+                let of = move |(user, proc)| Namespaces {
+                    user,
+                    proc,
+                    network,
+                };
+                choices.into_iter().map(of)
+            };
+            with(true)
+                .chain(with(false))
                 .filter(|namespaces| is_root || namespaces.user)
                 .find(|namespaces| self.can_make(*namespaces))
         })
@@ -228,6 +318,7 @@ impl Confinement {
     fn bare_fence(&self, namespaces: Namespaces) -> Fence {
         Fence {
             namespaces: Some(namespaces),
+            is_alone: namespaces.network,
             identity: Identity::of_this_process(),
             mounts: Mounts::default(),
             rules: self.landlock.map(|version| Ruleset::new(version, false)),
@@ -252,7 +343,7 @@ pub(super) struct Bounds {
     program_folders: Vec<PathBuf>,
     machine: OnceLock<Confinement>,
     reach: OnceLock<Reach>,
-    scratch: OnceLock<TempDir>,
+    scratch: OnceLock<Scratch>,
 }
 
 /// A program's confinement, ready to be entered.
@@ -296,6 +387,7 @@ impl Bounds {
             .reach
             .get_or_init(|| Reach::look(&self.environment, &self.program_folders, &places.home));
         let scratch = self.scratch()?;
+        leave.make_folders(places);
         let mut plan = Plan::new(reach, places, leave)?;
         let namespaces = machine.namespaces();
         let has_mounts = namespaces.is_some();
@@ -304,15 +396,19 @@ impl Bounds {
             true => plan.mounts(places, guarded).map_err(unusable)?,
             false => Mounts::default(),
         };
+        // In a network of its own a program may have all sockets of the internet: they lead to itself.
+        let is_alone = !leave.network && namespaces.is_some_and(|namespaces| namespaces.network);
+        let has_sockets = leave.network || is_alone;
         let rules = machine
             .landlock
-            .map(|version| plan.rules(Ruleset::new(version, leave.network), has_mounts));
+            .map(|version| plan.rules(Ruleset::new(version, has_sockets), has_mounts));
         let fence = Fence {
             namespaces,
+            is_alone,
             identity: Identity::of_this_process(),
             mounts,
             rules,
-            filter: machine.has_filter.then(|| Filter::new(leave.network)),
+            filter: machine.has_filter.then(|| Filter::new(has_sockets)),
             limits: limits(namespaces.is_some_and(|namespaces| namespaces.user)),
             processes: number(PROCESSES_MAX),
             directory: sys::c_path(directory).map_err(unusable)?,
@@ -331,14 +427,7 @@ impl Bounds {
         if let Some(scratch) = self.scratch.get() {
             return Ok(scratch.path().to_owned());
         }
-        let made = std::env::temp_dir()
-            .canonicalize()
-            .and_then(|folder| {
-                tempfile::Builder::new()
-                    .prefix("titanclaw-")
-                    .tempdir_in(folder)
-            })
-            .map_err(unusable)?;
+        let made = Scratch::new().map_err(unusable)?;
         let scratch = self.scratch.get_or_init(|| made);
         Ok(scratch.path().to_owned())
     }
@@ -351,8 +440,8 @@ fn unusable(error: std::io::Error) -> WorkbenchError {
 }
 
 /// Files of one program: what may be done where.
-struct Plan<'a> {
-    hidden: Vec<&'a Path>,
+struct Plan {
+    hidden: Vec<PathBuf>,
     readable: Vec<PathBuf>,
     writable: Vec<PathBuf>,
     listable: Vec<PathBuf>,
@@ -361,32 +450,50 @@ struct Plan<'a> {
     scratch: Vec<(PathBuf, PathBuf)>,
 }
 
-impl<'a> Plan<'a> {
-    fn new(reach: &'a Reach, places: &'a Places, leave: &Leave) -> Result<Self, WorkbenchError> {
-        let named = |secret: &Path| {
-            let mut named = leave.reads.iter().chain(&leave.writes);
-            named.any(|path| path.starts_with(secret))
-        };
-        let secret = reach.secret.iter().map(PathBuf::as_path);
-        let mut hidden: Vec<&Path> = secret
-            .filter(|secret| !places.root.starts_with(secret) && !named(secret))
+impl Plan {
+    fn new(reach: &Reach, places: &Places, leave: &Leave) -> Result<Self, WorkbenchError> {
+        let named: Vec<&Path> = leave
+            .reads
+            .iter()
+            .chain(&leave.writes)
+            .map(PathBuf::as_path)
             .collect();
-        hidden.push(&reach.barred);
+        let secret = reach.secret.iter().map(PathBuf::as_path);
+        let secret: Vec<&Path> = secret
+            .filter(|secret| !places.root.starts_with(secret))
+            .collect();
+        // What is named is uncovered, and nothing beside it. Where new files could be put beside it, nothing is.
+        let is_in_writable = |secret: &Path| {
+            let mut writable = leave.writes.iter().chain([&places.root]);
+            writable.any(|path| path != secret && secret.starts_with(path))
+        };
+        let uncovered = |secret: &&Path| {
+            let is_in_writable = is_in_writable(secret);
+            let inner = named
+                .iter()
+                .filter(|path| *path == secret || (path.starts_with(secret) && !is_in_writable));
+            reach::without(secret, &inner.copied().collect::<Vec<_>>())
+        };
+        let mut hidden: Vec<PathBuf> = secret.iter().flat_map(uncovered).collect();
+        hidden.push(reach.barred.clone());
+        refuse_new_secrets(&leave.writes, &secret)?;
         let is_open = |path: &&PathBuf| !hidden.iter().any(|hidden| path.starts_with(hidden));
         let mut writable = vec![places.root.clone()];
-        writable.extend(
-            leave
-                .writes
-                .iter()
-                .filter_map(|path| writable_place(path, &hidden)),
-        );
+        // What lies in another one is open with it; a mount of its own would keep it from being replaced.
+        let is_outermost = |path: &&PathBuf| {
+            let mut others = leave.writes.iter().chain([&places.root]);
+            !others.any(|other| other != *path && path.starts_with(other))
+        };
+        let outermost = leave.writes.iter().filter(is_outermost);
+        let closed: Vec<&Path> = secret.into_iter().chain([reach.barred.as_path()]).collect();
+        writable.extend(outermost.filter_map(|path| writable_place(path, &closed, &hidden)));
         if writable.len() > WRITABLE_MAX {
             return Err(WorkbenchError::Failed(format!(
                 "the program was not started: it would write to more than {WRITABLE_MAX} places outside the \
                  workspace; do it in smaller steps"
             )));
         }
-        let git = git_above(&places.root);
+        let git = repository::outside(&places.root);
         let readable = reach.readable.iter().chain(&leave.reads).chain(&git);
         Ok(Self {
             readable: readable.filter(is_open).cloned().collect(),
@@ -419,9 +526,10 @@ impl<'a> Plan<'a> {
 
     fn rules(&self, mut rules: Ruleset, has_mounts: bool) -> Ruleset {
         // Where mounts cover what is hidden, a rule may go over it; elsewhere it has to go around.
+        let hidden: Vec<&Path> = self.hidden.iter().map(PathBuf::as_path).collect();
         let uncovered = |path: &PathBuf| match has_mounts {
             true => vec![path.clone()],
-            false => reach::without(path, &self.hidden),
+            false => reach::without(path, &hidden),
         };
         for path in self.readable.iter().flat_map(uncovered) {
             rules.allow(&path, Access::Read);
@@ -473,7 +581,11 @@ impl<'a> Plan<'a> {
             .hidden
             .iter()
             .filter(|hidden| open().any(|open| hidden.starts_with(open)));
-        for hidden in covered.filter(|hidden| hidden.exists()) {
+        for (n, hidden) in covered.filter(|hidden| hidden.exists()).enumerate() {
+            if n == COVERED_MAX {
+                let why = format!("more than {COVERED_MAX} secrets would have to be covered");
+                return Err(std::io::Error::other(why));
+            }
             match hidden.is_dir() {
                 true => mounts.hidden_folders.push(sys::c_path(hidden)?),
                 false => mounts.hidden_files.push(sys::c_path(hidden)?),
@@ -505,25 +617,35 @@ pub(super) fn is_real_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
+/// A file that is not there can be opened only with the folder that it is to lie in, which must not be a secret one.
+fn refuse_new_secrets(writes: &[PathBuf], secret: &[&Path]) -> Result<(), WorkbenchError> {
+    let mut missing = writes.iter().filter(|path| !path.exists());
+    let found = missing.find_map(|path| {
+        let secret = secret.iter().find(|secret| path.starts_with(secret))?;
+        Some((path, secret))
+    });
+    found.map_or(Ok(()), |(path, secret)| {
+        Err(WorkbenchError::Failed(format!(
+            "the program was not started: {} is not there yet, and all of {} would have to be opened for it; make it              there yourself, empty, and try again",
+            path.display(),
+            secret.display()
+        )))
+    })
+}
+
 /// What has to be opened so that a path can be written: itself, or the nearest folder that is there. `None` if that
-/// would open what is hidden too.
-fn writable_place(path: &Path, hidden: &[&Path]) -> Option<PathBuf> {
+/// would open what is hidden, or a folder that holds secrets or lies among them.
+fn writable_place(path: &Path, closed: &[&Path], hidden: &[PathBuf]) -> Option<PathBuf> {
     let place = path.ancestors().find(|place| place.exists())?;
     let is_asked = place == path && !hidden.iter().any(|hidden| path.starts_with(hidden));
     let is_harmless = || {
         let is_root = place.parent().is_none();
         !is_root
-            && !hidden
+            && !closed
                 .iter()
-                .any(|hidden| hidden.starts_with(place) || place.starts_with(hidden))
+                .any(|closed| closed.starts_with(place) || place.starts_with(closed))
     };
     (is_asked || is_harmless()).then(|| place.to_owned())
-}
-
-/// The repository that the workspace is a folder of. It may be looked at.
-fn git_above(root: &Path) -> Option<PathBuf> {
-    let mut above = root.ancestors().skip(1).map(|folder| folder.join(".git"));
-    above.find(|git| is_real_folder(git))
 }
 
 fn limits(counts_own_processes: bool) -> Vec<(u32, u64)> {
@@ -568,12 +690,25 @@ pub(super) struct Entry {
     is_contained: bool,
 }
 
-/// What holds a started program.
+/// What holds a started program. Dropping it counts as the engine's death: the program's warden ends everything and
+/// looks at the guarded files itself.
 #[derive(Debug)]
 pub(super) struct Hold {
-    _lifeline: Lifeline,
+    lifeline: Lifeline,
     /// Whether the kernel itself ends all processes with the program.
     pub(super) is_contained: bool,
+}
+
+impl Hold {
+    /// Ends the program and all that it started.
+    pub(super) fn end(&self) {
+        self.lifeline.end();
+    }
+
+    /// Once the guard has looked: there is nothing left to be done.
+    pub(super) fn let_go(self) {
+        self.lifeline.let_go();
+    }
 }
 
 impl Entry {
@@ -597,10 +732,10 @@ impl Entry {
         })
     }
 
-    /// Once the program has started: what holds it. Dropping that ends it and all that it started.
+    /// Once the program has started: what holds it.
     pub(super) fn hold(self) -> Hold {
         Hold {
-            _lifeline: self.lifeline,
+            lifeline: self.lifeline,
             is_contained: self.is_contained,
         }
     }

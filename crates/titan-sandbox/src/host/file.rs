@@ -6,13 +6,14 @@
 use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use titan_protocol::{EntryKind, Metadata, WorkbenchError};
+use titan_protocol::{Captured, EntryKind, Metadata, WorkbenchError};
 
 /// The first read asks for no more memory than this, whatever its bound.
 const READ_AHEAD_BYTES: u64 = 64 * 1024;
@@ -277,4 +278,93 @@ pub(super) fn remove(path: &Path) -> Result<(), WorkbenchError> {
     }
     rustix::fs::unlinkat(&place.folder, place.name, AtFlags::empty())
         .map_err(|errno| explain(path, errno))
+}
+
+/// What is there, for [`restore`].
+pub(super) fn capture(path: &Path, bytes_max: u64) -> Result<Captured, WorkbenchError> {
+    let place = match place(path, Missing::Fail) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Captured::Absent),
+        place => place.map_err(|errno| explain(path, errno))?,
+    };
+    let stat = match place.stat() {
+        Err(Errno::NOENT) => return Ok(Captured::Absent),
+        stat => stat.map_err(|errno| explain(path, errno))?,
+    };
+    let bytes = u64::try_from(stat.st_size).unwrap_or(0);
+    let unheld = |why: &str| {
+        let why = why.to_owned();
+        Captured::Unheld { bytes, why }
+    };
+    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+    if kind.is_symlink() {
+        let target = rustix::fs::readlinkat(&place.folder, place.name, Vec::new())
+            .map_err(|errno| explain(path, errno))?;
+        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+        return Ok(Captured::Link { target });
+    }
+    if !kind.is_file() {
+        return Ok(unheld(match kind.is_dir() {
+            true => "a folder",
+            false => "a device, pipe or socket",
+        }));
+    }
+    let content = read(path, 0, bytes_max.saturating_add(1))?;
+    if content.len() as u64 > bytes_max {
+        return Ok(unheld(&format!("larger than {} MiB", bytes_max >> 20)));
+    }
+    Ok(Captured::File {
+        content,
+        mode: Some(stat.st_mode & 0o7777),
+    })
+}
+
+/// Makes a path what it was, whatever file or link is there now.
+pub(super) fn restore(path: &Path, state: &Captured) -> Result<(), WorkbenchError> {
+    let told = |errno| explain(path, errno);
+    match state {
+        Captured::Absent => match place(path, Missing::Fail) {
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            Err(errno) => Err(told(errno)),
+            Ok(_) => match remove(path) {
+                Err(WorkbenchError::NotFound { .. }) => Ok(()),
+                removed => removed,
+            },
+        },
+        Captured::File { content, mode } => {
+            let place = place(path, Missing::Create).map_err(told)?;
+            make_room(&place).map_err(told)?;
+            let mut temporary = Temporary::create(&place).map_err(told)?;
+            if let Some(mode) = mode {
+                rustix::fs::fchmod(&temporary.file, Mode::from_raw_mode(*mode)).map_err(told)?;
+            }
+            temporary
+                .fill(content)
+                .map_err(|error| match error.raw_os_error() {
+                    Some(code) => told(Errno::from_raw_os_error(code)),
+                    None => failed(path, &format!("can't be written: {error}")),
+                })?;
+            temporary.put_in_place(place.name).map_err(told)
+        }
+        Captured::Link { target } => {
+            let place = place(path, Missing::Create).map_err(told)?;
+            make_room(&place).map_err(told)?;
+            let temporary = Temporary::create(&place).map_err(told)?;
+            // The name is ours; the link takes the place of the empty file that holds it.
+            rustix::fs::unlinkat(&place.folder, &temporary.name, AtFlags::empty()).map_err(told)?;
+            rustix::fs::symlinkat(target, &place.folder, &temporary.name).map_err(told)?;
+            temporary.put_in_place(place.name).map_err(told)
+        }
+        Captured::Unheld { why, .. } => Err(failed(path, &format!("was {why} and was not kept"))),
+    }
+}
+
+/// Removes an empty folder that stands where a file is to be.
+fn make_room(place: &Place<'_>) -> Result<(), Errno> {
+    match place.stat() {
+        Ok(found) if stat_kind(&found) == EntryKind::Folder => {
+            rustix::fs::unlinkat(&place.folder, place.name, AtFlags::REMOVEDIR)
+        }
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::Shared;
 use super::confine::{Entry, Hold, Leave};
-use super::guard::{self, Guard};
+use super::guard::{Guard, Guarded};
 use super::tree::{Census, Tree};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -14,12 +14,12 @@ use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use titan_protocol::{BoxStream, Command, Exit, ProcessEvent, WorkbenchError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +39,14 @@ const AFTERMATH_MAX: Duration = Duration::from_millis(100);
 /// How long a killed program may take to be gone before the runtime is left to reap it.
 const REAP_MAX: Duration = Duration::from_secs(2);
 
+/// How long an engine that closes waits for its programs to be gone and for what they left to be looked at.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+
 /// The variable that marks all processes of one run, however far they went from the program that started them.
 pub(super) const MARKER: &str = "TITAN_PROCESS";
+
+/// The variable that says where `cargo` builds.
+const TARGET: &str = "CARGO_TARGET_DIR";
 
 type Event = Result<ProcessEvent, WorkbenchError>;
 type Events = mpsc::Sender<Event>;
@@ -48,9 +54,11 @@ type Events = mpsc::Sender<Event>;
 /// Starts a program and gives what it does. See [`titan_protocol::Workbench::run`].
 pub(super) fn run(command: Command, shared: Arc<Shared>, leave: Arc<Leave>) -> BoxStream<Event> {
     let (events, reader) = mpsc::channel(OUTPUT_AHEAD_MAX);
+    let counted = Counted::begin();
     let dropped = CancellationToken::new();
     let on_drop = dropped.clone().drop_guard();
     tokio::spawn(async move {
+        let _counted = counted;
         if let Err(error) = conduct(command, shared, leave, &events, dropped).await {
             // A reader that is gone needs no error.
             let _ = events.send(Err(error)).await;
@@ -62,6 +70,32 @@ pub(super) fn run(command: Command, shared: Arc<Shared>, leave: Arc<Leave>) -> B
         Some((event, (reader, on_drop)))
     })
     .boxed()
+}
+
+/// Programs of this process that are followed.
+static FOLLOWED: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Stands for one of them while it lives.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        FOLLOWED.send_modify(|n| *n += 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        FOLLOWED.send_modify(|n| *n -= 1);
+    }
+}
+
+/// See [`super::HostWorkbench::programs_ended`].
+pub(super) async fn all_ended() -> bool {
+    let mut followed = FOLLOWED.subscribe();
+    let none = followed.wait_for(|n| *n == 0);
+    tokio::time::timeout(CLOSE_MAX, none).await.is_ok()
 }
 
 /// A program from its start to its end.
@@ -85,7 +119,8 @@ async fn conduct(
         .follow(events, output_bytes_max, deadline, &dropped)
         .await;
     running.finish().await;
-    tell_what_was_put_back(guard, events).await;
+    tell_what_was_put_back(guard.fall_due(), events).await;
+    running.hold.let_go();
     if let Some(exit) = followed? {
         // A reader that is gone needs no exit.
         let _ = events.send(Ok(ProcessEvent::Exited(exit))).await;
@@ -147,14 +182,24 @@ impl Launch {
     /// Starts the program. All programs start here, and none starts without its confinement.
     fn launch(mut self, shared: &Shared, leave: &Leave) -> Result<Started, WorkbenchError> {
         let root = &shared.places.root;
-        let guarded = guard::guarded(root);
+        let below = shared.below().iter().filter(|path| !leave.removes(path));
+        let below: Vec<PathBuf> = below.cloned().collect();
+        let guarded = Guarded::new(root, &below, &leave.writes);
         let ready = shared
             .bounds
-            .fence(&shared.places, leave, &self.directory, &guarded)?;
+            .fence(&shared.places, leave, &self.directory, &guarded.closed)?;
         let guard = Guard::before(root, guarded, ready.has_mounts)
             .map_err(|error| super::file::failed(root, &format!("can't be guarded: {error}")))?;
         let scratch = ready.scratch.display().to_string();
         self.environment.insert("TMPDIR".to_owned(), scratch);
+        let target = self
+            .environment
+            .get(TARGET)
+            .map(|target| self.directory.join(target));
+        if target.is_some_and(|target| !target.starts_with(root) && !leave.covers(&target)) {
+            // Where it can't be written, `cargo` builds in the workspace.
+            self.environment.remove(TARGET);
+        }
         let mut command = self.command();
         let entry = Entry::prepare(&mut command, ready)?;
         match tokio::process::Command::from(command).spawn() {
@@ -210,8 +255,7 @@ fn explain_start(program: &Path, error: &std::io::Error) -> WorkbenchError {
 struct Running {
     child: Child,
     tree: Tree,
-    /// Letting go of it ends the program and all that it started; a runtime that shuts down does too.
-    hold: Option<Hold>,
+    hold: Hold,
 }
 
 /// Why following a program came to an end.
@@ -225,16 +269,12 @@ enum Ending {
 impl Running {
     fn new(child: Child, hold: Hold, marker: String) -> Self {
         let tree = Tree::of(child.id(), marker, hold.is_contained);
-        Self {
-            child,
-            tree,
-            hold: Some(hold),
-        }
+        Self { child, tree, hold }
     }
 
     /// Makes sure that nothing of the tree is left.
     async fn finish(&mut self) {
-        self.hold = None;
+        self.hold.end();
         self.tree.end(Census::default()).await;
     }
 
@@ -278,7 +318,7 @@ impl Running {
             // Whether it goes by itself or not, what is left is killed next.
             let _ = tokio::time::timeout(TIDY_MAX, self.child.wait()).await;
         }
-        self.hold = None;
+        self.hold.end();
         self.tree.end(known).await;
         match tokio::time::timeout(REAP_MAX, self.child.wait()).await {
             Ok(Ok(_)) => {}

@@ -88,7 +88,7 @@ async fn the_host_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn links_are_followed_before_anything_is_decided() {
+async fn s19_links_are_followed_before_anything_is_decided() {
     let machine = Machine::new();
     machine.put("work/real/file", "");
     symlink("../outside", machine.path("work/out")).unwrap();
@@ -130,7 +130,7 @@ async fn links_are_followed_before_anything_is_decided() {
 }
 
 #[tokio::test]
-async fn a_folder_swapped_for_a_link_after_the_decision_leads_nowhere() {
+async fn s19_a_folder_swapped_for_a_link_after_the_decision_leads_nowhere() {
     let machine = Machine::new();
     machine.put("work/d/file", "mine");
     let theirs = machine.put("outside/file", "theirs");
@@ -145,7 +145,7 @@ async fn a_folder_swapped_for_a_link_after_the_decision_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_file_swapped_for_a_link_is_neither_read_nor_written() {
+async fn s19_a_file_swapped_for_a_link_is_neither_read_nor_written() {
     let machine = Machine::new();
     let theirs = machine.put("outside/file", "theirs");
     let judged = machine.workbench.resolve("file").await.unwrap().path;
@@ -158,7 +158,7 @@ async fn a_file_swapped_for_a_link_is_neither_read_nor_written() {
 }
 
 #[tokio::test]
-async fn writing_breaks_a_hard_link_instead_of_changing_the_other_name() {
+async fn s19_writing_breaks_a_hard_link_instead_of_changing_the_other_name() {
     let machine = Machine::new();
     let theirs = machine.put("outside/file", "theirs");
     let mine = machine.path("work/file");
@@ -222,7 +222,7 @@ async fn a_pipe_or_device_is_no_file_and_does_not_block() {
 }
 
 #[tokio::test]
-async fn the_engines_home_is_out_of_reach() {
+async fn x17_the_engines_home_is_out_of_reach() {
     let machine = Machine::new();
     let key = machine.put("person/.titan/key", "secret");
     symlink(machine.path("person/.titan"), machine.path("work/harmless")).unwrap();
@@ -261,7 +261,7 @@ async fn the_engines_home_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn the_engines_memory_and_environment_are_out_of_reach() {
+async fn s15_s19_the_engines_memory_and_environment_are_out_of_reach() {
     let machine = Machine::new();
     for text in ["/proc/self/environ", "/proc/self/mem", "/proc/1/environ"] {
         let path = machine.workbench.resolve(text).await.unwrap().path;
@@ -320,8 +320,40 @@ async fn a_walk_starts_before_it_has_seen_everything() {
     assert_eq!(paths.last(), Some(&machine.path("work/399/late")));
 }
 
+/// Walks and the reads of what they find share few threads: a walk holds none while its reader is busy.
+#[test]
+fn many_walks_whose_readers_read_do_not_lock_each_other_out() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let machine = Machine::new();
+    for n in 0..600 {
+        machine.put(&format!("work/{n}"), "x");
+    }
+    let walk = |workbench: HostWorkbench| async move {
+        let mut entries = workbench.walk(workbench.root(), WalkOptions::default());
+        let mut n_read = 0;
+        while let Some(entry) = entries.next().await {
+            let read = workbench.read(&entry.unwrap().path, 0, 10).await;
+            n_read += read.unwrap().len();
+        }
+        n_read
+    };
+    let n_read = runtime.block_on(async {
+        let walks = (0..20).map(|_| tokio::spawn(walk(machine.workbench.clone())));
+        let all = futures::future::join_all(walks);
+        let counts = tokio::time::timeout(Duration::from_secs(120), all).await;
+        let counts = counts.expect("they lock each other out");
+        counts.into_iter().map(Result::unwrap).sum::<usize>()
+    });
+    assert_eq!(n_read, 20 * 600);
+}
+
 #[tokio::test]
-async fn a_walk_shows_links_without_following_them() {
+async fn s20_a_walk_shows_links_without_following_them() {
     let machine = Machine::new();
     machine.put("outside/secret", "x");
     symlink(machine.path("outside"), machine.path("work/out")).unwrap();
@@ -344,7 +376,7 @@ async fn a_walk_shows_links_without_following_them() {
 }
 
 #[tokio::test]
-async fn a_program_in_the_workspace_does_not_stand_in_for_the_systems() {
+async fn x5_a_program_in_the_workspace_does_not_stand_in_for_the_systems() {
     let folder = TempDir::new().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let fake = root.join("bin/sh");
@@ -369,7 +401,7 @@ async fn a_program_in_the_workspace_does_not_stand_in_for_the_systems() {
 }
 
 #[tokio::test]
-async fn programs_see_no_key_of_the_engine() {
+async fn x9_p9_programs_see_no_key_of_the_engine() {
     let machine = Machine::new();
     let (output, _) = run(&machine.workbench, shell("env")).await;
     assert!(
@@ -442,7 +474,7 @@ echo ready
 wait";
 
 #[tokio::test]
-async fn dropping_the_output_ends_the_whole_tree_at_once() {
+async fn x23_dropping_the_output_ends_the_whole_tree_at_once() {
     let machine = Machine::new();
     let gone = holders(&machine).await;
     let mut events = machine.workbench.run(shell(FAMILY));
@@ -459,7 +491,7 @@ async fn dropping_the_output_ends_the_whole_tree_at_once() {
 }
 
 #[tokio::test]
-async fn a_time_limit_ends_the_whole_tree() {
+async fn x23_a_time_limit_ends_the_whole_tree() {
     let machine = Machine::new();
     let gone = holders(&machine).await;
     let command = Command {
@@ -472,7 +504,7 @@ async fn a_time_limit_ends_the_whole_tree() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_behind_ends_with_it() {
+async fn x23_what_a_program_leaves_behind_ends_with_it() {
     let machine = Machine::new();
     let gone = holders(&machine).await;
     let script = "exec 9>alive; sleep 600 & setsid sleep 600 >/dev/null 2>&1 & echo done";

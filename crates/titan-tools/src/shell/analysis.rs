@@ -10,6 +10,7 @@ use super::programs::{
     GIT_NETWORK, GitOperands, NETWORK, Options, Reads, SHELLS, Sorted, VERSIONED, Writes, sort,
 };
 use super::scripts::{awk_only_looks, sed_only_looks};
+use super::toolchains::{self, Cache, below_home};
 use super::words::{Argument, Kind, Opaque, Scanned, parse, scan, scan_here_document};
 use brush_parser::ast;
 use url::Url;
@@ -41,6 +42,16 @@ pub(super) enum Claim {
         host: String,
         port: u16,
     },
+    /// Writes all below this folder.
+    Fill(Place),
+    /// Fills a toolchain's cache.
+    Cache(&'static Cache),
+    /// Fills the folder where `cargo`, run in this folder, puts what it builds.
+    CargoTarget(String),
+    /// Changes the settings of the repository that this folder is in.
+    GitSettings(String),
+    /// Writes the repository that this folder is in, wherever that keeps its files.
+    Repository(String),
 }
 
 /// A path as written, in the workbench's spelling.
@@ -67,6 +78,7 @@ pub(super) fn analyze(script: &str) -> Vec<Claim> {
         commands: 0,
         is_altered: false,
         moves_later: false,
+        target: None,
     };
     walker.script(script);
     if walker.claims.len() > CLAIMS_MAX || walker.commands > COMMANDS_MAX {
@@ -104,6 +116,8 @@ struct Walker {
     is_altered: bool,
     /// Whether a function or handler may change the folder at any time.
     moves_later: bool,
+    /// What `CARGO_TARGET_DIR` was set to.
+    target: Option<Argument>,
 }
 
 impl Walker {
@@ -400,6 +414,18 @@ impl Walker {
         }
     }
 
+    /// Where `cargo` is told to build from here on. An assignment before one command counts for the next ones too: that
+    /// claims more, never less.
+    fn note_target(&mut self, assignment: &ast::Assignment) {
+        if let ("CARGO_TARGET_DIR", ast::AssignmentValue::Scalar(value)) =
+            (name_of(&assignment.name), &assignment.value)
+        {
+            let value = value.value.as_str();
+            let spelt = single_of(value);
+            self.target = Some(below_home(&spelt.text, spelt.kind));
+        }
+    }
+
     fn assigned(&mut self, value: &str) {
         if !value.is_empty() {
             self.word(value);
@@ -546,6 +572,25 @@ impl Walker {
         }
     }
 
+    fn fills(&mut self, folder: &Argument) {
+        for place in self.places(folder) {
+            self.claim(Claim::Fill(place));
+        }
+    }
+
+    /// The folders that a command may run in, as far as they are known.
+    fn here(&self) -> Vec<String> {
+        let folders = self.folders.clone().unwrap_or_default();
+        let spelt = |folder: String| {
+            if folder.is_empty() {
+                ".".to_owned()
+            } else {
+                folder
+            }
+        };
+        folders.into_iter().map(spelt).collect()
+    }
+
     fn reads_here(&mut self) {
         self.reads(&Argument::known("."));
     }
@@ -559,6 +604,7 @@ impl Walker {
             match item {
                 ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => {
                     self.assignment(assignment);
+                    self.note_target(assignment);
                     names.push(name_of(&assignment.name).to_owned());
                 }
                 other => {
@@ -593,6 +639,7 @@ impl Walker {
             ast::CommandPrefixOrSuffixItem::Word(word) => self.word(&word.value),
             ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) => {
                 self.assignment(assignment);
+                self.note_target(assignment);
                 match assignment.value {
                     ast::AssignmentValue::Scalar(_) => self.word(&word.value),
                     ast::AssignmentValue::Array(_) => vec![Argument::unknown(&word.value)],
@@ -667,8 +714,23 @@ impl Walker {
             name if NETWORK.contains(&name) => {
                 self.anybody();
                 self.run(words, false);
+                self.toolchain(words);
             }
-            name => self.listed(name, words, is_clean),
+            name => {
+                self.listed(name, words, is_clean);
+                self.toolchain(words);
+            }
+        }
+    }
+
+    /// What a package manager needs beyond the workspace.
+    fn toolchain(&mut self, words: &[Argument]) {
+        let needs = toolchains::needs(words);
+        if needs.has_network {
+            self.anybody();
+        }
+        for cache in needs.caches {
+            self.claim(Claim::Cache(cache));
         }
     }
 
@@ -1202,7 +1264,10 @@ impl Walker {
     // --- Programs with subcommands --------------------------------------------------------------------------------
 
     fn cargo(&mut self, words: &[Argument], is_clean: bool) {
-        let Some(subcommand) = words.get(1).and_then(Argument::as_known) else {
+        // `cargo +nightly build`
+        let has_toolchain = words.get(1).is_some_and(|word| word.text.starts_with('+'));
+        let first = 1 + usize::from(has_toolchain);
+        let Some(subcommand) = words.get(first).and_then(Argument::as_known) else {
             return self.run(words, false);
         };
         let options = Options {
@@ -1231,19 +1296,37 @@ impl Walker {
                 "--workspace",
             ],
         };
-        let sorted = sort(&words[2..], options, false);
+        let arguments = &words[first + 1..];
+        let sorted = sort(arguments, options, false);
         let only_looks = matches!(subcommand, "metadata" | "tree" | "locate-project" | "pkgid")
             && sorted.is_understood
             && sorted.operands.is_empty();
-        self.run(words, is_clean && only_looks);
+        self.run(words, is_clean && only_looks && !has_toolchain);
         self.reads_here();
         let resolves = !matches!(subcommand, "locate-project" | "pkgid" | "fmt")
             && !sorted.has(&["--no-deps"]);
         if resolves && !sorted.has(&["--offline", "--frozen"]) {
             self.anybody();
+            for cache in toolchains::cargo_caches(subcommand) {
+                self.claim(Claim::Cache(cache));
+            }
         }
         if resolves && !sorted.has(&["--locked", "--frozen"]) {
             self.writes(&Argument::known("Cargo.lock"));
+        }
+        if toolchains::cargo_builds(subcommand) {
+            self.cargo_target(arguments);
+        }
+    }
+
+    fn cargo_target(&mut self, arguments: &[Argument]) {
+        match toolchains::named_target(arguments).or_else(|| self.target.clone()) {
+            Some(folder) => self.fills(&folder),
+            None => {
+                for folder in self.here() {
+                    self.claim(Claim::CargoTarget(folder));
+                }
+            }
         }
     }
 
@@ -1296,6 +1379,19 @@ impl Walker {
         let only_looks = looker.is_some_and(|looker| self.git_only_looks(looker, arguments));
         self.run(words, is_clean && only_looks);
         self.reads_here();
+        let sets = git_sets(subcommand, arguments);
+        let writes = !only_looks && (sets || !matches!(subcommand, "clone" | "config"));
+        if writes {
+            for folder in self.here() {
+                self.claim(Claim::Repository(folder.clone()));
+                if sets {
+                    self.claim(Claim::GitSettings(folder));
+                }
+            }
+        }
+        if let ("clone", Some(folder)) = (subcommand, clone_folder(arguments)) {
+            self.fills(folder);
+        }
         if !only_looks && GIT_NETWORK.contains(&subcommand) {
             let remotes: Vec<(String, u16)> = arguments
                 .iter()
@@ -1463,6 +1559,14 @@ impl Walker {
 
 /// Stands for an unknown folder while a function's body is looked at for moves.
 const MARKER: &str = "/\u{0}";
+
+/// What a word becomes, nothing claimed for it.
+fn single_of(word: &str) -> Argument {
+    match scan(word).map(|scanned| scanned.arguments) {
+        Ok(mut arguments) if arguments.len() == 1 => arguments.remove(0),
+        _ => Argument::unknown(word),
+    }
+}
 
 fn writes_second(looker: &programs::Looker, sorted: &Sorted) -> bool {
     looker.reads == Reads::OnlyOne && sorted.operands.len() > 1
@@ -1635,6 +1739,41 @@ fn remote_host(text: &str) -> Option<(String, u16)> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
     is_host.then(|| (host.to_lowercase(), 22))
+}
+
+/// Whether a `git` command changes the repository's settings: remotes, or which branch follows which.
+fn git_sets(subcommand: &str, arguments: &[Argument]) -> bool {
+    let has = |options: &[&str]| {
+        arguments
+            .iter()
+            .any(|word| options.contains(&word.text.as_str()))
+    };
+    match subcommand {
+        "config" => !has(&[
+            "--get",
+            "--get-all",
+            "--get-regexp",
+            "--list",
+            "-l",
+            "get",
+            "list",
+        ]),
+        "remote" | "submodule" | "branch" | "worktree" => true,
+        // A branch that a remote has is followed from its first switch on.
+        "checkout" | "switch" => !has(&["--", "--detach", "--no-track"]),
+        "push" | "fetch" | "pull" => has(&["-u", "--set-upstream"]),
+        _ => false,
+    }
+}
+
+/// The folder that `git clone` is told to make.
+fn clone_folder(arguments: &[Argument]) -> Option<&Argument> {
+    let source = arguments.iter().position(|word| {
+        let text = word.text.as_str();
+        !text.starts_with('-') && (text.contains('/') || remote_host(text).is_some())
+    })?;
+    let mut after = arguments[source + 1..].iter();
+    after.find(|word| !word.text.starts_with('-'))
 }
 
 fn ssh_host(text: &str, is_ssh: bool) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Resolves what a script was found to do into effects: paths through links, programs through `PATH`.
 
 use super::analysis::{Claim, Place};
+use super::outside;
 use futures::StreamExt;
 use std::path::Path;
 use titan_protocol::{Effect, EntryKind, Resolved, WalkOptions, Workbench};
@@ -37,6 +38,21 @@ async fn resolve_claim(claim: &Claim, workbench: &dyn Workbench) -> Vec<Effect> 
             host: host.clone(),
             port: *port,
         }],
+        Claim::Fill(place) => resolve_place(place, workbench)
+            .await
+            .into_iter()
+            .map(|found| outside::fills(&found.path, workbench))
+            .collect(),
+        Claim::Cache(cache) => {
+            let folder = outside::cache(cache, workbench).await;
+            folder
+                .map(|folder| outside::fills(&folder, workbench))
+                .into_iter()
+                .collect()
+        }
+        Claim::CargoTarget(folder) => cargo_target(folder, workbench).await.into_iter().collect(),
+        Claim::GitSettings(folder) => git_settings(folder, workbench).await.into_iter().collect(),
+        Claim::Repository(folder) => repository(folder, workbench).await.into_iter().collect(),
         Claim::Run {
             program,
             is_builtin,
@@ -55,6 +71,32 @@ async fn resolve_claim(claim: &Claim, workbench: &dyn Workbench) -> Vec<Effect> 
             }]
         }
     }
+}
+
+/// Only what lies elsewhere: the folder of a workspace's own is its own.
+async fn cargo_target(folder: &str, workbench: &dyn Workbench) -> Option<Effect> {
+    let folder = resolve_path(folder, workbench).await;
+    let target = outside::cargo_target(&folder.path, workbench).await?;
+    let is_elsewhere = !target.starts_with(workbench.root());
+    is_elsewhere.then(|| outside::fills(&target, workbench))
+}
+
+/// A repository's settings are no part of the workspace that a yes to its files would reach: git runs what they say.
+async fn git_settings(folder: &str, workbench: &dyn Workbench) -> Option<Effect> {
+    let folder = resolve_path(folder, workbench).await;
+    let repository = outside::repository(&folder.path, workbench).await?;
+    Some(Effect::Write {
+        path: repository.join("config"),
+        in_workspace: false,
+    })
+}
+
+/// Only what lies elsewhere: the workspace is a worktree, or a folder of a larger repository.
+async fn repository(folder: &str, workbench: &dyn Workbench) -> Option<Effect> {
+    let folder = resolve_path(folder, workbench).await;
+    let repository = outside::repository(&folder.path, workbench).await?;
+    let is_elsewhere = !repository.starts_with(workbench.root());
+    is_elsewhere.then(|| outside::fills(&repository, workbench))
 }
 
 fn anywhere() -> Resolved {

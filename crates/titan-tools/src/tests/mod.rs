@@ -2,6 +2,7 @@
 //! of all tools share, and what holds for every tool; a tool's own tests are in the file of its name.
 
 mod apply_patch;
+mod attacks;
 mod edit;
 mod fetch;
 mod find;

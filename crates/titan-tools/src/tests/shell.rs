@@ -86,3 +86,15 @@ async fn shell_says_how_a_script_ended() {
         [ended after 4194304 bytes of output; filter it, or write it to a file]"#]]
     .assert_eq(&lines.join("\n"));
 }
+
+#[tokio::test]
+async fn a_refused_write_is_explained_to_the_model_and_the_person() {
+    let refused = Process::exits(1).stderr("sh: 1: cannot create /x: Read-only file system");
+    let place = Place::new(MemoryWorkbench::new().shell([("make it", refused)]));
+    let ran = place.run("shell", json!({"script": "make it"})).await;
+    let text = ran.unwrap().text;
+    assert!(text.contains("confinement refused a write"), "{text}");
+    assert!(text.ends_with("]\n[exit status 1]"), "{text}");
+    let shown = place.signals.output.lock().unwrap().concat();
+    assert!(shown.contains("mkdir -p FOLDER"), "{shown}");
+}

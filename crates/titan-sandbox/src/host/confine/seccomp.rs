@@ -120,7 +120,8 @@ pub(super) fn is_available() -> bool {
 }
 
 impl Filter {
-    /// Without the network, no socket can be made at all but a pair. With it, those of the internet.
+    /// Without a network, no socket can be made at all but a pair. With one, be it the program's own, those of the
+    /// internet.
     pub(super) fn new(has_network: bool) -> Self {
         let mut code = Code(Vec::new());
         code.load(ARCHITECTURE_AT);

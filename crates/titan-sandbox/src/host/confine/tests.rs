@@ -40,6 +40,9 @@ enum Control {
     Perhaps,
 }
 
+/// No escape, but tried as if it were one.
+const SERVE_ITSELF: &str = "serve itself";
+
 type Attempt = fn(&Arena) -> io::Result<()>;
 
 /// Where an escape is tried from, as both sides know it.
@@ -98,7 +101,7 @@ const ESCAPES: &[(&str, Control, Attempt)] = &[
     ("read the system's passwords", Control::Root, |_| read(Path::new("/etc/shadow"))),
     ("connect by TCP", Control::Anybody, |a| TcpStream::connect(("127.0.0.1", a.port)).map(drop)),
     ("listen by TCP", Control::Anybody, |_| TcpListener::bind("127.0.0.1:0").map(drop)),
-    ("send by UDP", Control::Anybody, |a| UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", ("127.0.0.1", a.port)).map(drop)),
+    ("send by UDP", Control::Anybody, |a| send_by_udp(a.port)),
     ("connect to an abstract socket", Control::Anybody, |a| UnixStream::connect_addr(&abstract_name(a.port)).map(drop)),
     ("connect to a socket outside", Control::Anybody, |a| UnixStream::connect(a.outside.join("docker.sock")).map(drop)),
     ("connect to a socket inside", Control::Anybody, |_| UnixStream::connect("socket").map(drop)),
@@ -134,6 +137,8 @@ const ESCAPES: &[(&str, Control, Attempt)] = &[
     ("put another folder in the repository's place", Control::Anybody, |_| std::fs::rename(".git", "old").and_then(|()| std::fs::create_dir(".git"))),
     ("delete the hooks", Control::Anybody, |_| std::fs::remove_dir_all(".git/hooks")),
     ("point the repository elsewhere", Control::Anybody, |_| std::fs::write(".git/commondir", "../evil")),
+    ("change a hook below", Control::Anybody, |_| std::fs::write("vendor/r/.git/hooks/pre-commit", "evil")),
+    ("change git's settings below", Control::Anybody, |_| std::fs::write("vendor/r/.git/config", "[core]\nfsmonitor=evil\n")),
     ("change the instructions", Control::Anybody, |_| std::fs::write("CLAUDE.md", "evil")),
     ("put a new file over the instructions", Control::Anybody, |_| std::fs::write("fresh2", "evil").and_then(|()| std::fs::rename("fresh2", "CLAUDE.md"))),
     ("make instructions", Control::Anybody, |_| std::fs::write("AGENTS.md", "evil")),
@@ -143,12 +148,17 @@ const ESCAPES: &[(&str, Control, Attempt)] = &[
     ("take memory without end", Control::Perhaps, |_| take_memory()),
     ("fork without end", Control::Anybody, |_| fork_without_end()),
     ("start a program without its confinement", Control::Perhaps, |a| start_unconfined(&a.person)),
+    (SERVE_ITSELF, Control::Perhaps, |_| serve_itself()),
     ("leave a core dump", Control::Anybody, |_| core_limit()),
 ];
 
 fn read(path: &Path) -> io::Result<()> {
+    read_one(&mut std::fs::File::open(path)?)
+}
+
+fn read_one(from: &mut impl Read) -> io::Result<()> {
     let mut byte = [0];
-    std::fs::File::open(path)?.read_exact(&mut byte)
+    from.read_exact(&mut byte)
 }
 
 fn proc(arena: &Arena, name: &str) -> PathBuf {
@@ -175,6 +185,30 @@ fn touch(path: &Path) -> io::Result<()> {
             0,
         ],
     )
+}
+
+/// Whether somebody hears: where nobody does, the second one is refused.
+fn send_by_udp(port: u16) -> io::Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(("127.0.0.1", port))?;
+    socket.send(b"x")?;
+    socket.send(b"x").map(drop)
+}
+
+/// What programs without leave for the network may do among themselves.
+fn serve_itself() -> io::Result<()> {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let server = TcpListener::bind(address)?;
+        let mut client = TcpStream::connect(server.local_addr()?)?;
+        client.write_all(b"x")?;
+        read_one(&mut server.accept()?.0)?;
+    }
+    let outside =
+        TcpStream::connect_timeout(&"192.0.2.1:80".parse().unwrap(), Duration::from_secs(5));
+    match outside {
+        Err(error) if error.raw_os_error() == Some(libc::ENETUNREACH) => Ok(()),
+        other => Err(io::Error::other(format!("outside: {other:?}"))),
+    }
 }
 
 fn mount() -> io::Result<()> {
@@ -301,6 +335,7 @@ fn start_unconfined(person: &Path) -> io::Result<()> {
         namespaces: OnceLock::from(Some(super::Namespaces {
             user: true,
             proc: true,
+            network: true,
         })),
         ..Confinement::of_this_machine().clone()
     };
@@ -353,6 +388,7 @@ struct Machine {
     victim: Child,
     tcp: TcpListener,
     _sockets: (UnixListener, UnixListener, UnixListener, UnixDatagram),
+    _udp: UdpSocket,
 }
 
 impl Drop for Machine {
@@ -362,13 +398,25 @@ impl Drop for Machine {
     }
 }
 
-const FILES: [(&str, &str); 15] = [
+/// Both on one port.
+fn listen() -> (TcpListener, UdpSocket) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            return (tcp, udp);
+        }
+    }
+}
+
+const FILES: [(&str, &str); 17] = [
     ("work/own", "mine"),
     ("work/movable", "mine"),
     ("work/CLAUDE.md", "be kind"),
     ("work/.git/HEAD", "ref: refs/heads/main\n"),
     ("work/.git/config", "[core]\n"),
     ("work/.git/hooks/pre-commit", "true"),
+    ("work/vendor/r/.git/config", "[core]\n"),
+    ("work/vendor/r/.git/hooks/pre-commit", "true"),
     ("outside/file", "theirs"),
     ("outside/doomed", "theirs"),
     ("person/.ssh/id_ed25519", "key"),
@@ -395,7 +443,7 @@ impl Machine {
             std::os::unix::fs::chown(&program, Some(65534), None).unwrap();
             std::fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
         }
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (tcp, udp) = listen();
         let port = tcp.local_addr().unwrap().port();
         let sockets = (
             UnixListener::bind_addr(&abstract_name(port)).unwrap(),
@@ -412,6 +460,7 @@ impl Machine {
             victim,
             tcp,
             _sockets: sockets,
+            _udp: udp,
         }
     }
 
@@ -552,6 +601,8 @@ fn is_undone(name: &str, on: &Confinement) -> bool {
         "put a new file over git's settings",
         "put another folder in the repository's place",
         "delete the hooks",
+        "change a hook below",
+        "change git's settings below",
         "change the instructions",
         "put a new file over the instructions",
     ];
@@ -568,11 +619,16 @@ const NEEDS_NAMESPACES: [&str; 4] = [
     "fork without end",
 ];
 
+/// What reaches nobody else in a network of the program's own.
+const AMONG_THEMSELVES: [&str; 2] = ["listen by TCP", "ask the kernel by netlink"];
+
 async fn check_escapes(on: &Confinement) {
     let is_root = rustix::process::geteuid().is_root();
     let mut failures = Vec::new();
     for (name, who, _) in ESCAPES {
-        if on.namespaces().is_none() && NEEDS_NAMESPACES.contains(name) {
+        let is_alone = on.namespaces().is_some_and(|namespaces| namespaces.network);
+        let is_no_escape = (is_alone && AMONG_THEMSELVES.contains(name)) || *name == SERVE_ITSELF;
+        if is_no_escape || (on.namespaces().is_none() && NEEDS_NAMESPACES.contains(name)) {
             continue;
         }
         let machine = Machine::new();
@@ -606,14 +662,14 @@ fn is_sound_or_skipped() -> bool {
 }
 
 #[tokio::test]
-async fn no_escape_succeeds() {
+async fn s13_s15_s16_no_escape_succeeds() {
     if is_sound_or_skipped() {
         check_escapes(Confinement::of_this_machine()).await;
     }
 }
 
 #[tokio::test]
-async fn no_escape_succeeds_without_namespaces() {
+async fn s15_no_escape_succeeds_without_namespaces() {
     if is_sound_or_skipped() {
         check_escapes(&without_namespaces()).await;
     }
@@ -638,10 +694,10 @@ fn as_ordinary(test: &str) -> Option<std::process::Output> {
 }
 
 #[test]
-fn no_escape_succeeds_for_an_ordinary_account() {
+fn s15_no_escape_succeeds_for_an_ordinary_account() {
     let both = [
-        "no_escape_succeeds",
-        "no_escape_succeeds_without_namespaces",
+        "s13_s15_s16_no_escape_succeeds",
+        "s15_no_escape_succeeds_without_namespaces",
     ];
     for test in both {
         let Some(output) = as_ordinary(&format!("host::confine::tests::{test}")) else {
@@ -706,7 +762,7 @@ async fn check_daemons_end(on: &Confinement) {
 }
 
 #[tokio::test]
-async fn daemons_end_with_the_program_that_made_them() {
+async fn x23_daemons_end_with_the_program_that_made_them() {
     check_daemons_end(Confinement::of_this_machine()).await;
     check_daemons_end(&without_namespaces()).await;
 }
@@ -741,7 +797,7 @@ async fn the_engine_itself() {
 }
 
 #[tokio::test]
-async fn a_killed_engine_leaves_no_program_behind() {
+async fn x23_a_killed_engine_leaves_no_program_behind() {
     for is_bare in [false, true] {
         let machine = Machine::new();
         let gone = holders(&machine);
@@ -791,6 +847,9 @@ const WORK: &[(&str, &str, &str)] = &[
     ("python3", "python3 - <<'E'\nimport tempfile, subprocess, socket\nf = tempfile.NamedTemporaryFile(); f.write(b'x')\na, b = socket.socketpair(); a.send(b'y'); b.recv(1)\nprint(subprocess.check_output(['echo', 'child']).decode())\nE", "child"),
     ("python3", "python3 -m venv --without-pip v && ./v/bin/python -c 'print(6*7)'", "42"),
     ("python3", "python3 -m pip --version", "pip"),
+    ("python3", "cat >m.py <<'E'\nimport multiprocessing as m\ndef f(x): return x * 2\nif __name__ == '__main__':\n  for how in ['fork', 'spawn']:\n    with m.get_context(how).Pool(2) as p: print(how, p.map(f, [1, 2, 3]))\n  q = m.Queue(); s = m.Semaphore(); s.acquire(); q.put(1); print('got', q.get())\nE\npython3 m.py", "spawn [2, 4, 6]\ngot 1"),
+    ("python3", "python3 -m http.server --bind 127.0.0.1 8000 >/dev/null 2>&1 & p=$!; python3 - <<'E'\nimport urllib.request, time\nfor _ in range(500):\n  try: print(urllib.request.urlopen('http://127.0.0.1:8000/').status); break\n  except OSError: time.sleep(0.01)\nE\nkill $p", "200"),
+    ("cargo", r#"mkdir -p c/src && cd c && printf '[package]\nname="c"\nversion="0.1.0"\nedition="2021"\n[workspace]\n' >Cargo.toml && echo '#[test] fn t() { let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); std::net::TcpStream::connect(l.local_addr().unwrap()).unwrap(); }' >src/lib.rs && cargo test --offline 2>&1"#, "1 passed"),
     ("node", r#"node -e 'require("child_process").exec("echo child", (e, o) => console.log(o))'"#, "child"),
     ("npm", "mkdir n && cd n && npm init -y >/dev/null 2>&1; cat package.json", r#""name": "n""#),
     ("bash", "bash -c 'diff <(echo a) <(echo a) && echo same'", "same"),
@@ -815,6 +874,18 @@ async fn check_work(on: &Confinement) {
         };
         let workbench = HostWorkbench::open(&machine.path("work"), config).unwrap();
         workbench.shared.bounds.machine.set(on.clone()).unwrap();
+        let is_alone = on.namespaces().is_some_and(|namespaces| namespaces.network);
+        let needs_it = ["127.0.0.1", "multiprocessing"]
+            .iter()
+            .any(|part| script.contains(part));
+        if needs_it && !is_alone {
+            // No loopback, and no shared memory but everybody's.
+            titan_testkit::skip(
+                "kernel:network-namespaces",
+                "programs have nothing of their own here",
+            );
+            continue;
+        }
         if workbench.which(program).await.is_none() {
             titan_testkit::skip(&format!("program:{program}"), "it is not installed");
             continue;
@@ -847,15 +918,11 @@ async fn said(workbench: &dyn Workbench, script: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_approved_effect_opens_what_it_names_and_nothing_else() {
+async fn s15_an_approved_effect_opens_what_it_names_and_nothing_else() {
     for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
         let machine = Machine::new();
         let workbench = machine.workbench(&on);
         let outside = |name: &str| machine.path("outside").join(name);
-        let write = |path: PathBuf| Effect::Write {
-            path,
-            in_workspace: false,
-        };
         let read = |path: PathBuf| Effect::Read {
             path,
             in_workspace: false,
@@ -959,7 +1026,172 @@ async fn the_network_is_there_for_a_step_that_was_allowed_it() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_confined_is_not_started() {
+async fn programs_without_leave_for_the_network_have_one_of_their_own() {
+    let on = Confinement::of_this_machine();
+    if !on.namespaces().is_some_and(|namespaces| namespaces.network) {
+        return titan_testkit::skip("kernel:network-namespaces", "none can be made here");
+    }
+    let said = confined(&Machine::new(), on, SERVE_ITSELF).await;
+    assert!(said.contains(OUT), "{said}");
+    let said = confined(&Machine::new(), &without_namespaces(), SERVE_ITSELF).await;
+    assert!(said.contains(HELD), "{said}");
+}
+
+fn write(path: PathBuf) -> Effect {
+    Effect::Write {
+        path,
+        in_workspace: false,
+    }
+}
+
+/// A cache or a folder for builds: it is made, and nothing beside it is opened.
+#[tokio::test]
+async fn a_folder_that_a_step_may_fill_is_made_and_nothing_beside_it_is_opened() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let target = machine.path("outside/deep/target");
+        let workbench = machine.workbench(&on);
+        let step = workbench.for_step(&[write(target.join(""))]).unwrap();
+        let shown = machine.path("outside").display().to_string();
+        let script = format!(
+            "echo x >{shown}/deep/target/a && cat {shown}/deep/target/a; echo y >{shown}/deep/b; echo z >{shown}/c"
+        );
+        let text = said(step.as_ref(), &script).await;
+        assert!(text.starts_with("x\n"), "{text}");
+        assert!(!machine.path("outside/deep/b").exists() && !machine.path("outside/c").exists());
+        // The engine's own home is never made or opened so.
+        let home = machine.path("person/.titanclaw/new").join("");
+        let step = workbench.for_step(&[write(home.clone())]).unwrap();
+        said(
+            step.as_ref(),
+            &format!("mkdir -p {0} && echo x >{0}/a", home.display()),
+        )
+        .await;
+        assert!(!home.exists());
+    }
+}
+
+/// `cargo` builds where the person's variable says once that was allowed, and in the workspace else.
+#[tokio::test]
+async fn cargo_builds_in_the_persons_folder_when_that_was_allowed() {
+    let machine = Machine::new();
+    let target = machine.path("outside/target");
+    let config = HostConfig {
+        home: machine.path("person/.titanclaw"),
+        environment: BTreeMap::from([
+            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+            ("CARGO_TARGET_DIR".to_owned(), target.display().to_string()),
+        ]),
+    };
+    let workbench = HostWorkbench::open(&machine.path("work"), config).unwrap();
+    assert_eq!(
+        workbench.variable("CARGO_TARGET_DIR"),
+        Some(target.display().to_string())
+    );
+    let script = "echo ${CARGO_TARGET_DIR-none}";
+    assert_eq!(said(&workbench, script).await, "none\n");
+    let step = workbench.for_step(&[write(target.join(""))]).unwrap();
+    assert_eq!(
+        said(step.as_ref(), script).await,
+        format!("{}\n", target.display())
+    );
+}
+
+/// A remote may be added by a step that was allowed to change the settings; what git would run may not.
+#[tokio::test]
+async fn a_step_may_change_gits_settings_when_that_was_allowed_and_only_harmlessly() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        if machine.workbench(&on).which("git").await.is_none() {
+            return titan_testkit::skip("program:git", "it is not installed");
+        }
+        std::fs::remove_dir_all(machine.path("work/.git")).unwrap();
+        said(&machine.workbench(&on), "git init -q .").await;
+        let settings = || std::fs::read_to_string(machine.path("work/.git/config")).unwrap();
+        let add = "git remote add origin https://example.org/x.git";
+        let before = settings();
+        said(&machine.workbench(&on), add).await;
+        assert_eq!(settings(), before, "without leave");
+        let allowed = [write(machine.path("work/.git/config"))];
+        let step = machine.workbench(&on).for_step(&allowed).unwrap();
+        let text = said(step.as_ref(), add).await;
+        assert!(settings().contains("https://example.org/x.git"), "{text}");
+        let before = settings();
+        let text = said(step.as_ref(), "git config core.fsmonitor ./evil").await;
+        assert!(text.contains("was put back"), "{text}");
+        assert_eq!(settings(), before);
+    }
+}
+
+/// A repository below the root can be deleted by a step that only deletes, and by no other.
+#[tokio::test]
+async fn a_repository_below_is_deleted_only_by_what_only_deletes() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let workbench = machine.workbench(&on);
+        let deletes = |program: &str| {
+            let run = Effect::Run {
+                program: program.to_owned(),
+                arguments: Vec::new(),
+                reads_only: false,
+            };
+            let written = Effect::Write {
+                path: machine.path("work/vendor"),
+                in_workspace: true,
+            };
+            workbench.for_step(&[run, written]).unwrap()
+        };
+        let config = machine.path("work/vendor/r/.git/config");
+        said(deletes("/usr/bin/make").as_ref(), "rm -rf vendor").await;
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "[core]\n");
+        let text = said(deletes("/usr/bin/rm").as_ref(), "rm -rf vendor").await;
+        assert!(!machine.path("work/vendor").exists(), "{text}");
+    }
+}
+
+/// Commits of a worktree go into its repository, whose hooks and settings stay as they are.
+#[tokio::test]
+async fn a_worktree_works_when_its_repository_was_allowed() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let shown = |name: &str| machine.path(name).display().to_string();
+        let script = format!(
+            "git init -q -b main {0}/main && cd {0}/main && git config user.name A && git config user.email a@b && \
+             git commit -q --allow-empty -m first && git worktree add -q {0}/tree",
+            shown("")
+        );
+        let made = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            return titan_testkit::skip("program:git", "it makes no worktrees here");
+        }
+        let config = HostConfig {
+            home: machine.path("person/.titanclaw"),
+            environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        };
+        let workbench = HostWorkbench::open(&machine.path("tree"), config).unwrap();
+        workbench.shared.bounds.machine.set(on.clone()).unwrap();
+        let text = said(&workbench, "git log --format=%s").await;
+        assert_eq!(text, "first\n");
+        let commit = "git commit -q --allow-empty -m second; git log --format=%s";
+        let text = said(&workbench, commit).await;
+        assert!(!text.contains("second"), "{text}");
+        let allowed = [write(machine.path("main/.git").join(""))];
+        let step = workbench.for_step(&allowed).unwrap();
+        assert_eq!(said(step.as_ref(), commit).await, "second\nfirst\n");
+        let hook = format!("echo evil >{}/.git/hooks/post-commit", shown("main"));
+        said(step.as_ref(), &hook).await;
+        assert!(!machine.path("main/.git/hooks/post-commit").exists());
+        let other = format!("echo 'gitdir: {}' >.git", shown("outside"));
+        said(&workbench, &other).await;
+        let link = std::fs::read_to_string(machine.path("tree/.git")).unwrap();
+        assert!(link.contains("worktrees"), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn s15_what_can_not_be_confined_is_not_started() {
     let on = Confinement::of_this_machine();
     if !is_sound_or_skipped() {
         return;
@@ -990,7 +1222,7 @@ fn doctor_hears_of_every_part() {
 
 /// The workspace may be the person's home itself, with the engine's home and all secrets in it.
 #[tokio::test]
-async fn secrets_inside_of_the_workspace_are_covered() {
+async fn s15_secrets_inside_of_the_workspace_are_covered() {
     for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
         let machine = Machine::new();
         let config = HostConfig {
@@ -1019,5 +1251,211 @@ async fn secrets_inside_of_the_workspace_are_covered() {
             std::fs::read_to_string(machine.path("person/.titanclaw/key")).unwrap(),
             "key"
         );
+    }
+}
+
+/// What a program says, its error included.
+async fn told(workbench: &dyn Workbench, script: &str) -> String {
+    let mut text = String::new();
+    let mut events = workbench.run(shell(&format!("exec 2>&1; {script}")));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(ProcessEvent::Stdout(bytes) | ProcessEvent::Stderr(bytes)) => {
+                text.push_str(&String::from_utf8_lossy(&bytes));
+            }
+            Ok(ProcessEvent::Exited(_)) => {}
+            Err(error) => text.push_str(&error.to_string()),
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn s15_a_yes_to_one_file_among_secrets_opens_no_other() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let workbench = machine.workbench(&on);
+        std::fs::write(machine.path("person/.ssh/config"), "Host *\n").unwrap();
+        let ssh = machine.path("person/.ssh").display().to_string();
+        let script = format!("echo x >{ssh}/new; echo x >{ssh}/other; cat {ssh}/id_ed25519");
+        let step = workbench
+            .for_step(&[write(machine.path("person/.ssh/new"))])
+            .unwrap();
+        let text = told(step.as_ref(), &script).await;
+        assert!(text.contains("make it there yourself"), "{text}");
+        assert!(!machine.path("person/.ssh/new").exists());
+        // In a new folder there, and where the file is there but all around it is open.
+        let deep = [write(machine.path("person/.ssh/keys/new"))];
+        let text = told(workbench.for_step(&deep).unwrap().as_ref(), &script).await;
+        assert!(text.contains("make it there yourself"), "{text}");
+        let both = [
+            write(machine.path("person/.ssh/config")),
+            Effect::Read {
+                path: machine.path("person"),
+                in_workspace: false,
+            },
+        ];
+        let step = workbench.for_step(&both).unwrap();
+        let script =
+            format!("cat {ssh}/config; echo Port 1 >>{ssh}/config; cat {ssh}/config; {script}");
+        let text = told(step.as_ref(), &script).await;
+        assert!(
+            text.starts_with("Host *\nHost *\nPort 1\n") && !text.contains("key\n"),
+            "{text}"
+        );
+        assert!(!text.ends_with("key"), "{text}");
+        assert!(!machine.path("person/.ssh/other").exists());
+        // A new folder in the home opens no secret beside it.
+        let beside = [write(machine.path("person/.ssh2/new"))];
+        let step = workbench.for_step(&beside).unwrap();
+        let text = told(step.as_ref(), &format!("cat {ssh}/id_ed25519")).await;
+        assert!(text.contains("denied"), "{text}");
+    }
+}
+
+/// Writes instructions, hears no request to end, and says so.
+const DEAF: &str = "trap '' TERM; echo evil >AGENTS.md; echo ready; while :; do sleep 600; done";
+
+async fn run_until_ready(workbench: &HostWorkbench) {
+    let mut events = workbench.run(shell(DEAF));
+    while let Some(event) = events.next().await {
+        let text = event.unwrap();
+        if matches!(&text, ProcessEvent::Stdout(bytes) if bytes.starts_with(b"ready")) {
+            return;
+        }
+    }
+    panic!("the program ended");
+}
+
+#[test]
+fn s16_an_engine_that_stops_in_order_leaves_no_instructions_behind() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let workbench = machine.workbench(&on);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(run_until_ready(&workbench));
+        drop(runtime);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while machine.path("work/AGENTS.md").exists() {
+            assert!(
+                Instant::now() < deadline,
+                "what the program wrote is left to be believed"
+            );
+            std::thread::yield_now();
+        }
+        assert!(machine.path("work/AGENTS.md.set-aside").exists());
+    }
+}
+
+/// Then all is done that can be done, not just what a warden can.
+#[tokio::test]
+async fn s16_an_engine_that_closes_waits_for_the_guard() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        run_until_ready(&machine.workbench(&on)).await;
+        assert!(HostWorkbench::programs_ended().await);
+        assert!(!machine.path("work/AGENTS.md").exists());
+        assert!(machine.path("work/AGENTS.md.set-aside").exists());
+    }
+}
+
+/// `(what a program does, what must not hold "evil" after it)`.
+#[rustfmt::skip] // A table.
+const REPLACEMENTS: &[(&str, &[&str])] = &[
+    ("mv .git/modules .git/m2; cp -r .git/m2 .git/modules; echo evil >.git/modules/a/config", &[".git/modules/a/config"]),
+    ("mv .git/modules .git/m2; mkdir -p .git/modules/libs/foo/hooks; echo evil >.git/modules/libs/foo/hooks/post-commit", &[".git/modules/libs/foo/hooks/post-commit"]),
+    ("mv vendor v2; cp -r v2 vendor; echo evil >vendor/r/.git/config", &["vendor/r/.git/config"]),
+    ("mv vendor v2; mkdir -p vendor/r fake; echo evil >vendor/r/.git", &["vendor/r/.git"]),
+    ("mv vendor/r x; mkdir fake; cp -r x/.git fake; ln -s ../fake vendor/r; echo evil >fake/.git/config", &["vendor/r/.git/config"]),
+    ("mv .github g; mkdir .github; echo evil >.github/copilot-instructions.md", &[".github/copilot-instructions.md"]),
+    ("echo evil >.git/modules/libs/foo/config", &[".git/modules/libs/foo/config"]),
+    ("echo evil >.git/modules/libs/foo/hooks/post-commit", &[".git/modules/libs/foo/hooks/post-commit"]),
+    ("echo evil >.git/modules/a/modules/deep/er/config", &[".git/modules/a/modules/deep/er/config"]),
+];
+
+#[tokio::test]
+async fn s16_nothing_guarded_is_replaced_with_what_it_lies_in() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        for (script, paths) in REPLACEMENTS {
+            let machine = Machine::new();
+            for name in [
+                ".git/modules/a",
+                ".git/modules/a/modules/deep/er",
+                ".git/modules/libs/foo",
+            ] {
+                let module = machine.path("work").join(name);
+                std::fs::create_dir_all(module.join("hooks")).unwrap();
+                std::fs::write(module.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+                std::fs::write(module.join("config"), "[core]\n").unwrap();
+            }
+            std::fs::create_dir(machine.path("work/.github")).unwrap();
+            let copilot = machine.path("work/.github/copilot-instructions.md");
+            std::fs::write(copilot, "be kind").unwrap();
+            let text = told(&machine.workbench(&on), script).await;
+            for path in *paths {
+                let now = std::fs::read_to_string(machine.path("work").join(path));
+                let is_evil = now.is_ok_and(|now| now.contains("evil"));
+                assert!(!is_evil, "{script}: {path}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn s16_the_link_of_a_worktree_stays_what_it_is() {
+    let scripts = [
+        "echo 'gitdir: evil' >.git",
+        "echo 'gitdir: evil' >f; mv f .git",
+        "mv .git old; echo 'gitdir: evil' >.git",
+        "rm .git; mkdir -p .git/objects .git/refs; echo 'ref: x' >.git/HEAD; echo evil >.git/config",
+        "rm .git; ln -s evil .git",
+    ];
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        for script in scripts {
+            let machine = Machine::new();
+            let git = machine.path("work/.git");
+            std::fs::remove_dir_all(&git).unwrap();
+            std::fs::write(&git, "gitdir: ../main/.git/worktrees/work\n").unwrap();
+            told(&machine.workbench(&on), script).await;
+            let now = std::fs::read_to_string(&git).unwrap();
+            assert_eq!(now, "gitdir: ../main/.git/worktrees/work\n", "{script}");
+            assert!(!git.is_symlink(), "{script}");
+        }
+    }
+}
+
+/// Another session's approved write is not the program's.
+#[tokio::test]
+async fn what_the_engine_writes_meanwhile_is_left_alone() {
+    for on in [Confinement::of_this_machine().clone(), without_namespaces()] {
+        let machine = Machine::new();
+        let [program, other] = [machine.workbench(&on), machine.workbench(&on)];
+        let fifo = machine.path("work/go");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        let mut events = program.run(shell("echo ready; read x <go; echo evil >GEMINI.md"));
+        let first = events.next().await.unwrap().unwrap();
+        assert!(matches!(first, ProcessEvent::Stdout(_)), "{first:?}");
+        let at = |name: &str| machine.path("work").join(name);
+        other.write(&at("AGENTS.md"), b"mine").await.unwrap();
+        other.write(&at("CLAUDE.md"), b"mine").await.unwrap();
+        other.write(&at("GEMINI.md"), b"mine").await.unwrap();
+        other
+            .write(&at(".claude/settings.json"), b"mine")
+            .await
+            .unwrap();
+        tokio::task::spawn_blocking(move || std::fs::write(fifo, "x\n").unwrap())
+            .await
+            .unwrap();
+        while events.next().await.is_some() {}
+        let text = |name: &str| std::fs::read_to_string(at(name)).unwrap_or_default();
+        for name in ["AGENTS.md", "CLAUDE.md", ".claude/settings.json"] {
+            assert_eq!(text(name), "mine", "{name}");
+        }
+        // The program changed this one after the engine.
+        assert!(!at("GEMINI.md").exists());
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Namespaces {
     pub(super) user: bool,
     /// A `/proc` of its own.
     pub(super) proc: bool,
+    /// A network with nothing in it but a loopback, unless the program was allowed the machine's.
+    pub(super) network: bool,
 }
 
 /// The mounts of a program, made in this order.
@@ -59,6 +61,8 @@ pub(super) struct Mounts {
 #[derive(Debug)]
 pub(super) struct Fence {
     pub(super) namespaces: Option<Namespaces>,
+    /// Whether the program gets the network namespace.
+    pub(super) is_alone: bool,
     pub(super) identity: Identity,
     pub(super) mounts: Mounts,
     pub(super) rules: Option<Ruleset>,
@@ -107,6 +111,7 @@ pub(super) enum Stage {
     Session = 1,
     UserNamespace,
     MountNamespace,
+    Network,
     ReadOnlyRoot,
     Mounts,
     ProcessNamespace,
@@ -120,11 +125,12 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn describe(number: u8) -> &'static str {
-        const WORDS: [&str; 13] = [
+        const WORDS: [&str; 14] = [
             "start",
             "a session of its own",
             "a user namespace",
             "a mount namespace",
+            "a network of its own",
             "a read-only view of the file system",
             "the mounts of the workspace",
             "a process namespace",
@@ -139,7 +145,7 @@ impl Stage {
     }
 }
 
-/// The engine's hold on a program: letting go of it ends the program and all that it started.
+/// The engine's hold on a program: dropping it, as an engine's death does, ends the program and all that it started.
 #[derive(Debug)]
 pub(super) struct Lifeline {
     held: OwnedFd,
@@ -153,12 +159,9 @@ pub(super) struct Ends {
     reports: OwnedFd,
 }
 
-impl Drop for Lifeline {
-    /// A last word, so that the warden can tell this from the engine's death. Nobody listens when it is gone already.
-    fn drop(&mut self) {
-        let _ = rustix::io::write(&self.held, &[1]);
-    }
-}
+/// Words that the engine says over the lifeline. Its end without the second is a death.
+const END: u8 = 1;
+const LET_GO: u8 = 2;
 
 impl Lifeline {
     pub(super) fn new() -> io::Result<(Self, Ends)> {
@@ -171,6 +174,21 @@ impl Lifeline {
         };
         let lifeline = Self { held, reports };
         Ok((lifeline, ends))
+    }
+
+    /// Has the program ended, and all that it started. The engine looks at what they left, as long as it lives.
+    pub(super) fn end(&self) {
+        self.say(END);
+    }
+
+    /// Says that nothing is left for the warden to do.
+    pub(super) fn let_go(self) {
+        self.say(LET_GO);
+    }
+
+    fn say(&self, word: u8) {
+        // Nobody listens when the warden is gone already.
+        let _ = rustix::io::write(&self.held, &[word]);
     }
 
     /// Why a program could not be started, if it was its confinement.
@@ -285,9 +303,11 @@ fn die_with_parent() -> io::Result<()> {
 
 fn give_up_rights() -> io::Result<()> {
     for capability in 0..=CAPABILITY_LAST {
-        if CAPABILITIES_KEPT & (1 << capability) == 0 {
-            // Fails for those that the kernel does not know, and for accounts that have none to give up.
-            let _ = prctl(libc::PR_CAPBSET_DROP, capability);
+        let is_kept = CAPABILITIES_KEPT & (1 << capability) != 0;
+        // Fails for accounts that have none to give up, and from the first one on that the kernel does not know.
+        let dropped = is_kept || prctl(libc::PR_CAPBSET_DROP, capability).is_ok();
+        if !dropped {
+            break;
         }
     }
     // Version 3 and this process; effective, permitted, inheritable, twice 32 bits.
@@ -342,6 +362,10 @@ fn make_namespaces(fence: &Fence, namespaces: Namespaces) -> Staged<()> {
         at(Stage::UserNamespace, unshare(libc::CLONE_NEWUSER))?;
         at(Stage::UserNamespace, keep_identity(&fence.identity))?;
     }
+    if fence.is_alone {
+        at(Stage::Network, unshare(libc::CLONE_NEWNET))?;
+        at(Stage::Network, raise_loopback())?;
+    }
     let kinds = libc::CLONE_NEWNS | libc::CLONE_NEWIPC;
     at(Stage::MountNamespace, unshare(kinds))?;
     at(Stage::MountNamespace, private_mounts())?;
@@ -352,6 +376,33 @@ fn keep_identity(identity: &Identity) -> io::Result<()> {
     sys::write_file(c"/proc/self/setgroups", b"deny")?;
     sys::write_file(c"/proc/self/uid_map", identity.user.to_bytes())?;
     sys::write_file(c"/proc/self/gid_map", identity.group.to_bytes())
+}
+
+/// Switches the one device of a new network on, with its usual addresses.
+fn raise_loopback() -> io::Result<()> {
+    /// The kernel's `struct ifreq`.
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: libc::c_short,
+        rest: [u8; 22],
+    }
+    let mut name = [0; 16];
+    name[..2].copy_from_slice(b"lo");
+    let request = Request {
+        name,
+        flags: (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short,
+        rest: [0; 22],
+    };
+    let kind = libc::c_long::from(libc::SOCK_DGRAM | libc::SOCK_CLOEXEC);
+    let socket = call(libc::SYS_socket, [libc::AF_INET.into(), kind, 0, 0, 0])?;
+    let order = libc::SIOCSIFFLAGS as libc::c_long;
+    let raised = call(
+        libc::SYS_ioctl,
+        [socket, order, (&raw const request) as libc::c_long, 0, 0],
+    );
+    sys::close(socket);
+    raised.map(drop)
 }
 
 fn private_mounts() -> io::Result<()> {
@@ -663,13 +714,22 @@ fn wait_for_init(init: i32, signals: &Signals, lifeline: RawFd, told: RawFd) -> 
     }
 }
 
+/// Whether the engine went without having looked at what the program left.
+fn is_orphaned(lifeline: RawFd) -> bool {
+    let mut word = [0_u8];
+    let place = word.as_mut_ptr() as libc::c_long;
+    loop {
+        match call(libc::SYS_read, [lifeline.into(), place, 1, 0, 0]) {
+            Ok(1) if word[0] == END => {}
+            // An end without the last word is a death; no end at all is an engine that lives.
+            said => return matches!(said, Ok(0)),
+        }
+    }
+}
+
 /// If the engine is gone, does what it would have done: whatever the program put where nothing may be gets another name.
 fn set_aside_for(fence: &Fence, lifeline: RawFd) {
-    let mut byte = [0_u8];
-    let place = byte.as_mut_ptr() as libc::c_long;
-    // An engine that lets go says so first. An end without a word is a death; no end at all is an engine that lives.
-    let said = call(libc::SYS_read, [lifeline.into(), place, 1, 0, 0]);
-    if !matches!(said, Ok(0)) {
+    if !is_orphaned(lifeline) {
         return;
     }
     for Absent {
