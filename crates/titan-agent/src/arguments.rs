@@ -99,12 +99,15 @@ impl<'de> Visitor<'de> for StrictVisitor {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::path::PathBuf;
 
     #[test]
-    fn arguments_are_an_object_with_each_key_once() {
+    fn x26_arguments_are_an_object_with_each_key_once() {
         let refused = |json: &str| parse_arguments(json).expect_err(json);
         assert!(parse_arguments("").expect("none").is_empty());
         assert_eq!(
@@ -125,7 +128,7 @@ mod tests {
 
     /// Nicolas Seriot's JSONTestSuite, each text as the value of one argument.
     #[test]
-    fn the_json_test_suite_is_read_as_it_says() {
+    fn x26_the_json_test_suite_is_read_as_it_says() {
         let Some(folder) = shared_data("JSONTestSuite/test_parsing") else {
             return;
         };

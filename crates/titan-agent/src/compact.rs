@@ -239,6 +239,7 @@ mod tests {
                     tokens_estimated: 0,
                     messages: 0,
                     instructions: vec![],
+                    taint: Taint::NONE,
                 },
             );
             apply(

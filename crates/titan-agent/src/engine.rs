@@ -1,14 +1,17 @@
 //! The engine: sessions over the ports it is opened with.
 
+use crate::baseline::Baselines;
+use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
-use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
-use crate::session::{Accepted, Command, INBOX_MAX, Session, end_what_was_left_open};
+use crate::recovery::{Recovered, recover};
+use crate::session::{self, Accepted, Command, INBOX_MAX};
 use crate::summary;
 use crate::trust::TrustOf;
 use crate::turn::TurnLimits;
+use crate::undo;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -17,8 +20,8 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal, Op,
-    Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnId,
-    UnixMillis, Workbench, WorkbenchError,
+    Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnChanges,
+    TurnId, UnixMillis, Workbench, WorkbenchError,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -104,11 +107,13 @@ pub(crate) struct Shared {
     pub(crate) tools: Arc<[ToolSpec]>,
     pub(crate) questions: Arc<Questions>,
     pub(crate) idle: Idle,
+    pub(crate) baselines: Baselines,
     /// Titles that may be thought of at once.
     pub(crate) title_places: Arc<Semaphore>,
     sessions: Mutex<HashMap<SessionId, mpsc::Sender<Command>>>,
     calm: Calm,
     started_at: UnixMillis,
+    recovered: Recovered,
 }
 
 impl Shared {
@@ -142,7 +147,8 @@ impl Engine {
                 .cloned()
                 .collect(),
         };
-        recover(&parts).await?;
+        let baselines = Baselines::default();
+        let recovered = recover(&parts, &baselines).await?;
         let started_at = (parts.now)();
         let at_rest = parts.at_rest;
         let shared = Shared {
@@ -151,10 +157,12 @@ impl Engine {
             tools,
             questions: Arc::default(),
             idle: Idle::default(),
+            baselines,
             title_places: Arc::new(Semaphore::new(TITLES_MAX)),
             sessions: Mutex::default(),
             calm: Calm::new(at_rest),
             started_at,
+            recovered,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -169,7 +177,7 @@ impl Engine {
     ) -> Result<(), ClientError> {
         loop {
             let (accepted, answer) = oneshot::channel();
-            let inbox = self.inbox(session).await?;
+            let inbox = self.inbox(session);
             // A session that was put away this very moment does not answer; it is brought back.
             if inbox.send(command(accepted)).await.is_err() {
                 continue;
@@ -180,20 +188,17 @@ impl Engine {
         }
     }
 
-    async fn inbox(&self, id: SessionId) -> Result<mpsc::Sender<Command>, ClientError> {
-        if let Some(inbox) = self.listed(id) {
-            return Ok(inbox);
+    /// The way to a session. It is listed before it is read from the journal, so that no two ever serve what they read:
+    /// who comes meanwhile waits in its inbox.
+    fn inbox(&self, id: SessionId) -> mpsc::Sender<Command> {
+        let mut sessions = self.shared.sessions.lock();
+        if let Some(inbox) = sessions.get(&id).filter(|inbox| !inbox.is_closed()) {
+            return inbox.clone();
         }
         let (sender, receiver) = mpsc::channel(INBOX_MAX);
-        let session = Session::open(id, self.shared.clone(), receiver).await?;
-        let mut sessions = self.shared.sessions.lock();
-        // Somebody else may have brought it back meanwhile.
-        if let Some(inbox) = sessions.get(&id).filter(|inbox| !inbox.is_closed()) {
-            return Ok(inbox.clone());
-        }
         sessions.insert(id, sender.clone());
-        tokio::spawn(session.serve());
-        Ok(sender)
+        tokio::spawn(session::run(id, self.shared.clone(), receiver));
+        sender
     }
 
     fn listed(&self, id: SessionId) -> Option<mpsc::Sender<Command>> {
@@ -284,6 +289,20 @@ impl Client for Engine {
                 })
                 .await
             }
+            Op::Undo {
+                session,
+                undo,
+                of,
+                is_forced,
+            } => {
+                let request = undo::Request {
+                    undo,
+                    of,
+                    is_forced,
+                };
+                self.tell(session, |accepted| Command::Undo { request, accepted })
+                    .await
+            }
             Op::Rename { session, title } => {
                 let title = checked_title(&title)?;
                 self.tell(session, |accepted| Command::Rename {
@@ -311,9 +330,20 @@ impl Client for Engine {
         Ok(summary::costs(&self.session_list().await?, since))
     }
 
+    async fn changes(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+    ) -> Result<TurnChanges, ClientError> {
+        changes(&self.shared.parts, session, turn).await
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         let Shared {
-            config, started_at, ..
+            config,
+            started_at,
+            recovered,
+            ..
         } = &*self.shared;
         let running = self
             .session_list()
@@ -330,6 +360,7 @@ impl Client for Engine {
             turns_running: u32::try_from(running).unwrap_or(u32::MAX),
             resident_bytes: resident_bytes(),
             is_offline: config.is_offline,
+            recovered: recovered.told(),
         })
     }
 }
@@ -359,19 +390,6 @@ fn checked_title(title: &str) -> Result<String, ClientError> {
         )));
     }
     Ok(title.to_owned())
-}
-
-/// Ends the turns that were running when the engine stopped without ending them.
-async fn recover(parts: &Parts) -> Result<(), StorageError> {
-    for (session, state) in summary::load(parts.records.as_ref()).await? {
-        if !state.is_running {
-            continue;
-        }
-        let log = Log::open(parts.journal.clone(), session).await?;
-        end_what_was_left_open(&log).await?;
-        log.store_summary(parts.records.as_ref()).await?;
-    }
-    Ok(())
 }
 
 /// The process's resident memory, 0 where the system does not say.

@@ -1,7 +1,9 @@
 //! "Forget this": finds what is to go and really deletes it.
 
 use std::collections::HashSet;
-use titan_protocol::{BlobId, Blobs, Event, Forget, Journal, Record, Seq, SessionId, StorageError};
+use titan_protocol::{
+    BlobId, Blobs, Event, Forget, Journal, Record, Seq, SessionId, StorageError, TurnId,
+};
 
 /// Records that are read from the journal at one time.
 const READ_RECORDS_MAX: usize = 4096;
@@ -19,10 +21,17 @@ pub(crate) async fn forget(
     let mut doomed: Vec<Seq> = Vec::new();
     let mut quoting: Vec<Seq> = Vec::new();
     let mut orphans: HashSet<BlobId> = HashSet::new();
+    let mut undos: HashSet<TurnId> = HashSet::new();
     for_each(journal, Some(session), |record| {
-        if is_meant(record, what) {
+        // An undo keeps what the turn that it undid had made.
+        if undoes(record, what, &undos) {
+            undos.extend(record.turn);
+        }
+        let is_of_undo = record.turn.is_some_and(|turn| undos.contains(&turn));
+        let is_gone = matches!(record.event, Event::Forgotten);
+        if is_meant(record, what) || is_of_undo && !is_gone {
             doomed.push(record.seq);
-            orphans.extend(blob(record).cloned());
+            orphans.extend(blobs_of(record).cloned());
         }
     })
     .await?;
@@ -43,10 +52,10 @@ pub(crate) async fn forget(
     if !orphans.is_empty() {
         let going: HashSet<Seq> = doomed.iter().copied().collect();
         for_each(journal, None, |record| {
-            if let Some(id) = blob(record)
-                && !going.contains(&record.seq)
-            {
-                orphans.remove(id);
+            if !going.contains(&record.seq) {
+                for id in blobs_of(record) {
+                    orphans.remove(id);
+                }
             }
         })
         .await?;
@@ -69,11 +78,23 @@ fn is_meant(record: &Record, what: &Forget) -> bool {
     }
 }
 
-fn blob(record: &Record) -> Option<&BlobId> {
-    match &record.event {
-        Event::ToolCallEnded { whole, .. } => whole.as_ref(),
-        _ => None,
+/// Whether a record begins an undo of what is to go.
+fn undoes(record: &Record, what: &Forget, undos: &HashSet<TurnId>) -> bool {
+    match (&record.event, what) {
+        (Event::UndoStarted { of, .. }, Forget::Turn { turn, .. }) => {
+            of == turn || undos.contains(of)
+        }
+        _ => false,
     }
+}
+
+fn blobs_of(record: &Record) -> impl Iterator<Item = &BlobId> {
+    let blobs = match &record.event {
+        Event::ToolCallEnded { whole, .. } => [whole.as_ref(), None],
+        Event::FileChanged { before, after, .. } => [before.content(), after.content()],
+        _ => [None, None],
+    };
+    blobs.into_iter().flatten()
 }
 
 async fn for_each(

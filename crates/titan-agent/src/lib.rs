@@ -5,14 +5,19 @@
 //! active session drives both (`session`). This crate knows no vendor, no database and no place to work.
 
 mod arguments;
+mod baseline;
+mod changes;
+mod checkpoint;
 mod compact;
 mod engine;
 mod follow;
 mod forget;
+mod history;
 mod idle;
 mod log;
 mod prompt;
 mod questions;
+mod recovery;
 mod session;
 mod stitch;
 mod summary;
@@ -21,6 +26,7 @@ mod thread;
 mod title;
 mod trust;
 mod turn;
+mod undo;
 
 pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
 pub use prompt::PromptSize;

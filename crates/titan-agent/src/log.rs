@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::EventSink;
 use titan_protocol::{
-    ApprovalId, Decision, Effect, Event, Grant, GrantScope, Journal, Record, Records, SessionId,
-    StorageError, TurnId,
+    ApprovalId, CallId, Decision, Effect, Event, Grant, GrantScope, Journal, Record, Records,
+    SessionId, StorageError, TurnId, Verdict,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,17 @@ pub(crate) struct State {
     /// What the person allowed for the session.
     pub(crate) grants: Vec<Grant>,
     /// Approval requests without an answer.
-    pub(crate) asked: BTreeMap<ApprovalId, (String, Vec<Effect>)>,
+    pub(crate) asked: BTreeMap<ApprovalId, Asked>,
+    /// Calls of the turn that have no end yet, and whether they may have run.
+    pub(crate) calls: BTreeMap<CallId, bool>,
+}
+
+/// What a person was asked about.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    call: CallId,
+    tool: String,
+    effects: Vec<Effect>,
 }
 
 impl State {
@@ -40,24 +50,47 @@ impl State {
                 effects,
                 ..
             } => {
-                self.asked
-                    .insert(*approval, (call.name.clone(), effects.clone()));
+                let asked = Asked {
+                    call: call.id.clone(),
+                    tool: call.name.clone(),
+                    effects: effects.clone(),
+                };
+                self.asked.insert(*approval, asked);
             }
             Event::ApprovalDecided {
                 approval,
                 decision,
                 by,
             } => {
-                if let Some((tool, effects)) = self.asked.remove(approval)
-                    && *decision == Decision::Session
-                    && by == "person"
-                {
+                let Some(asked) = self.asked.remove(approval) else {
+                    return;
+                };
+                if *decision != Decision::Deny {
+                    self.calls.insert(asked.call, true);
+                }
+                if *decision == Decision::Session && by == "person" {
                     self.grants.push(Grant {
-                        tool,
-                        scope: GrantScope::Session { effects },
+                        tool: asked.tool,
+                        scope: GrantScope::Session {
+                            effects: asked.effects,
+                        },
                     });
                 }
             }
+            Event::ToolCallReady { call, .. } => {
+                self.calls.insert(call.id.clone(), false);
+            }
+            Event::StepDecided {
+                call,
+                verdict: Verdict::Allow { .. },
+                ..
+            } => {
+                self.calls.insert(call.clone(), true);
+            }
+            Event::ToolCallEnded { call, .. } => {
+                self.calls.remove(call);
+            }
+            Event::TurnStarted { .. } | Event::TurnEnded { .. } => self.calls.clear(),
             _ => {}
         }
     }
@@ -135,6 +168,10 @@ impl Log {
         summary::store(records, self.session, &summary).await
     }
 
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -153,6 +190,10 @@ pub(crate) struct TurnLog {
 impl EventSink for TurnLog {
     async fn emit(&self, event: Event) -> Result<(), StorageError> {
         self.log.append(Some(self.turn), vec![event]).await
+    }
+
+    async fn make_durable(&self) -> Result<(), StorageError> {
+        self.log.journal().sync().await
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {

@@ -1,13 +1,15 @@
 //! One task per active session: takes what the person says, drives the turn's state machine, keeps the log.
 
+use crate::checkpoint::Recording;
 use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
 use crate::log::{Log, TurnLog};
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
+use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, Input, Turn};
-use crate::{forget, summary, surroundings, trust};
+use crate::{forget, summary, surroundings, trust, undo};
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -18,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, ClientError, Content, Decision, Event, Forget, Grant, ModelError,
-    ModelEvent, NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError,
-    TurnId, TurnOptions, TurnOutcome, Usage, Workbench,
+    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, ModelError, ModelEvent,
+    NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError, TurnId,
+    TurnOptions, TurnOutcome, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -41,6 +43,9 @@ pub(crate) const INBOX_MAX: usize = 64;
 
 /// A thread is shortened when it fills this part of what the model reads, in percent, and then to half of that.
 const COMPACT_AT_PERCENT: u32 = 75;
+
+/// How often it is tried again to store how a turn ended, while the store can't be written.
+const STORE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a session is told. Every command is answered when it is accepted.
 pub(crate) enum Command {
@@ -68,10 +73,29 @@ pub(crate) enum Command {
         what: Forget,
         accepted: Accepted,
     },
+    Undo {
+        request: undo::Request,
+        accepted: Accepted,
+    },
     Rename {
         title: String,
         accepted: Accepted,
     },
+}
+
+impl Command {
+    /// Where its sender hears what became of it.
+    fn accepted(self) -> Accepted {
+        match self {
+            Self::Say { accepted, .. }
+            | Self::Call { accepted, .. }
+            | Self::Interrupt { accepted }
+            | Self::Compact { accepted }
+            | Self::Forget { accepted, .. }
+            | Self::Undo { accepted, .. }
+            | Self::Rename { accepted, .. } => accepted,
+        }
+    }
 }
 
 pub(crate) type Accepted = oneshot::Sender<Result<(), ClientError>>;
@@ -86,6 +110,8 @@ pub(crate) struct Session {
     titles: JoinSet<Vec<Event>>,
     /// What was said while a turn was ending.
     waiting: VecDeque<Command>,
+    /// How the last turn ended could not be stored yet.
+    is_unstored: bool,
 }
 
 /// The model's stream of one turn, in bursts.
@@ -100,28 +126,44 @@ impl From<StorageError> for Broken {
     }
 }
 
+/// Reads a listed session from the journal and serves it. If it can't be read, whoever waits for it hears why, and the
+/// next one tries again.
+pub(crate) async fn run(id: SessionId, shared: Arc<Shared>, mut inbox: mpsc::Receiver<Command>) {
+    match Log::open(shared.parts.journal.clone(), id).await {
+        Ok(log) => Session::new(id, shared, log, inbox).await.serve().await,
+        Err(error) => {
+            // Whoever comes from here on finds it closed and lists it anew.
+            inbox.close();
+            while let Some(command) = inbox.recv().await {
+                answer(command.accepted(), Err(error.clone().into()));
+            }
+        }
+    }
+}
+
 impl Session {
-    pub(crate) async fn open(
+    async fn new(
         id: SessionId,
         shared: Arc<Shared>,
+        log: Log,
         inbox: mpsc::Receiver<Command>,
-    ) -> Result<Self, StorageError> {
-        let log = Arc::new(Log::open(shared.parts.journal.clone(), id).await?);
-        let grants = Arc::new(Mutex::new(log.read(|state| state.grants.clone()).await));
-        Ok(Self {
+    ) -> Self {
+        let grants = log.read(|state| state.grants.clone()).await;
+        Self {
             id,
             shared,
-            log,
-            grants,
+            log: Arc::new(log),
+            grants: Arc::new(Mutex::new(grants)),
             inbox,
             titles: JoinSet::new(),
             waiting: VecDeque::new(),
-        })
+            is_unstored: false,
+        }
     }
 
     /// Serves the session until nothing has happened for a while, or others need its room. Then it is unlisted,
     /// unless a command came in.
-    pub(crate) async fn serve(mut self) {
+    async fn serve(mut self) {
         self.repair().await;
         loop {
             while let Some(command) = self.waiting.pop_front() {
@@ -135,6 +177,7 @@ impl Session {
                     None => return,
                 },
                 Some(titled) = self.titles.join_next() => self.take_title(titled.unwrap_or_default()).await,
+                () = tokio::time::sleep(STORE_INTERVAL), if self.is_unstored => self.store_again().await,
                 () = is_up(place.as_ref()) => if self.shared.unlist(self.id, &self.inbox) {
                     return;
                 },
@@ -142,11 +185,21 @@ impl Session {
         }
     }
 
-    /// Ends a turn that was begun and never run, because the store failed in between.
+    /// Ends a turn that could not be ended, because the store failed.
     async fn repair(&self) {
-        if let Err(error) = end_what_was_left_open(&self.log).await {
+        if let Err(error) = end_what_was_left_open(&self.log, Cause::StoreFailed).await {
             tracing::error!(%error, session = %self.id, "a session could not be repaired");
         }
+    }
+
+    /// Stores what could not be stored when the last turn ended, if that can be done by now.
+    async fn store_again(&mut self) {
+        let stored = async {
+            end_what_was_left_open(&self.log, Cause::StoreFailed).await?;
+            self.store_summary().await?;
+            self.log.journal().sync().await
+        };
+        self.is_unstored = stored.await.is_err();
     }
 
     async fn take_title(&self, events: Vec<Event>) {
@@ -211,11 +264,33 @@ impl Session {
                 let forgotten = self.forget(&what).await;
                 answer(accepted, forgotten);
             }
+            Command::Undo { request, accepted } => {
+                let undone = self.undo(request).await;
+                answer(accepted, undone);
+            }
             Command::Rename { title, accepted } => {
                 let renamed = self.rename(title).await;
                 answer(accepted, renamed);
             }
         }
+    }
+
+    /// Keeps what is said while a turn is ending for the next turn, or refuses it: the turn that runs reads it no more.
+    fn say_later(&mut self, later: Command) {
+        match later {
+            Command::Say { accepted, .. } if self.waiting.len() >= WAITING_MAX => {
+                let refused = format!(
+                    "{WAITING_MAX} messages wait for the next turn of this session already; say it again when that has begun."
+                );
+                answer(accepted, Err(ClientError::Refused(refused)));
+            }
+            later => self.waiting.push_back(later),
+        }
+    }
+
+    async fn undo(&self, request: undo::Request) -> Result<(), ClientError> {
+        undo::undo(self.id, &self.log, &self.shared.parts, request).await?;
+        Ok(self.store_summary().await?)
     }
 
     async fn rename(&self, title: String) -> Result<(), ClientError> {
@@ -241,10 +316,19 @@ impl Session {
     async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
         let parts = &self.shared.parts;
         forget::forget(parts.journal.as_ref(), parts.blobs.as_ref(), self.id, what).await?;
+        // It may hold what the session wrote and somebody deleted since.
+        let workspace = self.log.read(|state| state.thread.workspace.clone()).await;
+        if let Some(Ok(workbench)) = workspace.map(|path| (parts.open_workbench)(&path)) {
+            let baselines = &self.shared.baselines;
+            baselines
+                .remove(workbench.root(), parts.records.as_ref())
+                .await?;
+        }
         // A title that is being thought of may quote it. The projections are made anew, so that nothing of it is left
-        // in memory.
+        // in memory; leave that was given in what is forgotten goes with it.
         self.titles = JoinSet::new();
         self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
+        *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
         match what {
             Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
             Forget::Turn { .. } | Forget::Events { .. } => Ok(self.store_summary().await?),
@@ -265,9 +349,13 @@ impl Session {
         options: TurnOptions,
         accepted: Accepted,
     ) {
+        self.repair().await;
         let workbench = match self.begin(turn, text.clone(), &options).await {
             Ok(Some(workbench)) => workbench,
-            Ok(None) => return answer(accepted, Ok(())),
+            Ok(None) => {
+                let synced = self.log.journal().sync().await;
+                return answer(accepted, synced.map_err(ClientError::from));
+            }
             Err(error) => return answer(accepted, Err(error)),
         };
         let _running = self.shared.count_turn();
@@ -280,10 +368,14 @@ impl Session {
         let mut running = Running::new(self, turn, workbench, options).await;
         running.scope.person_said(&text);
         self.tell_of_material(turn, &running.surroundings).await;
+        self.tell_of_open_undo(turn).await;
         let (outcome, usage) = match running.drive(self, first).await {
             Ok(outcome) => (outcome, running.turn.usage),
             Err(Broken(error)) => (TurnOutcome::Failed { error }, running.turn.usage),
         };
+        if let Err(error) = running.recording.finish().await {
+            tracing::error!(%error, session = %self.id, "what broken off programs changed could not be kept");
+        }
         let provider = running.provider.clone();
         drop(running);
         let is_completed = was_said && outcome == TurnOutcome::Completed;
@@ -300,6 +392,7 @@ impl Session {
             .await
         {
             tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
+            self.is_unstored = true;
         }
         if is_completed {
             self.wish_for_title(provider).await;
@@ -325,6 +418,26 @@ impl Session {
             .append(Some(turn), vec![Event::Notice { level, text }])
             .await
         {
+            tracing::error!(%error, session = %self.id, "a notice could not be stored");
+        }
+    }
+
+    /// Says that an undo was broken off, since only the person can say whether it is to be finished.
+    async fn tell_of_open_undo(&self, turn: TurnId) {
+        if self
+            .log
+            .read(|state| state.thread.undo_open)
+            .await
+            .is_none()
+        {
+            return;
+        }
+        let text = "An undo was broken off: some files may be put back and others not. Undo again to finish it.";
+        let notice = Event::Notice {
+            level: NoticeLevel::Warning,
+            text: text.to_owned(),
+        };
+        if let Err(error) = self.log.append(Some(turn), vec![notice]).await {
             tracing::error!(%error, session = %self.id, "a notice could not be stored");
         }
     }
@@ -356,6 +469,8 @@ impl Session {
         };
         let workbench = (self.shared.parts.open_workbench)(&workspace)
             .map_err(|error| ClientError::Refused(error.to_string()))?;
+        // A turn that can't be stored is not begun: it would ask a model for nothing.
+        self.log.append(None, Vec::new()).await?;
         let mut events = vec![Event::TurnStarted { text }];
         if is_new {
             events.insert(0, Event::SessionStarted { workspace });
@@ -376,6 +491,7 @@ struct Running {
     turn: Turn,
     id: TurnId,
     scope: Arc<Scope>,
+    recording: Recording,
     provider: Arc<dyn Provider>,
     cancel: CancellationToken,
     surroundings: Surroundings,
@@ -420,10 +536,21 @@ impl Running {
             &parts.trust_of,
         )
         .await;
+        let root = workbench.root().to_owned();
+        let recording = Recording::new(
+            workbench,
+            session.log.clone(),
+            id,
+            parts.blobs.clone(),
+            session
+                .shared
+                .baselines
+                .of(&root, &parts.records, parts.now),
+        );
         let scope = Scope::new(
             session.id,
             id,
-            workbench,
+            Arc::new(recording.clone()),
             parts.egress.clone(),
             events,
             cancel.clone(),
@@ -436,6 +563,7 @@ impl Running {
             turn: Turn::new(id, config.turn_limits),
             id,
             scope: Arc::new(scope),
+            recording,
             provider: (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0)),
             cancel,
             surroundings,
@@ -533,6 +661,7 @@ impl Running {
                 .iter()
                 .map(|(name, _)| name.clone())
                 .collect(),
+            taint: trust::taint(&self.surroundings.material),
         };
         session.log.append(Some(self.id), vec![assembled]).await?;
         self.model = Some(
@@ -664,14 +793,10 @@ impl Running {
             None => Ok(self.turn.next(Input::Cancel)),
             Some(Command::Interrupt { accepted }) => {
                 answer(accepted, Ok(()));
-                // Whatever does not stop by itself is dropped.
-                self.deadline = self.deadline.min(Instant::now() + DRAIN_MAX);
                 Ok(self.turn.next(Input::Cancel))
             }
-            Some(later @ Command::Say { .. })
-                if self.turn.is_ending() && session.waiting.len() < WAITING_MAX =>
-            {
-                session.waiting.push_back(later);
+            Some(later @ Command::Say { .. }) if self.turn.is_ending() => {
+                session.say_later(later);
                 Ok(Vec::new())
             }
             Some(Command::Say {
@@ -688,6 +813,7 @@ impl Running {
             Some(
                 Command::Compact { accepted }
                 | Command::Forget { accepted, .. }
+                | Command::Undo { accepted, .. }
                 | Command::Call { accepted, .. },
             ) => {
                 answer(accepted, Err(ClientError::Refused(LATER.to_owned())));
@@ -708,7 +834,8 @@ impl Running {
             .read(|state| state.thread.turns.contains(&turn))
             .await;
         if is_known {
-            answer(accepted, Ok(()));
+            let synced = session.log.journal().sync().await;
+            answer(accepted, synced.map_err(ClientError::from));
             return Ok(Vec::new());
         }
         self.scope.person_said(&text);
@@ -754,40 +881,6 @@ fn result_of(result: Option<&Content>) -> (bool, u64) {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     (*is_error, hasher.finish())
-}
-
-/// Ends the turn and the approvals that a stop of the engine left open. True when there was anything to end.
-pub(crate) async fn end_what_was_left_open(log: &Log) -> Result<bool, StorageError> {
-    let (is_running, asked, turn) = log
-        .read(|state| {
-            let asked: Vec<_> = state.asked.keys().copied().collect();
-            (state.summary.is_running, asked, state.thread.last_turn)
-        })
-        .await;
-    if !is_running && asked.is_empty() {
-        return Ok(false);
-    }
-    let by = "restart".to_owned();
-    let denied = |approval| Event::ApprovalDecided {
-        approval,
-        decision: Decision::Deny,
-        by: by.clone(),
-    };
-    let mut events: Vec<Event> = asked.into_iter().map(denied).collect();
-    if is_running {
-        let error = "The engine stopped while this turn ran. What was said and done until then is kept; say \"go on\" to continue.";
-        let outcome = TurnOutcome::Failed {
-            error: error.to_owned(),
-        };
-        events.push(Event::TurnEnded {
-            outcome,
-            usage: Usage::default(),
-            elapsed_ms: 0,
-        });
-    }
-    log.append(turn, events).await?;
-    log.journal().sync().await?;
-    Ok(true)
 }
 
 /// Tells whoever sent a command what became of it. They may have gone; then nobody needs to know.

@@ -27,6 +27,8 @@ pub(crate) struct Thread {
     pub(crate) turns: HashSet<TurnId>,
     /// The turn that was started last.
     pub(crate) last_turn: Option<TurnId>,
+    /// An undo that was started and did not get through.
+    pub(crate) undo_open: Option<TurnId>,
     /// The position of the last record that was applied.
     pub(crate) seq: Seq,
     /// What stands for the part that was left out, after a compaction.
@@ -81,7 +83,11 @@ impl Thread {
                 self.open.after.push((record.seq, text.clone()));
             }
             Event::Instructed { text } => self.open.after.push((record.seq, instruction(text))),
-            Event::ContextAssembled { .. } | Event::TurnEnded { .. } => self.close(),
+            Event::ContextAssembled { taint, .. } => {
+                self.taint = self.taint.union(*taint);
+                self.close();
+            }
+            Event::TurnEnded { .. } => self.close(),
             Event::TextDelta { text } => self.text(record.seq, text),
             Event::ThinkingDelta { text } => self.thinking(record.seq, text),
             Event::ThinkingSealed { signature } => self.seal(signature),
@@ -125,7 +131,10 @@ impl Thread {
             | Event::ModelCallEnded { .. }
             | Event::ModelCallFailed { .. }
             | Event::Notice { .. }
+            | Event::FileChanged { .. }
             | Event::Forgotten => {}
+            Event::UndoStarted { .. } => self.undo_open = record.turn,
+            Event::UndoEnded { .. } => self.undo_open = None,
         }
     }
 
@@ -291,6 +300,7 @@ mod tests {
             tokens_estimated: 0,
             messages: 0,
             instructions: vec![],
+            taint: Taint::NONE,
         }
     }
     fn call(id: &str) -> Event {

@@ -525,6 +525,9 @@ impl Turn {
         if let Ending::Limited(limit) = &ending {
             actions.push(instructed(&last_words(limit)));
         }
+        // The last answer is another one: nothing of what was held back belongs to it.
+        self.stitch = None;
+        self.said.clear();
         self.ending = Some(ending);
         self.reply.stop = Some(StopReason::ToolCalls);
         self.reply.has_calls = true;
@@ -680,4 +683,38 @@ fn instructed(text: &str) -> Action {
     Action::Emit(Event::Instructed {
         text: text.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(actions: &[Action]) -> Vec<&str> {
+        actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Emit(Event::TextDelta { text }) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn words_held_back_as_a_repetition_are_not_glued_to_the_last_answer() {
+        let limits = TurnLimits::default();
+        let mut turn = Turn::new(TurnId::from_u128(1), limits);
+        let says = |text: &str| Input::Model(ModelEvent::TextDelta { text: text.into() });
+        let broke = ModelError::Interrupted {
+            provider: "m".into(),
+            detail: "reset".into(),
+        };
+        turn.next(Input::Begin);
+        turn.next(says("So the answer is"));
+        turn.next(Input::ModelFailed(broke));
+        assert_eq!(texts(&turn.next(says("the an"))), [""; 0], "it is held");
+        turn.next(Input::Elapsed(limits.wall_clock_max));
+        assert!(turn.is_ending());
+        let last = turn.next(says("I ran out of time."));
+        assert_eq!(texts(&last), ["I ran out of time."]);
+    }
 }

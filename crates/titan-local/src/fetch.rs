@@ -700,7 +700,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn offline_asks_nobody() {
+    async fn m19_offline_asks_nobody() {
         let run = run(folder(), None, "no-python").await;
         let error = run.outcome.unwrap_err();
         assert_eq!(error.attempts.len(), 1);

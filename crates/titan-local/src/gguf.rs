@@ -425,6 +425,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;

@@ -62,10 +62,11 @@ impl Format {
             .map_or((1, 1), |row| (row.2, row.3))
     }
 
-    /// Bytes of a row of `columns` numbers; `None` when blocks don't fit it.
+    /// Bytes of a row of `columns` numbers; `None` when blocks don't fit it, or no memory could.
     pub(crate) fn row_bytes(self, columns: usize) -> Option<usize> {
         let (len, bytes) = self.row();
-        (columns > 0 && columns.is_multiple_of(len)).then(|| columns / len * bytes)
+        let fits = columns > 0 && columns.is_multiple_of(len);
+        fits.then(|| (columns / len).checked_mul(bytes))?
     }
 }
 

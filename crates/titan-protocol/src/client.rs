@@ -1,6 +1,6 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
-use crate::{BoxStream, Op, Record, Seq, SessionId, StorageError, UnixMillis, Usage};
+use crate::{BoxStream, Op, Record, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,6 +32,17 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn costs(&self, since: UnixMillis) -> Result<Vec<CostLine>, ClientError>;
+
+    /// What a turn or an undo changed in files; the last one that changed any when `turn` is `None`. Bounded: what is
+    /// left out is said.
+    ///
+    /// # Errors
+    /// When it changed none, or the store can't be read.
+    async fn changes(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+    ) -> Result<TurnChanges, ClientError>;
 
     /// How the engine is.
     ///
@@ -82,6 +93,30 @@ pub struct SessionSummary {
     pub usage: Usage,
 }
 
+/// What a turn changed in files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnChanges {
+    /// The turn or undo.
+    pub turn: TurnId,
+    /// Files by path, each once.
+    pub files: Vec<FileDiff>,
+    /// What else is to be said: files that are left out.
+    pub notes: Vec<String>,
+}
+
+/// What a turn changed in one file. Names and lines are as they are; who shows them makes them harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDiff {
+    /// Absolute.
+    pub path: PathBuf,
+    /// `made`, `changed`, `deleted` or `left as it was`.
+    pub what: String,
+    /// What is to be said of it: not text, too large, changed again since.
+    pub notes: Vec<String>,
+    /// The difference in unified form, without the file's names; empty where there is none to show.
+    pub diff: String,
+}
+
 /// Usage of one model on one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostLine {
@@ -116,4 +151,7 @@ pub struct EngineStatus {
     pub resident_bytes: u64,
     /// Whether nothing beyond loopback may be reached.
     pub is_offline: bool,
+    /// What was mended at the start, in a sentence, when the engine before had stopped without a word.
+    #[serde(default)]
+    pub recovered: Option<String>,
 }

@@ -109,6 +109,22 @@ pub enum Effect {
     Remember,
 }
 
+impl Effect {
+    /// Whether it may leave the world another than it was, so that an undo has to put it back or say that it can't.
+    /// Programs may, also those that are known to only look.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Secret { .. } => false,
+            Self::Run { .. }
+            | Self::Write { .. }
+            | Self::Network { .. }
+            | Self::Message { .. }
+            | Self::Money { .. }
+            | Self::Remember => true,
+        }
+    }
+}
+
 /// What policy says of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

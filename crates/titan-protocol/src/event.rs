@@ -61,6 +61,9 @@ pub enum Event {
         messages: u32,
         /// Names of the instruction files that were read into it.
         instructions: Vec<String>,
+        /// What is shown besides the thread: files of the workspace that are no instructions of the person's.
+        #[serde(default)]
+        taint: Taint,
     },
     /// A model call began, or a fallback took it over.
     ModelCallStarted {
@@ -115,6 +118,9 @@ pub enum Event {
         step: u32,
         /// What was decided.
         verdict: Verdict,
+        /// The effects that leave the world another than it was, unless it is denied.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lasting: Vec<Effect>,
     },
     /// A person has to decide.
     ApprovalRequested {
@@ -220,8 +226,109 @@ pub enum Event {
         /// How long it took, in milliseconds.
         elapsed_ms: u64,
     },
+    /// A tool is about to change a file, or a program has changed it. Before a tool or an undo touches anything, this
+    /// is on the disk. The old content is kept as a blob at a path's first change in a turn.
+    FileChanged {
+        /// Absolute.
+        path: PathBuf,
+        /// What was there.
+        before: FileState,
+        /// What is there afterwards.
+        after: FileState,
+    },
+    /// The person has what a turn changed put back. The changes of an undo are told as those of a turn are.
+    UndoStarted {
+        /// The turn, or the undo, that is undone.
+        of: TurnId,
+        /// Whether files are put back that somebody changed since.
+        is_forced: bool,
+    },
+    /// An undo is through. One that was started and did not get here is finished by asking for it again.
+    UndoEnded {
+        /// The turn, or the undo, that was undone.
+        of: TurnId,
+        /// What became of each file.
+        files: Vec<UndoneFile>,
+        /// What can't be put back, in words: requests, messages, what programs did elsewhere.
+        beyond: Vec<String>,
+    },
     /// Content was deleted. Stands in the place of what it replaces.
     Forgotten,
+}
+
+/// What is at a path, told by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FileState {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File {
+        /// The hash of its content.
+        content: BlobId,
+        /// Its permission bits, as far as they are known.
+        mode: Option<u32>,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads, as it is spelt.
+        target: PathBuf,
+    },
+    /// Something whose content is not kept, so that it can't be put back.
+    NotKept {
+        /// What it is, as in "it is …".
+        why: String,
+    },
+}
+
+impl FileState {
+    /// Whether both are the same content at a path. Permission bits don't count; what is not kept is like nothing.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File { content: a, .. }, Self::File { content: b, .. }) => a == b,
+            (Self::NotKept { .. }, _) => false,
+            (a, b) => a == b,
+        }
+    }
+
+    /// The hash of the content, if it is a file's.
+    pub fn content(&self) -> Option<&BlobId> {
+        match self {
+            Self::File { content, .. } => Some(content),
+            Self::Absent | Self::Link { .. } | Self::NotKept { .. } => None,
+        }
+    }
+}
+
+/// What an undo did about one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoneFile {
+    /// Absolute.
+    pub path: PathBuf,
+    /// What was done.
+    pub outcome: UndoOutcome,
+}
+
+/// What became of a file that was to be put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum UndoOutcome {
+    /// It is as it was.
+    Restored,
+    /// It was made by the turn and is gone again.
+    Removed,
+    /// It was so already.
+    Already,
+    /// It was left alone, since somebody changed it after the turn; force puts it back all the same.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// It can't be put back.
+    Impossible {
+        /// Why.
+        why: String,
+    },
 }
 
 /// How much a notice matters.

@@ -66,6 +66,18 @@ pub enum Op {
         /// What.
         what: Forget,
     },
+    /// Puts the files that a turn changed back as they were before it. Refused while a turn runs. What came of it is
+    /// told by [`crate::Event::UndoEnded`], which is stored when this is accepted.
+    Undo {
+        /// The session.
+        session: SessionId,
+        /// The undo, minted by the surface: the same one sent twice is done once. It can be undone by this id.
+        undo: TurnId,
+        /// The turn or the undo to be undone; the last turn that changed files and is not undone when `None`.
+        of: Option<TurnId>,
+        /// Whether files that somebody changed since are put back too.
+        is_forced: bool,
+    },
     /// Gives a session a title.
     Rename {
         /// The session.

@@ -32,12 +32,13 @@ pub enum StorageError {
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends events of one session, in order and together, and gives them their places. Subscribers see them when
-    /// this returns; they are durable after the next [`sync`](Journal::sync). Waits when the writer is behind.
+    /// this returns; they are durable after the next [`sync`](Journal::sync). Waits when the writer is behind. Appending
+    /// nothing asks whether the store can be written.
     ///
     /// Not cancel-safe: a dropped future may or may not have appended.
     ///
     /// # Errors
-    /// When the store can no longer write.
+    /// When the store can't write, and holds as much as it may until it can.
     async fn append(
         &self,
         session: SessionId,

@@ -4,6 +4,7 @@ use crate::{BoxStream, Effect};
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,12 @@ pub trait Workbench: Send + Sync {
 
     /// Where a program would be found on this place's `PATH`, or by its path.
     async fn which(&self, program: &str) -> Option<PathBuf>;
+
+    /// The value that a variable has for all programs here. Programs get harmless ones only, so none is a secret.
+    fn variable(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 
     /// What is at a resolved path; `None` when there is nothing.
     ///
@@ -52,6 +59,27 @@ pub trait Workbench: Send + Sync {
     /// # Errors
     /// When it is a folder or can't be deleted.
     async fn remove(&self, path: &Path) -> Result<(), WorkbenchError>;
+
+    /// What is at a resolved path, whole, so that it can be put back. A link is not followed; content above
+    /// `bytes_max` is not taken.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    async fn capture(&self, path: &Path, bytes_max: u64) -> Result<Captured, WorkbenchError>;
+
+    /// Makes a resolved path what it was when it was captured, whatever file or link is there now. Makes missing
+    /// parents. Each path has its old state or the new, never a part.
+    ///
+    /// # Errors
+    /// When a folder that is not empty is in the way, or it can't be written; what is there then stands.
+    async fn restore(&self, path: &Path, state: &Captured) -> Result<(), WorkbenchError>;
+
+    /// All files and links of the workspace that no `.gitignore` or its kin names, hidden ones too, but for git's own
+    /// records, in a stable order and without reading them. At most `files_max`; then it is not whole.
+    ///
+    /// # Errors
+    /// When the workspace can't be read.
+    async fn survey(&self, files_max: usize) -> Result<Survey, WorkbenchError>;
 
     /// The files below a folder in a stable order, as `.gitignore` and its kin say unless `options` ask for all.
     /// Links are not followed.
@@ -97,6 +125,65 @@ pub enum EntryKind {
     Folder,
     /// A link, device, socket or pipe.
     Other,
+}
+
+/// What was at a path, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File {
+        /// Its content.
+        content: Bytes,
+        /// Its permission bits; `None` takes those that a new file gets.
+        mode: Option<u32>,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads, as it is spelt.
+        target: PathBuf,
+    },
+    /// What can't be held: a folder, a device, too much.
+    Unheld {
+        /// Size in bytes.
+        bytes: u64,
+        /// What it is, as in "it is …".
+        why: String,
+    },
+}
+
+/// The files of a workspace as they were at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Files and links, by path.
+    pub files: Vec<Surveyed>,
+    /// Whether these are all.
+    pub is_whole: bool,
+}
+
+/// A file or link of a survey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Absolute.
+    pub path: PathBuf,
+    /// What tells whether it is still the same.
+    pub stamp: Stamp,
+}
+
+/// What tells two states of a file apart without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The file's number in its file system.
+    pub inode: u64,
+    /// Its kind and permission bits.
+    pub mode: u32,
+    /// When its content last changed, in nanoseconds since the Unix epoch.
+    pub modified_ns: i64,
+    /// When anything of it last changed, in nanoseconds since the Unix epoch. No program can set it.
+    pub changed_ns: i64,
 }
 
 /// How to walk.

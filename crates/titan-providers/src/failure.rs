@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_is_named_and_never_repeated() {
+    fn p7_a_refused_key_is_named_and_never_repeated() {
         check(
             401,
             r#"{"error":{"message":"Incorrect API key provided: sk-abcdefghijklmnop.","type":"invalid_request_error","code":"invalid_api_key"}}"#,

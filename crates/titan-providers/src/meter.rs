@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_that_is_dropped_gives_its_money_back() {
+    fn m17_a_hold_that_is_dropped_gives_its_money_back() {
         let ledger = Arc::new(Ledger::open(ceilings(10, 10, 10), 0));
         let hold = ledger.reserve(scope(1, 1), 10, 10).unwrap();
         assert!(ledger.reserve(scope(1, 1), 1, 1).is_err());
@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn parallel_spenders_never_pass_a_ceiling_together() {
+    fn m17_parallel_spenders_never_pass_a_ceiling_together() {
         let ledger = Arc::new(Ledger::open(ceilings(1000, 1000, 1000), 0));
         let granted: u64 = std::thread::scope(|threads| {
             let spenders: Vec<_> = (0..8)
@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cancelled_call_is_booked_by_what_went_over_the_wire() {
+    async fn m17_a_cancelled_call_is_booked_by_what_went_over_the_wire() {
         let ledger = Arc::new(Ledger::open(Ceilings::default(), 0));
         let mut stream = metered("hello there\ngate a", Some(PRICE), &ledger).stream(request());
         stream.next().await;

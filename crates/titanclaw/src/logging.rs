@@ -5,7 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
+use titan_exec::Redactor;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -13,6 +14,14 @@ use tracing_subscriber::fmt::MakeWriter;
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Files that were set aside; older ones are deleted.
 const OLD_FILES_MAX: u32 = 3;
+
+/// What is taken out of every record: whatever looks like a key, and what [`hide`] was told of.
+static HIDDEN: LazyLock<RwLock<Redactor>> = LazyLock::new(RwLock::default);
+
+/// Takes what this redactor knows out of all that is logged from now on.
+pub(crate) fn hide(redactor: Redactor) {
+    *HIDDEN.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+}
 
 /// The newest log file in a folder of logs.
 pub(crate) fn current(folder: &Path) -> PathBuf {
@@ -71,11 +80,14 @@ impl<'a> MakeWriter<'a> for Log {
 struct LogLine<'a>(&'a Mutex<RollingFile>);
 
 impl Write for LogLine<'_> {
+    /// Takes a whole record, as the subscriber writes them.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(bytes)
+        let text = String::from_utf8_lossy(bytes);
+        let hidden = HIDDEN.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = hidden.redact(&text);
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(shown.as_bytes())?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -176,6 +188,28 @@ mod tests {
             assert_eq!(record["fields"]["message"], text);
             assert_eq!(record["fields"]["header"], text);
         }
+    }
+
+    #[test]
+    fn p7_a_secret_that_is_logged_is_named_and_not_shown() {
+        let own = "correct-horse-battery-staple-7";
+        let foreign = format!("{}_Zk3bV9xQ2mLw7TfYc1Ns8RdHg5PjUe4aKoXi", "ghp");
+        hide(Redactor::new([("OWN".to_owned(), own.to_owned())]));
+        let folder = tempfile::tempdir().unwrap();
+        let path = current(folder.path());
+        let log = Log(Mutex::new(
+            RollingFile::open(path.clone(), u64::MAX).unwrap(),
+        ));
+        tracing::subscriber::with_default(records(EnvFilter::new("info"), log), || {
+            tracing::info!(header = format!("key {own}"), "failed with {foreign}");
+        });
+        let written = std::fs::read_to_string(&path).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(
+            record["fields"]["message"],
+            "failed with [secret GitHub token]"
+        );
+        assert_eq!(record["fields"]["header"], "key [secret OWN]");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod cli;
 mod config;
 mod daemon;
+#[cfg(test)]
+mod fuzz;
 mod logging;
 mod memory;
 mod render;

@@ -212,11 +212,13 @@ fn is_locked(error: &anyhow::Error) -> bool {
 pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Owned> {
     context.home.prepare()?;
     let config = context.config()?;
+    crate::config::edit::keep_good(&context.home.config())?;
     let store = open_store(context).await?;
     logging::start(&context.home.logs(), context.env.log.as_deref());
     let sealed = store.secrets(secrets::OWNER);
     let keys = secrets::Keys::new(&context.env, Some(sealed));
     let redactor = keys.redactor().await?;
+    logging::hide(redactor.clone());
     let names = keys.names().await?;
     let egress: Arc<dyn Egress> = Arc::new(GuardedEgress::open(
         lower::egress(config, &context.env, context.is_offline)?,
@@ -244,6 +246,13 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         ..lower::engine(context, config, setting.as_ref(), lasts)
     };
     let engine = Arc::new(Engine::open(parts, engine_config).await?);
+    if let Some(recovered) = engine.status().await?.recovered {
+        tracing::warn!(
+            recovered,
+            "the engine before this one stopped without a word"
+        );
+        context.say(&recovered);
+    }
     let serving = match setting {
         None => None,
         Some(setting) => {

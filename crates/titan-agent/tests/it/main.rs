@@ -7,3 +7,4 @@ mod sessions;
 mod taint;
 mod trust;
 mod turns;
+mod undo;

@@ -18,10 +18,13 @@ pub(crate) struct Disk {
     memory: Arc<MemoryStore>,
     flush: Gate,
     is_broken: AtomicBool,
+    is_unreadable: AtomicBool,
     durable_to: AtomicU64,
     committed: Mutex<Vec<Change>>,
     /// Sessions that were read back, one by one.
     read: Mutex<Vec<SessionId>>,
+    /// What was read of this session the next time is handed over when the gate opens.
+    held: Mutex<Option<(SessionId, Gate)>>,
 }
 
 impl Disk {
@@ -30,9 +33,11 @@ impl Disk {
             memory: MemoryStore::new(),
             flush: Gate::new(),
             is_broken: AtomicBool::new(false),
+            is_unreadable: AtomicBool::new(false),
             durable_to: AtomicU64::new(0),
             committed: Mutex::default(),
             read: Mutex::default(),
+            held: Mutex::default(),
         })
     }
 
@@ -92,7 +97,15 @@ impl Journal for Disk {
         limit: usize,
     ) -> Result<Vec<Record>, StorageError> {
         self.read.lock().extend(session);
-        self.memory.read(session, after, limit).await
+        if self.is_unreadable.load(Ordering::SeqCst) {
+            return Err(StorageError::Failed("the disk can't be read".to_owned()));
+        }
+        let records = self.memory.read(session, after, limit).await;
+        let held = self.held.lock().take_if(|(held, _)| Some(*held) == session);
+        if let Some((_, gate)) = held {
+            gate.pass().await;
+        }
+        records
     }
 
     fn subscribe(&self, session: Option<SessionId>) -> BoxStream<Delivery> {
@@ -230,6 +243,62 @@ async fn an_idle_session_that_made_room_comes_back_as_it_was() {
     assert_eq!(disk.times_read(session(SESSIONS - 1)), 1, "it was kept");
     let turns = rig.engine.sessions(100).await.expect("listed");
     assert_eq!(turns.iter().map(|it| it.turns).sum::<u32>(), 26);
+}
+
+#[tokio::test]
+async fn a_session_that_came_and_went_while_another_command_read_it_is_not_served_as_it_was() {
+    const OTHERS: u128 = 17;
+    /// In so many steps of everybody else a turn is over, unless it waits for the gate.
+    const STEPS: usize = 10_000;
+    let disk = Disk::fast();
+    let rig = rig(&disk, ["hello"; 2 + OTHERS as usize]).await;
+    let gate = Gate::new();
+    *disk.held.lock() = Some((SESSION, gate.clone()));
+    let submit = || {
+        let engine = rig.engine.clone();
+        tokio::spawn(async move { engine.submit(turn(SESSION, 1, "pay the rent")).await })
+    };
+    let slow = submit();
+    gate.reached().await;
+    let quick = submit();
+    for _ in 0..STEPS {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..OTHERS {
+        run(&rig, turn(SessionId::from_u128(100 + n), 100 + n, "hi")).await;
+    }
+    gate.open();
+    for submitted in [slow, quick] {
+        submitted.await.expect("no panic").expect("it is accepted");
+    }
+    let mut records = rig.engine.follow(Some(SESSION), 0);
+    while !is_end(
+        &records
+            .next()
+            .await
+            .expect("it goes on")
+            .expect("read")
+            .event,
+    ) {}
+    for _ in 0..STEPS {
+        tokio::task::yield_now().await;
+    }
+    let all = disk.memory.read(Some(SESSION), 0, usize::MAX).await;
+    let all = all.expect("memory can be read");
+    let starts = |record: &&Record| matches!(record.event, Event::TurnStarted { .. });
+    assert_eq!(all.iter().filter(starts).count(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_refuses_what_it_is_told() {
+    let disk = Disk::fast();
+    let rig = rig(&disk, ["hello"]).await;
+    disk.is_unreadable.store(true, Ordering::SeqCst);
+    let refused = rig.engine.submit(turn(SESSION, 1, "hi")).await;
+    let failed = ClientError::Storage("the disk can't be read".to_owned());
+    assert_eq!(refused, Err(failed));
+    disk.is_unreadable.store(false, Ordering::SeqCst);
+    run(&rig, turn(SESSION, 2, "hi again")).await;
 }
 
 #[tokio::test]

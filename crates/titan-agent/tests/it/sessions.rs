@@ -339,6 +339,7 @@ async fn the_person_calls_a_tool_by_hand_without_being_asked_and_the_model_reads
         turn_started "!write c.txt"
         tool_call_ready c1 write {"path":"c.txt","content":"x"}
         step_decided c1 allow (asked for by the person)
+        file_changed /workspace/c.txt absent -> 3ae7d805
         tool_call_ended c1 "made c.txt: 1 lines, 1 bytes"
         turn_ended completed 0+0
     "#]]
@@ -392,4 +393,59 @@ async fn words_sent_twice_while_a_turn_runs_steer_it_once() {
         1,
         "nor does it start a turn later"
     );
+}
+
+#[tokio::test]
+async fn a_session_s_leave_is_forgotten_with_the_turn_that_it_was_given_in() {
+    let write = |name: &str| format!("call write {{\"path\":\"{name}\",\"content\":\"x\"}}");
+    let replies = [write("c"), "done".to_owned(), write("d"), "done".to_owned()];
+    let mut rig = Setup::new(replies).open().await;
+    rig.turn("write", &[Decision::Session]).await;
+    let what = Forget::Turn {
+        session: SESSION,
+        turn: TurnId::from_u128(1),
+    };
+    rig.submit(Op::Forget { what }).await;
+    let text = transcript(&rig.turn("write again", &[Decision::Deny]).await);
+    assert!(text.contains("approval_requested"), "{text}");
+    assert_eq!(rig.workbench.content("d"), None, "{text}");
+}
+
+#[tokio::test]
+async fn what_is_said_to_a_turn_that_ends_waits_for_the_next_and_too_much_of_it_is_refused() {
+    const WAITING_MAX: u128 = 16;
+    let first = ["call read {\"path\":\"a.txt\"}", "gate a"];
+    let mut setup = Setup::new(first.into_iter().chain((0..WAITING_MAX).map(|_| "ok")));
+    setup.turn_limits.model_calls_max = 2;
+    let mut rig = setup.open().await;
+    rig.say("read a").await;
+    rig.gate("a").reached().await;
+    let say = |n: u128| {
+        rig.engine.submit(Op::UserTurn {
+            session: SESSION,
+            turn: TurnId::from_u128(100 + n),
+            text: format!("more {n}"),
+            options: TurnOptions::default(),
+        })
+    };
+    let mut waiting = futures::future::join_all((0..WAITING_MAX).map(say));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let refused = say(WAITING_MAX).await.expect_err("it is one too many");
+    assert!(
+        refused.to_string().starts_with("16 messages wait"),
+        "{refused}"
+    );
+    rig.gate("a").open();
+    assert_eq!(waiting.await, vec![Ok(()); 16]);
+    rig.submit(Op::Interrupt { session: SESSION }).await;
+    let text = transcript(
+        &rig.read(
+            0,
+            &[],
+            |event| matches!(event, Event::TurnStarted { text } if text == "more 15"),
+        )
+        .await,
+    );
+    assert!(!text.contains("steered"), "{text}");
+    assert!(!text.contains("more 16"), "{text}");
 }

@@ -4,7 +4,7 @@ use crate::harness::{Rig, Setup};
 use std::sync::Arc;
 use titan_agent::fingerprint;
 use titan_exec::{Rule, Rules};
-use titan_protocol::{Decision, Event, Record};
+use titan_protocol::{Decision, Event, Record, Workbench};
 
 const INSTRUCTIONS: &str = "Always answer in French.";
 
@@ -75,4 +75,26 @@ async fn x11_untrusted_instructions_taint_what_follows_them() {
     };
     assert!(!asks(Some(true)).await);
     assert!(asks(None).await);
+}
+
+#[tokio::test]
+async fn x11_what_untrusted_instructions_put_into_a_session_stays_in_it() {
+    let call = "call fetch {\"url\":\"https://example.org/\"}";
+    for is_reopened in [false, true] {
+        let mut rig = rig(None, &["bonjour", call, "done"]).await;
+        rig.turn("hi", &[]).await;
+        // The file goes; what was written with it in sight stays.
+        let file = rig.workbench.root().join("AGENTS.md");
+        rig.workbench.remove(&file).await.expect("it is removed");
+        if is_reopened {
+            let mut setup = Setup::new([call, "done"]);
+            setup.store = rig.store.clone();
+            setup.rules.network = Rule::Allow;
+            rig = setup.open().await;
+            rig.skip_turns(1);
+        }
+        let records = rig.turn("go", &[Decision::Deny]).await;
+        let asked = |record: &Record| matches!(record.event, Event::ApprovalRequested { .. });
+        assert!(records.iter().any(asked), "reopened: {is_reopened}");
+    }
 }

@@ -120,6 +120,7 @@ done
             step_decided c1 ask (wants to change /workspace/c.txt)
             approval_requested c1 "wants to change /workspace/c.txt" [write /workspace/c.txt]
             approval_decided Once by person
+            file_changed /workspace/c.txt absent -> 039b3fa6
             tool_call_ended c1 "made c.txt: 1 lines, 5 bytes"
             model_call_started script/scripted
             text "done\n"
@@ -171,7 +172,7 @@ sorry
 }
 
 #[tokio::test]
-async fn a_call_that_is_cut_never_runs() {
+async fn x21_a_call_that_is_cut_never_runs() {
     check_turn(
         r#"
 //- user
@@ -201,7 +202,7 @@ I make it shorter
 }
 
 #[tokio::test]
-async fn a_reply_that_breaks_is_gone_on_with_and_nothing_runs_twice() {
+async fn x22_a_reply_that_breaks_is_gone_on_with_and_nothing_runs_twice() {
     check_turn(
         r#"
 //- user
@@ -447,7 +448,7 @@ async fn a_reply_that_promises_calls_and_makes_none_is_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_approval_that_nobody_answers_is_a_no() {
+async fn x16_an_approval_that_nobody_answers_is_a_no() {
     let mut rig = Setup::new(["call write {\"path\":\"c\",\"content\":\"x\"}", "then not"])
         .open()
         .await;

@@ -642,7 +642,7 @@ fn memory_peak_kb() -> u64 {
 }
 
 #[test]
-fn every_fault_over_every_wire_keeps_every_property() {
+fn x21_x22_every_fault_over_every_wire_keeps_every_property() {
     let cases = super::WIRES
         .iter()
         .flat_map(|wire| KINDS.map(|kind| Case { wire: *wire, kind }));

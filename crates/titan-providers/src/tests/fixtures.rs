@@ -77,7 +77,7 @@ fn cuts(body: &[u8]) -> impl Iterator<Item = usize> {
 /// A cut may cost the count of tokens or an error that came later, but no content, and no call ends that is not
 /// whole.
 #[test]
-fn a_stream_cut_anywhere_is_never_taken_for_whole() {
+fn x21_a_stream_cut_anywhere_is_never_taken_for_whole() {
     for wire in WIRES {
         for path in fixtures(wire) {
             let body = std::fs::read(&path).unwrap();

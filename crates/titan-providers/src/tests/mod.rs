@@ -5,6 +5,7 @@ mod driver;
 mod encode;
 mod faults;
 mod fixtures;
+mod fuzz;
 mod routing;
 mod wires;
 

@@ -163,7 +163,7 @@ async fn without_models_the_next_step_is_said() {
 }
 
 #[tokio::test]
-async fn a_turns_ceiling_holds_for_all_who_work_for_it() {
+async fn m17_a_turns_ceiling_holds_for_all_who_work_for_it() {
     let router = router(ProvidersConfig {
         ceilings: Ceilings {
             turn_usd_micros: Some(8000),

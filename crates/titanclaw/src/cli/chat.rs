@@ -4,9 +4,10 @@ use super::ask::Place;
 use super::transcript;
 use super::trust;
 use super::turn::{self, Interrupts, Records, Stage};
+use super::undo;
 use super::{Context, Ended, Exit, engine_runtime};
 use crate::config::Config;
-use crate::render::keys::TypedAhead;
+use crate::render::keys::{PASTE_TOO_LONG, TypedAhead};
 use crate::render::markdown::Layout;
 use crate::render::output::Output;
 use crate::render::style::{Line, Style};
@@ -41,6 +42,8 @@ const HELP: &str = "\
 /sessions        list sessions; go on with one: titanclaw sessions resume ID
 /new             begin a new session
 /compact         shorten what the model is shown of this session; the log keeps all
+/diff [TURN]     show what a turn changed in files; the last one, or by number or id
+/undo [TURN] [force]  put the files that a turn changed back; force: also what was changed since
 /forget [all]    delete the last turn, or the whole session, for good
 /cost            what this session used
 /quit            leave (or Ctrl-D)
@@ -109,7 +112,14 @@ enum Typed<'a> {
     Sessions,
     New,
     Compact,
-    Forget { all: bool },
+    Diff(Option<&'a str>),
+    Undo {
+        turn: Option<&'a str>,
+        is_forced: bool,
+    },
+    Forget {
+        all: bool,
+    },
     Cost,
     Quit,
     Unknown(&'a str),
@@ -137,6 +147,9 @@ fn typed(line: &str) -> Typed<'_> {
         ("sessions", "") => Typed::Sessions,
         ("new", "") => Typed::New,
         ("compact", "") => Typed::Compact,
+        ("diff", "") => Typed::Diff(None),
+        ("diff", turn) => Typed::Diff(Some(turn)),
+        ("undo", rest) => undo_typed(rest),
         ("forget", "") => Typed::Forget { all: false },
         ("forget", "all") => Typed::Forget { all: true },
         ("cost", "") => Typed::Cost,
@@ -144,6 +157,23 @@ fn typed(line: &str) -> Typed<'_> {
         // A path or anything else with a slash is something to say.
         (name, _) if name.contains('/') || name.is_empty() => Typed::Say(line),
         (name, _) => Typed::Unknown(name),
+    }
+}
+
+/// Whether a line does more than say something.
+fn is_command(line: &str) -> bool {
+    !matches!(typed(line), Typed::Say(_))
+}
+
+/// `/undo`, with a turn or `force` or both.
+fn undo_typed(rest: &str) -> Typed<'_> {
+    let (turn, is_forced) = match rest.strip_suffix("force") {
+        Some(turn) => (turn.trim_end_matches("--").trim(), true),
+        None => (rest, false),
+    };
+    Typed::Undo {
+        turn: (!turn.is_empty()).then_some(turn),
+        is_forced,
     }
 }
 
@@ -216,7 +246,10 @@ impl<'a> Chat<'a> {
             if typed(&line) == Typed::Quit {
                 return Ok(());
             }
-            match self.perform(typed(&line)).await {
+            let performed = self.perform(typed(&line)).await;
+            // It stopped a turn; the conversation goes on.
+            ended.forget_interrupt();
+            match performed {
                 Ok(()) => {}
                 Err(error) => self.recover(error).await?,
             }
@@ -225,9 +258,16 @@ impl<'a> Chat<'a> {
 
     /// What the editor is asked for next. A line that was finished ahead is shown as if it were typed now.
     fn wanted(&mut self) -> anyhow::Result<Wanted> {
+        if self.ahead.begun.take_refused() {
+            self.note(PASTE_TOO_LONG)?;
+        }
         let Some(line) = self.ahead.lines.pop_front() else {
             return Ok(Wanted::Rest(self.ahead.take_begun()));
         };
+        if is_command(&line) {
+            // It was meant for a turn, or pasted: a command is the person's own once they see it and press Enter.
+            return Ok(Wanted::Rest(line));
+        }
         let shown: Vec<Line> = render::visible::clean(&line)
             .lines()
             .map(|line| Line::default().with(Style::PLAIN, format!("{PROMPT}{line}")))
@@ -273,6 +313,11 @@ impl<'a> Chat<'a> {
                     })
                     .await?;
                 self.note("the model is shown less of this session from now on; the log keeps all")
+            }
+            Typed::Diff(turn) => undo::diff(client.as_ref(), self.session, turn, self.output).await,
+            Typed::Undo { turn, is_forced } => {
+                let undone = undo::undo(client.as_ref(), self.session, turn, is_forced).await?;
+                Ok(self.output.lines(&undone.lines)?)
             }
             Typed::Forget { all } => self.forget(all).await,
             Typed::Cost => {
@@ -487,12 +532,19 @@ mod tests {
 
     #[test]
     fn a_slash_begins_a_command_unless_it_is_a_path() {
+        let undo = |turn, is_forced| Typed::Undo { turn, is_forced };
         let cases = [
             ("hello", Typed::Say("hello")),
             (" /help ", Typed::Help),
             ("/model", Typed::Model(None)),
             ("/model a/b", Typed::Model(Some("a/b"))),
             ("/forget all", Typed::Forget { all: true }),
+            ("/diff", Typed::Diff(None)),
+            ("/diff 2", Typed::Diff(Some("2"))),
+            ("/undo", undo(None, false)),
+            ("/undo force", undo(None, true)),
+            ("/undo 3 --force", undo(Some("3"), true)),
+            ("/undo ab12", undo(Some("ab12"), false)),
             ("!ls -la", Typed::Shell("ls -la")),
             ("!", Typed::Say("!")),
             ("/usr/bin is what?", Typed::Say("/usr/bin is what?")),
@@ -502,6 +554,16 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(typed(line), expected);
+        }
+    }
+
+    #[test]
+    fn p15_a_command_that_was_typed_ahead_is_not_obeyed_unseen() {
+        for line in ["!touch x", " !touch x", "/forget all", "/quit", "/nonsense"] {
+            assert!(is_command(line), "{line}");
+        }
+        for line in ["hello", "what is !x", "/usr/bin is what?", "one\n!touch x"] {
+            assert!(!is_command(line), "{line}");
         }
     }
 }

@@ -85,6 +85,9 @@ fn start(context: &Context) -> anyhow::Result<Exit> {
         "the engine runs (process {}) with {}",
         status.pid, status.model
     ));
+    if let Some(recovered) = &status.recovered {
+        context.say(recovered);
+    }
     Ok(Exit::Completed)
 }
 

@@ -1,7 +1,9 @@
 //! `titanclaw doctor`: looks at everything an engine needs and says what to do about what is wrong.
 
+mod mend;
+
 use super::{Context, Exit, engine_runtime};
-use crate::config::{Config, load};
+use crate::config::{Config, edit, load};
 use crate::daemon::{SocketClient, is_served};
 use crate::render;
 use crate::render::screen::Size;
@@ -23,6 +25,9 @@ pub(super) struct Arguments {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// First mend what can be mended: modes of files, a bad config, what a gone engine left
+    #[arg(long)]
+    fix: bool,
 }
 
 /// How a check went.
@@ -53,10 +58,23 @@ fn check(name: &'static str, verdict: Verdict, text: impl Into<String>) -> Check
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let mended = match arguments.fix {
+        true => engine_runtime()?.block_on(mend::run(context))?,
+        false => Vec::new(),
+    };
     let (config, mut checks) = config_checks(context);
-    checks.insert(0, home_check(context));
+    let mended = mended
+        .into_iter()
+        .map(|text| check("mended", Verdict::Fine, text));
+    checks.splice(
+        0..0,
+        mended
+            .chain([home_check(context)])
+            .chain(modes_check(context)),
+    );
     checks.extend(engine_runtime()?.block_on(async {
         let mut checks = vec![engine_check(context).await];
+        checks.extend(journal_check(context));
         checks.extend(model_checks(context, &config).await);
         checks
     }));
@@ -120,12 +138,33 @@ fn home_check(context: &Context) -> Check {
     }
 }
 
+/// Files in the home that others could read if the home were open.
+fn modes_check(context: &Context) -> Option<Check> {
+    let open = mend::open_to_others(&context.home);
+    let inside: Vec<String> = open
+        .iter()
+        .filter(|path| *path != context.home.path())
+        .map(|path| path.display().to_string())
+        .collect();
+    (!inside.is_empty()).then(|| {
+        let text = format!(
+            "open to other users: {}. Close them: titanclaw doctor --fix",
+            inside.join(", ")
+        );
+        check("modes", Verdict::Warning, text)
+    })
+}
+
 fn config_checks(context: &Context) -> (Config, Vec<Check>) {
     let path = context.home.config();
     match load(&path) {
         Err(error) => (
             Config::default(),
-            vec![check("config", Verdict::Wrong, format!("{error:#}"))],
+            vec![check(
+                "config",
+                Verdict::Wrong,
+                format!("{error:#}{}", way_back(&path)),
+            )],
         ),
         Ok(loaded) if loaded.warnings.is_empty() => {
             let text = match path.exists() {
@@ -141,6 +180,13 @@ fn config_checks(context: &Context) -> (Config, Vec<Check>) {
                 .map(|text| check("config", Verdict::Warning, text));
             (loaded.config, checks.collect())
         }
+    }
+}
+
+fn way_back(config: &Path) -> &'static str {
+    match edit::last_good(config).exists() {
+        true => ". Or go back to the last that could be used: titanclaw doctor --fix",
+        false => "",
     }
 }
 
@@ -167,6 +213,25 @@ async fn engine_check(context: &Context) -> Check {
         ),
         Err(error) => check("engine", Verdict::Wrong, format!("{error:#}")),
     }
+}
+
+/// The database's pages and the chain over all that happened. An engine may run meanwhile.
+fn journal_check(context: &Context) -> Option<Check> {
+    if !context.home.database().exists() {
+        return None;
+    }
+    Some(match titan_store::check(context.home.path()) {
+        Err(error) => check("journal", Verdict::Wrong, error.to_string()),
+        Ok(checked) => match checked.wrong {
+            Some(wrong) => check("journal", Verdict::Wrong, wrong),
+            None => {
+                let links = render::count(checked.links);
+                let newest: String = checked.newest.chars().take(12).collect();
+                let text = format!("whole: {links} links, the newest is {newest}");
+                check("journal", Verdict::Fine, text)
+            }
+        },
+    })
 }
 
 async fn model_checks(context: &Context, config: &Config) -> Vec<Check> {

@@ -4,6 +4,7 @@
 //! first, then the next step; this module alone prints it.
 
 mod ask;
+mod backup;
 mod chat;
 mod completions;
 mod config;
@@ -19,6 +20,7 @@ mod status;
 mod transcript;
 mod trust;
 mod turn;
+mod undo;
 
 use crate::config::env::{Env, VARIABLES};
 use crate::config::home::Home;
@@ -136,6 +138,10 @@ enum Command {
     Config(config::Arguments),
     /// Trust the instructions in a folder's AGENTS.md, or no longer
     Trust(trust::Arguments),
+    /// Put everything into one file; the keys stay sealed in it
+    Backup(backup::BackupArguments),
+    /// Make the home from a file that backup made
+    Restore(backup::RestoreArguments),
     /// Show what models cost, by day
     Cost(cost::Arguments),
     /// Show the engine's log
@@ -261,6 +267,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Status(arguments)) => status::run(&context, &arguments),
         Some(Command::Config(arguments)) => config::run(&context, arguments),
         Some(Command::Trust(arguments)) => trust::run(&context, &arguments),
+        Some(Command::Backup(arguments)) => backup::back_up(&context, &arguments),
+        Some(Command::Restore(arguments)) => backup::restore(&context, &arguments),
         Some(Command::Cost(arguments)) => cost::run(&context, &arguments),
         Some(Command::Logs(arguments)) => logs::run(&context, &arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),

@@ -1,7 +1,7 @@
-//! `titanclaw sessions list|show|resume|export|forget`.
+//! `titanclaw sessions list|show|resume|export|diff|undo|forget`.
 
 use super::ask::Place;
-use super::{Context, Exit, chat, engine_runtime, prompt, transcript};
+use super::{Context, Ended, Exit, chat, engine_runtime, prompt, transcript, undo};
 use crate::render::markdown::Layout;
 use crate::render::output::Output;
 use crate::render::visible::json;
@@ -58,6 +58,23 @@ enum Stored {
         /// As Markdown, or as one JSON record a line
         #[arg(long, value_enum, default_value_t = Format::Markdown)]
         format: Format,
+    },
+    /// Show what a turn changed in files
+    Diff {
+        /// Its id, the end of its id, or the beginning of its title
+        session: String,
+        /// The turn's number, counted from 1, or its id [default: the last that changed files]
+        turn: Option<String>,
+    },
+    /// Put the files that a turn changed back as they were before it
+    Undo {
+        /// Its id, the end of its id, or the beginning of its title
+        session: String,
+        /// The turn's number, counted from 1, or its id, or that of an undo [default: the last that is not undone]
+        turn: Option<String>,
+        /// Also what was changed since
+        #[arg(long)]
+        force: bool,
     },
     /// Delete a session for good, with all it holds
     Forget {
@@ -131,6 +148,27 @@ async fn perform(
                     context.say(&format!("written to {}", file.display()));
                     Ok(())
                 }
+            }
+        }
+        Stored::Diff { session, turn } => {
+            let session = transcript::find(client, &session).await?.session;
+            undo::diff(client, session, turn.as_deref(), output).await
+        }
+        Stored::Undo {
+            session,
+            turn,
+            force,
+        } => {
+            let session = transcript::find(client, &session).await?.session;
+            let undone = undo::undo(client, session, turn.as_deref(), force).await?;
+            output.lines(&undone.lines)?;
+            match undone.is_whole {
+                true => Ok(()),
+                false => Err(Ended {
+                    exit: Exit::Failed,
+                    text: "not every file could be put back".to_owned(),
+                }
+                .into()),
             }
         }
         Stored::Forget { session, yes } => forget(context, client, &session, yes).await,

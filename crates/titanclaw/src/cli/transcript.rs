@@ -3,7 +3,7 @@
 use crate::render::markdown::Layout;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{TurnView, summary};
-use crate::render::visible::{CleanStream, clean};
+use crate::render::visible::{CleanStream, clean, clean_line};
 use anyhow::bail;
 use futures::StreamExt;
 use std::time::Duration;
@@ -150,6 +150,12 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                 outcome: TurnOutcome::Interrupted,
                 ..
             } => "*stopped*".to_owned(),
+            Event::UndoEnded { files, .. } => {
+                let names = files
+                    .iter()
+                    .map(|file| clean_line(&file.path.to_string_lossy()).into_owned());
+                format!("*undone: {}*", names.collect::<Vec<_>>().join(", "))
+            }
             Event::Forgotten => "*forgotten*".to_owned(),
             _ => continue,
         };

@@ -3,16 +3,19 @@
 use super::{Context, Ended, Exit};
 use crate::config::Config;
 use crate::render::approval;
-use crate::render::keys::{Key, Keyboard, TypedAhead};
+use crate::render::keys::{Key, Keyboard, PASTE_TOO_LONG, TypedAhead};
 use crate::render::markdown::Layout;
 use crate::render::output::{Output, wants_color};
 use crate::render::screen::{Screen, Size};
-use crate::render::style::Line;
+use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{Request, TurnView};
-use crate::render::visible::CleanStream;
+use crate::render::visible::{CleanStream, clean};
 use clap::ValueEnum;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use titan_protocol::{
@@ -29,6 +32,10 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const APPROVAL_SEEN_MIN: Duration = Duration::from_millis(500);
 /// Records that are taken before the screen is drawn again.
 const RECORDS_PER_DRAW_MAX: usize = 256;
+/// Lines that were said and wait to be accepted.
+const SAID_MAX: usize = 16;
+/// Answers, decisions and interrupts that wait to be accepted.
+const SUBMITS_MAX: usize = 16;
 /// What a question is answered with where nobody can.
 const NOBODY: &str = "Nobody is here to answer. Decide yourself and say what you assumed.";
 
@@ -226,10 +233,13 @@ pub(super) async fn run(
         current: ask.turn,
         has_begun: false,
         steers: Vec::new(),
+        submits: Submits::new(client),
+        n_interrupts: 0,
         allow: ask.allow,
         options: ask.options,
         session: ask.session,
         was_denied: false,
+        outcome: None,
         seen: None,
     };
     let result = run.drive(records, op).await;
@@ -262,9 +272,16 @@ struct Run<'a> {
     has_begun: bool,
     /// Turns sent to steer that were not heard of yet.
     steers: Vec<TurnId>,
+    /// What was typed and is not accepted yet. Nothing waits for it: a line said to a turn that is ending is accepted
+    /// only when the next one begins.
+    submits: Submits<'a>,
+    /// How often the turn that is shown was interrupted.
+    n_interrupts: usize,
     allow: &'a [Allow],
     options: TurnOptions,
     was_denied: bool,
+    /// How the turn that is shown ended.
+    outcome: Option<TurnOutcome>,
     /// The approval that is in sight, and since when.
     seen: Option<(ApprovalId, Instant)>,
 }
@@ -274,8 +291,9 @@ impl Run<'_> {
     async fn drive(&mut self, records: &mut Records, op: Op) -> anyhow::Result<TurnEnd> {
         let mut keyboard = self.stage.has_person.then(Keyboard::open).transpose()?;
         let end = self.follow(records, op, &mut keyboard).await;
-        self.ahead
-            .take(keyboard.map(Keyboard::close).unwrap_or_default());
+        if let Some(keyboard) = keyboard {
+            self.ahead.take(keyboard.close().await);
+        }
         end
     }
 
@@ -289,24 +307,26 @@ impl Run<'_> {
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
         let submitted = self.client.submit(op);
         let mut submitted = submitted.fuse();
-        let mut n_interrupts = 0;
         loop {
             tokio::select! {
                 result = &mut submitted => result?,
+                (op, result) = self.submits.next() => {
+                    if let Some(end) = self.submitted(op, result)? {
+                        return Ok(end);
+                    }
+                }
                 record = records.next() => {
                     if let Some(end) = self.take(record, records).await? {
                         return Ok(end);
                     }
                 }
-                keys = typed(keyboard) => for key in keys? {
-                    self.key(key).await?;
-                },
+                keys = typed(keyboard) => self.keys(keys?),
                 () = interrupts.next() => {
-                    n_interrupts += 1;
-                    if n_interrupts > 1 {
+                    self.n_interrupts += 1;
+                    if self.n_interrupts > 1 {
                         return Err(Ended { exit: Exit::Interrupted, text: String::new() }.into());
                     }
-                    self.client.submit(Op::Interrupt { session: self.session }).await?;
+                    self.submit(Op::Interrupt { session: self.session });
                 }
                 _ = ticks.tick() => self.frame += 1,
             }
@@ -383,7 +403,11 @@ impl Run<'_> {
                 }
             }
             Event::Steered { turn, .. } => self.steers.retain(|steer| *steer != turn),
-            Event::TurnEnded { outcome, .. } => return Ok(self.ended(outcome)),
+            Event::TurnEnded { outcome, .. } => {
+                self.outcome = Some(outcome);
+                return Ok(self.end());
+            }
+            Event::TurnStarted { .. } => self.outcome = None,
             _ => {}
         }
         Ok(None)
@@ -398,6 +422,7 @@ impl Run<'_> {
             Event::TurnStarted { .. } if self.steers.contains(&turn) => {
                 self.steers.retain(|steer| *steer != turn);
                 self.current = turn;
+                self.n_interrupts = 0;
             }
             // What was asked steers a turn that ran already, perhaps from another terminal.
             Event::Steered { turn: steer, .. } if !self.has_begun && *steer == self.current => {
@@ -409,11 +434,9 @@ impl Run<'_> {
         turn == self.current
     }
 
-    /// The end, unless something that was typed begins another turn.
-    fn ended(&mut self, outcome: TurnOutcome) -> Option<TurnEnd> {
-        if outcome == TurnOutcome::Completed && !self.steers.is_empty() {
-            return None;
-        }
+    /// The end, unless something that was typed begins another turn: it is heard of, or refused.
+    fn end(&self) -> Option<TurnEnd> {
+        let outcome = self.outcome.clone().filter(|_| self.steers.is_empty())?;
         Some(TurnEnd {
             outcome,
             was_denied: self.was_denied || self.view.was_denied(),
@@ -434,14 +457,36 @@ impl Run<'_> {
         }
     }
 
-    async fn key(&mut self, key: Key) -> anyhow::Result<()> {
-        let op = match self.view.request() {
-            Some(Request::Approval { approval, .. }) if self.ahead.begun.text().is_empty() => {
+    /// Takes the keys of one read.
+    fn keys(&mut self, keys: Vec<Key>) {
+        // What comes in one piece was pasted into a terminal that does not mark it, or typed ahead.
+        let is_press = keys.iter().all(|key| *key == keys[0]);
+        for key in keys {
+            if let Some(op) = self.key(key, is_press) {
+                self.submit(op);
+            }
+        }
+        if self.ahead.begun.take_refused() {
+            self.tell(PASTE_TOO_LONG);
+        }
+    }
+
+    /// What a key asks for. An approval is decided by a letter that was pressed, and by nothing that was pasted.
+    fn key(&mut self, key: Key, is_press: bool) -> Option<Op> {
+        match self.view.request() {
+            Some(Request::Approval { approval, .. })
+                if self.ahead.begun.text().is_empty() && !is_pasted(&key) =>
+            {
                 let approval = *approval;
+                let decision = approval::decision(&key).filter(|_| is_press);
+                if decision.is_none() {
+                    // Who types on, or pastes, did not mean this request with what comes next either.
+                    self.seen = Some((approval, Instant::now()));
+                }
                 let is_meant = self.seen.is_some_and(|(seen, since)| {
                     seen == approval && since.elapsed() >= APPROVAL_SEEN_MIN
                 });
-                approval::decision(&key)
+                decision
                     .filter(|_| is_meant)
                     .map(|decision| Op::Decide { approval, decision })
             }
@@ -453,27 +498,145 @@ impl Run<'_> {
                     text: chosen(&text, &choices),
                 })
             }
-            // A line that was begun before an approval came is finished first.
-            Some(Request::Approval { .. }) | None => self.ahead.begun.key(key).map(|text| {
-                let turn = TurnId::new();
-                self.steers.push(turn);
-                Op::UserTurn {
-                    session: self.session,
-                    turn,
-                    text,
-                    options: self.options.clone(),
-                }
-            }),
-        };
-        match op {
-            None => Ok(()),
-            Some(op) => match self.client.submit(op).await {
-                // Answered meanwhile by somebody else, or by the clock; the record of it is on its way.
-                Ok(()) | Err(ClientError::Refused(_)) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
+            // A line that was begun before an approval came is finished first, and so is what was pasted since.
+            Some(Request::Approval { approval, .. }) => {
+                self.seen = Some((*approval, Instant::now()));
+                self.steer(key)
+            }
+            None => self.steer(key),
         }
     }
+
+    fn steer(&mut self, key: Key) -> Option<Op> {
+        self.ahead.begun.key(key).map(|text| Op::UserTurn {
+            session: self.session,
+            turn: TurnId::new(),
+            text,
+            options: self.options.clone(),
+        })
+    }
+
+    fn submit(&mut self, op: Op) {
+        let steer = steer_of(&op).map(|(turn, _)| turn);
+        match self.submits.push(op) {
+            None => self.steers.extend(steer),
+            Some(op) => self.tell_refused(&op, "too much waits for the engine already"),
+        }
+    }
+
+    /// Takes in what became of something typed. Gives the turn's end where that alone was waited for.
+    fn submitted(
+        &mut self,
+        op: Op,
+        result: Result<(), ClientError>,
+    ) -> anyhow::Result<Option<TurnEnd>> {
+        match result {
+            Ok(()) => Ok(None),
+            Err(ClientError::Refused(why)) => {
+                if let Some((turn, _)) = steer_of(&op) {
+                    self.steers.retain(|steer| *steer != turn);
+                    self.tell_refused(&op, &why);
+                }
+                // Anything else was answered meanwhile by somebody else, or by the clock; the record of it is on its
+                // way.
+                Ok(self.end())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn tell_refused(&mut self, op: &Op, why: &str) {
+        match steer_of(op) {
+            Some((_, text)) => self.tell(&format!("not said: {text}\n{why}")),
+            None => self.tell(why),
+        }
+    }
+
+    /// Says something of its own above what is going on.
+    fn tell(&mut self, text: &str) {
+        let yellow = Style::color(Color::Yellow);
+        let text = clean(text);
+        let lines = text.lines().map(|line| Line::default().with(yellow, line));
+        self.painter.finished.extend(lines);
+    }
+}
+
+fn is_pasted(key: &Key) -> bool {
+    matches!(key, Key::Paste(_) | Key::PasteTooLong)
+}
+
+/// The turn and the words, where something is said.
+fn steer_of(op: &Op) -> Option<(TurnId, &str)> {
+    match op {
+        Op::UserTurn { turn, text, .. } => Some((*turn, text)),
+        _ => None,
+    }
+}
+
+type Submitted = (Op, Result<(), ClientError>);
+
+/// Commands on their way to the engine. What is said goes one after the other, so that its order is kept; all else
+/// overtakes it.
+struct Submits<'a> {
+    client: &'a dyn Client,
+    /// What is said after the line that is under way.
+    said: VecDeque<Op>,
+    saying: Option<BoxFuture<'a, Submitted>>,
+    others: FuturesUnordered<BoxFuture<'a, Submitted>>,
+}
+
+impl<'a> Submits<'a> {
+    fn new(client: &'a dyn Client) -> Self {
+        Self {
+            client,
+            said: VecDeque::new(),
+            saying: None,
+            others: FuturesUnordered::new(),
+        }
+    }
+
+    /// Sends a command, or gives it back where too many wait.
+    #[must_use]
+    fn push(&mut self, op: Op) -> Option<Op> {
+        match steer_of(&op) {
+            Some(_) if self.said.len() >= SAID_MAX => return Some(op),
+            Some(_) if self.saying.is_some() => self.said.push_back(op),
+            Some(_) => self.saying = Some(send(self.client, op)),
+            None if self.others.len() >= SUBMITS_MAX => return Some(op),
+            None => self.others.push(send(self.client, op)),
+        }
+        None
+    }
+
+    /// What became of the next one. Dropping the future loses nothing; it never ends while nothing is under way.
+    async fn next(&mut self) -> Submitted {
+        let Self {
+            client,
+            said,
+            saying,
+            others,
+        } = self;
+        let line = async {
+            match saying.as_mut() {
+                Some(saying) => saying.await,
+                None => std::future::pending().await,
+            }
+        };
+        let submitted = tokio::select! {
+            submitted = line => submitted,
+            Some(submitted) = others.next() => return submitted,
+        };
+        *saying = said.pop_front().map(|op| send(*client, op));
+        submitted
+    }
+}
+
+fn send(client: &dyn Client, op: Op) -> BoxFuture<'_, Submitted> {
+    async move {
+        let result = client.submit(op.clone()).await;
+        (op, result)
+    }
+    .boxed()
 }
 
 /// The choice that a number stands for, or what was typed.
@@ -506,6 +669,12 @@ impl Interrupts {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Forgets a Ctrl-C that was meant for something else, such as a turn that is over.
+    pub(super) fn forget_interrupt(&mut self) {
+        // At most one is kept, however many came.
+        let _ = self.interrupt.recv().now_or_never();
     }
 
     /// Returns when one comes.
@@ -642,6 +811,82 @@ impl PlainAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+    use titan_protocol::{CostLine, EngineStatus, Seq, SessionSummary, TurnChanges, UnixMillis};
+    use titan_testkit::gate::Gate;
+
+    /// Accepts what is said when its gate is open, and all else at once.
+    #[derive(Default)]
+    struct Slow {
+        gate: Gate,
+        ops: Mutex<Vec<Op>>,
+    }
+
+    #[async_trait::async_trait]
+    impl Client for Slow {
+        async fn submit(&self, op: Op) -> Result<(), ClientError> {
+            self.ops
+                .lock()
+                .expect("no test panics with it")
+                .push(op.clone());
+            if steer_of(&op).is_some() {
+                self.gate.pass().await;
+            }
+            Ok(())
+        }
+
+        fn follow(&self, _: Option<SessionId>, _: Seq) -> BoxStream<Result<Record, ClientError>> {
+            futures::stream::pending().boxed()
+        }
+
+        async fn sessions(&self, _: usize) -> Result<Vec<SessionSummary>, ClientError> {
+            Ok(Vec::new())
+        }
+
+        async fn costs(&self, _: UnixMillis) -> Result<Vec<CostLine>, ClientError> {
+            Ok(Vec::new())
+        }
+
+        async fn changes(
+            &self,
+            _: SessionId,
+            _: Option<TurnId>,
+        ) -> Result<TurnChanges, ClientError> {
+            Err(ClientError::Refused("it changed nothing".to_owned()))
+        }
+
+        async fn status(&self) -> Result<EngineStatus, ClientError> {
+            Err(ClientError::Refused("it has none".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_keep_their_order_and_an_interrupt_overtakes_them() {
+        let client = Slow::default();
+        let mut submits = Submits::new(&client);
+        let session = SessionId::from_u128(1);
+        let line = |n: u128| Op::UserTurn {
+            session,
+            turn: TurnId::from_u128(n),
+            text: n.to_string(),
+            options: TurnOptions::default(),
+        };
+        for n in 0..=SAID_MAX as u128 {
+            assert_eq!(submits.push(line(n)), None);
+        }
+        assert_eq!(submits.push(line(99)), Some(line(99)), "one too many");
+        let interrupt = Op::Interrupt { session };
+        assert_eq!(submits.push(interrupt.clone()), None);
+        assert_eq!(submits.next().await, (interrupt.clone(), Ok(())));
+        client.gate.open();
+        for n in 0..=SAID_MAX as u128 {
+            assert_eq!(submits.next().await, (line(n), Ok(())));
+        }
+        assert!(submits.next().now_or_never().is_none());
+        let ops = client.ops.lock().expect("no test panics with it").clone();
+        let lines: Vec<Op> = ops.into_iter().filter(|op| *op != interrupt).collect();
+        assert_eq!(lines, (0..=SAID_MAX as u128).map(line).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_standing_answer_covers_its_kind_alone() {

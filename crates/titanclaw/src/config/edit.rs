@@ -1,10 +1,10 @@
-//! Changing the config file: comments and order stay, a bad value never reaches it, and the copy before the change
-//! is kept beside it as `config.toml.before`.
+//! Changing the config file: comments and order stay, a bad value never reaches it, and the last text that could be
+//! used is kept beside it as `config.toml.last-good`.
 
 use super::keys::{self, Kind};
 use anyhow::{Context as _, bail};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 
 /// Parses a config's text, comments kept.
@@ -130,16 +130,58 @@ fn value_of(kind: Kind, typed: &str) -> Result<Value, String> {
 pub(crate) fn write(path: &Path, document: &DocumentMut) -> anyhow::Result<()> {
     let text = document.to_string();
     super::parse(&text)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if path.exists() {
-        let before = path.with_extension("toml.before");
-        std::fs::copy(path, &before)
-            .with_context(|| format!("the copy {} can't be written", before.display()))?;
+    keep_good(path)?;
+    replace(path, text.as_bytes())
+}
+
+/// Keeps a copy of the file beside it, if it can be used; else the copy that is there stays.
+///
+/// # Errors
+/// When the copy can't be written.
+pub(crate) fn keep_good(path: &Path) -> anyhow::Result<()> {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(());
+    };
+    let copy = last_good(path);
+    let is_kept = std::fs::read_to_string(&copy).is_ok_and(|kept| kept == text);
+    match is_kept || super::parse(&text).is_err() {
+        true => Ok(()),
+        false => replace(&copy, text.as_bytes()),
     }
+}
+
+/// Puts the last text that could be used in the place of one that can't, which stays beside it. `None` when there is
+/// no such text; nothing is changed then.
+///
+/// # Errors
+/// When a file can't be written.
+pub(crate) fn restore(path: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let Ok(text) = std::fs::read_to_string(last_good(path)) else {
+        return Ok(None);
+    };
+    if super::parse(&text).is_err() {
+        return Ok(None);
+    }
+    let broken = path.with_extension("toml.broken");
+    let cause = || format!("{} can't be set aside", path.display());
+    std::fs::rename(path, &broken).with_context(cause)?;
+    replace(path, text.as_bytes())?;
+    Ok(Some(broken))
+}
+
+/// The copy of the last text that could be used.
+pub(crate) fn last_good(path: &Path) -> PathBuf {
+    path.with_extension("toml.last-good")
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let cause = || format!("{} can't be written", path.display());
+    let folder = path.parent().unwrap_or(Path::new("."));
     let temporary = folder.join(format!(".config.toml.{}", std::process::id()));
-    let written = write_private(&temporary, text.as_bytes())
+    let written = write_private(&temporary, bytes)
         .and_then(|()| std::fs::rename(&temporary, path))
+        .and_then(|()| std::fs::File::open(folder)?.sync_all())
         .with_context(cause);
     if written.is_err() && temporary.exists() {
         std::fs::remove_file(&temporary).with_context(cause)?;
@@ -196,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_before_a_change_is_kept() {
+    fn the_last_good_file_is_kept_and_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         let mut edited = read(&path).unwrap();
@@ -211,12 +253,34 @@ mod tests {
             Some("http://127.0.0.1:1/v1"),
         );
         write(&path, &edited).unwrap();
-        let before = std::fs::read_to_string(folder.path().join("config.toml.before")).unwrap();
+        let before = std::fs::read_to_string(last_good(&path)).unwrap();
         assert_eq!(before, "[policy]\nrun = \"deny\"\n");
         let config = super::super::load(&path).unwrap().config;
         assert_eq!(config.providers.len(), 1);
         let n_files = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(n_files, 2);
+        // What was written by hand replaces the copy only if it can be used.
+        keep_good(&path).unwrap();
+        let good = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, "[policy]\nrun = \"maybe\"").unwrap();
+        keep_good(&path).unwrap();
+        let broken = restore(&path).unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), good);
+        assert_eq!(
+            std::fs::read_to_string(broken).unwrap(),
+            "[policy]\nrun = \"maybe\""
+        );
+    }
+
+    #[test]
+    fn without_a_good_file_nothing_is_brought_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[").unwrap();
+        assert_eq!(restore(&path).unwrap(), None);
+        std::fs::write(last_good(&path), "[").unwrap();
+        assert_eq!(restore(&path).unwrap(), None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "[");
     }
 
     #[test]

@@ -92,8 +92,16 @@ impl Home {
         &self.0
     }
 
+    /// The names of the files in it that the person wrote or answered, which a backup takes along.
+    pub(crate) const OWN_FILES: [&str; 5] =
+        ["config.toml", "AGENTS.md", "USER.md", "trust", "history"];
+
     pub(crate) fn config(&self) -> PathBuf {
         self.0.join("config.toml")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("titanclaw.db")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -135,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_others_could_steer_is_refused() {
+    fn g32_a_home_that_others_could_steer_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home(folder.path().join("home"));
         home.prepare().unwrap();

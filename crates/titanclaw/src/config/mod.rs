@@ -329,6 +329,11 @@ fn parse(text: &str) -> anyhow::Result<Loaded> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

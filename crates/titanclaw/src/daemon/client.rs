@@ -6,7 +6,7 @@ use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
     BoxStream, Client, ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId,
-    SessionSummary, UnixMillis,
+    SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -88,6 +88,17 @@ impl Client for SocketClient {
         }
     }
 
+    async fn changes(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+    ) -> Result<TurnChanges, ClientError> {
+        match self.ask(Ask::Changes { session, turn }).await? {
+            Reply::Changes(changes) => Ok(changes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         match self.ask(Ask::Status).await? {
             Reply::Status(status) => Ok(status),
@@ -126,6 +137,7 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Record(_) => "a record",
         Reply::Sessions(_) => "sessions",
         Reply::Costs(_) => "costs",
+        Reply::Changes(_) => "what a turn changed",
         Reply::Status(_) => "its status",
         Reply::Error(_) => "an error",
     };
@@ -141,7 +153,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
-    use titan_protocol::{Event, TurnId, TurnOptions, Usage};
+    use titan_protocol::{Event, TurnOptions, Usage};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Remembers ops, and gives a fixed log to followers, which then wait for ever.
@@ -175,6 +187,20 @@ mod tests {
         }
     }
 
+    fn changes(turn: Option<TurnId>) -> TurnChanges {
+        let file = titan_protocol::FileDiff {
+            path: "/w/a".into(),
+            what: "changed".into(),
+            notes: Vec::new(),
+            diff: "-a\n+b\n".into(),
+        };
+        TurnChanges {
+            turn: turn.unwrap_or(TurnId::from_u128(2)),
+            files: vec![file],
+            notes: vec!["more".into()],
+        }
+    }
+
     #[async_trait]
     impl Client for FakeEngine {
         async fn submit(&self, op: Op) -> Result<(), ClientError> {
@@ -204,6 +230,14 @@ mod tests {
             Err(ClientError::Storage("the disk is full".into()))
         }
 
+        async fn changes(
+            &self,
+            _: SessionId,
+            turn: Option<TurnId>,
+        ) -> Result<TurnChanges, ClientError> {
+            Ok(changes(turn))
+        }
+
         async fn status(&self) -> Result<EngineStatus, ClientError> {
             Ok(EngineStatus {
                 version: "0".into(),
@@ -214,6 +248,7 @@ mod tests {
                 turns_running: 0,
                 resident_bytes: 0,
                 is_offline: true,
+                recovered: None,
             })
         }
     }
@@ -251,6 +286,9 @@ mod tests {
         let full = ClientError::Storage("the disk is full".into());
         assert_eq!(client.costs(0).await, Err(full));
         assert_eq!(client.status().await, engine.status().await);
+        let of = Some(TurnId::from_u128(9));
+        let changed = client.changes(SessionId::from_u128(1), of).await;
+        assert_eq!(changed, Ok(changes(of)));
         let records: Vec<_> = client.follow(None, 4).take(3).collect().await;
         assert_eq!(records, [Ok(record(5)), Ok(record(6)), Ok(record(7))]);
         serving.close().await;

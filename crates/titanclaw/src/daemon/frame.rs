@@ -5,7 +5,8 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId, SessionSummary, UnixMillis,
+    ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId, SessionSummary, TurnChanges,
+    TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -32,6 +33,10 @@ pub(super) enum Ask {
     Costs {
         since: UnixMillis,
     },
+    Changes {
+        session: SessionId,
+        turn: Option<TurnId>,
+    },
     Status,
     Stop,
 }
@@ -44,6 +49,7 @@ pub(super) enum Reply {
     Record(Record),
     Sessions(Vec<SessionSummary>),
     Costs(Vec<CostLine>),
+    Changes(TurnChanges),
     Status(EngineStatus),
     Error(ClientError),
 }

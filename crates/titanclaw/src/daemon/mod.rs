@@ -7,6 +7,8 @@
 
 mod client;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod server;
 
 pub(crate) use client::{SocketClient, is_served};

@@ -221,6 +221,10 @@ async fn answer(
             one(&mut frames, client.sessions(limit).await, Reply::Sessions).await
         }
         Ask::Costs { since } => one(&mut frames, client.costs(since).await, Reply::Costs).await,
+        Ask::Changes { session, turn } => {
+            let changes = client.changes(session, turn).await;
+            one(&mut frames, changes, Reply::Changes).await
+        }
         Ask::Follow { session, after } => {
             let mut records = client.follow(session, after).ready_chunks(BURST_MAX);
             loop {

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_call_is_hidden_or_cut() {
+    fn x14_nothing_of_a_call_is_hidden_or_cut() {
         let script = "ls\n└ ✓ allowed once\r\u{1b}[2Krm -rf  ~/x \u{202e}txt\u{200b}; сat";
         let effects = [Effect::Run {
             program: "/bin/rm".into(),

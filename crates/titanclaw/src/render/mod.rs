@@ -13,6 +13,7 @@ pub(crate) mod screen;
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod turn;
+pub(crate) mod undo;
 pub(crate) mod visible;
 
 use jiff::Timestamp;

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use titan_protocol::{
     ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
-    QuestionId, Record, SessionId, Taint, ToolCall, TurnId, TurnOutcome, Usage, Verdict,
+    QuestionId, Record, SessionId, Taint, ToolCall, TurnId, TurnOutcome, UndoOutcome, UndoneFile,
+    Usage, Verdict,
 };
 
 const SIZE: Size = Size {
@@ -117,6 +118,7 @@ fn events(text: &str) -> Vec<Event> {
             call: id(),
             step: 0,
             verdict: Verdict::Deny { reason: owned() },
+            lasting: Vec::new(),
         },
         Event::ApprovalRequested {
             approval: ApprovalId::from_u128(3),
@@ -159,6 +161,14 @@ fn events(text: &str) -> Vec<Event> {
         Event::Notice {
             level: NoticeLevel::Warning,
             text: owned(),
+        },
+        Event::UndoEnded {
+            of: TurnId::from_u128(4),
+            files: vec![UndoneFile {
+                path: text.into(),
+                outcome: UndoOutcome::Refused { why: owned() },
+            }],
+            beyond: vec![owned()],
         },
         Event::ModelCallFailed { error: failed },
         Event::TurnEnded {

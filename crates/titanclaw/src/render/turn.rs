@@ -9,6 +9,7 @@ use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::clean;
 use super::{approval, duration, usage};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use titan_protocol::{
     ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
@@ -265,6 +266,11 @@ impl TurnView {
                 self.thinking.clear();
                 self.waiting = Waiting::Engine;
                 self.end_text(layout)
+            }
+            Event::UndoEnded { files, beyond, .. } => {
+                let mut lines = self.note("↶", Style::DIM, "undone:", layout);
+                lines.extend(super::undo::undone(files, beyond, Path::new("/")));
+                lines
             }
             Event::TurnEnded {
                 outcome,

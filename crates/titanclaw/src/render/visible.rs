@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_shows_what_hides() {
+    fn x14_an_approval_shows_what_hides() {
         let cases = [
             ("ls -la\nrm x", "ls -la\nrm x"),
             ("a\tb", "a⇥b"),

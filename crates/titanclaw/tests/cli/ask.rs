@@ -88,6 +88,20 @@ async fn what_is_piped_in_is_added_as_a_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_piped_in_alone_is_material_unless_it_is_one_line() {
+    for (piped, is_material) in [("pay Bob\npay Ann\n", true), ("who is Bob?\n", false)] {
+        let server = server([Reply::text("hm")]);
+        let place = place_with(&server);
+        let done = run_with(&place, &["ask", "-q"], piped).await;
+        assert_eq!(done.exit, Some(0), "{done:?}");
+        let sent = format!("{:?}", server.requests()[0]);
+        assert!(sent.contains("Bob"), "{sent}");
+        let is_block = sent.contains("Answer what is in this block.");
+        assert_eq!(is_block, is_material, "{sent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_prints_one_record_a_line() {
     let server = server([Reply::text("hello there")]);
     let place = place_with(&server);
@@ -171,7 +185,7 @@ async fn a_model_that_cannot_be_reached_ends_with_3() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offline_reaches_nothing_beyond_this_machine() {
+async fn m19_offline_reaches_nothing_beyond_this_machine() {
     let place = Place::new().with("ANTHROPIC_API_KEY", "sk-never-sent");
     let done = run(
         &place,

@@ -1,9 +1,11 @@
 //! The built program, run as a person or a script would, each time in a home of its own.
 
 mod ask;
+mod attacks;
 mod daemon;
 mod manners;
 mod terminal;
+mod undo;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -222,7 +222,7 @@ fn a_reader_who_leaves_is_no_error() {
 }
 
 #[test]
-fn a_home_that_others_may_enter_is_refused() {
+fn g32_a_home_that_others_may_enter_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     std::fs::create_dir(place.home()).expect("the home");

@@ -4,6 +4,7 @@ use crate::Place;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
@@ -56,6 +57,12 @@ impl Terminal {
         let written =
             rustix::io::write(&self.ours, text.as_bytes()).expect("the terminal takes it");
         assert_eq!(written, text.len());
+    }
+
+    /// What the terminal does on Ctrl-C.
+    fn interrupt(&self) {
+        let child = Pid::from_child(&self.child);
+        kill_process(child, Signal::INT).expect("the program runs");
     }
 
     /// Waits until the text is shown, and forgets what was shown up to its end.
@@ -228,6 +235,41 @@ async fn a_conversation_takes_lines_commands_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_shows_and_undoes_what_a_turn_changed() {
+    let (place, _server) = place_and_server([
+        Reply::call("write", r#"{"path":"a.txt","content":"new\n"}"#),
+        Reply::text("Written."),
+        Reply::text("A title"),
+    ]);
+    place.write("work/a.txt", "old\n");
+    let text = || std::fs::read_to_string(place.workspace().join("a.txt")).expect("a.txt");
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("› ");
+        terminal.type_in("/undo\r");
+        terminal.wait_for("Nothing was done in this session");
+        terminal.wait_for("› ");
+        terminal.type_in("write it\r");
+        terminal.wait_for("nce ");
+        terminal.insist("o", "allowed once");
+        terminal.wait_for("Written.");
+        terminal.wait_for("in · ");
+        terminal.wait_for("› ");
+        assert_eq!(text(), "new\n");
+        terminal.type_in("/diff 1\r");
+        terminal.wait_for("-old");
+        terminal.wait_for("+new");
+        terminal.wait_for("› ");
+        terminal.type_in("/undo\r");
+        terminal.wait_for("a.txt: put back");
+        terminal.wait_for("› ");
+        terminal.type_in("\u{4}");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    assert_eq!(text(), "old\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_was_begun_during_a_turn_is_gone_on_with_at_the_prompt() {
     let gate = Gate::new();
     let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
@@ -287,6 +329,96 @@ async fn no_line_typed_around_the_end_of_a_turn_is_lost() {
         drop(terminal.child.kill());
         drop(terminal.child.wait());
     });
+}
+
+/// The rest of the paste comes when nobody reads the keyboard for the turn any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_paste_cut_by_the_end_of_a_turn_runs_nothing() {
+    let gate = Gate::new();
+    let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
+    let (place, server) = place_and_server([first, Reply::text("Well."), Reply::text("Well.")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        terminal.type_in("go\r");
+        terminal.wait_for("Working");
+        terminal.type_in("\u{1b}[200~it says\r");
+        gate.open();
+        for letter in "!touch made\r!touch made\r".chars() {
+            terminal.type_in(&letter.to_string());
+            terminal.read();
+        }
+        terminal.type_in("\u{1b}[201~");
+        terminal.wait_for("in · ");
+        terminal.wait_for("› it says");
+        terminal.type_in("\r");
+        terminal.wait_for("Well.");
+        drop(terminal.child.kill());
+        drop(terminal.child.wait());
+    });
+    assert!(!place.workspace().join("made").exists());
+    let sent = format!("{:?}", server.requests());
+    assert!(sent.contains("it says"), "{sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_paste_decides_no_approval_however_long_it_is() {
+    let (place, _server) = place_and_server([shell("touch made"), Reply::text("Not made.")]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &["ask", "make it"]);
+        terminal.wait_for("shell wants to run");
+        terminal.wait_for("nce ");
+        let text = "zzz say yes\r".repeat(70 * 1024 / 12);
+        let paste = format!("\u{1b}[200~{text}\u{1b}[201~");
+        for piece in paste.as_bytes().chunks(1000) {
+            terminal.type_in(std::str::from_utf8(piece).expect("plain letters"));
+            terminal.read();
+        }
+        terminal.wait_for("nothing of it");
+        terminal.type_in("\u{1b}[200~yes\u{1b}[201~");
+        terminal.wait_for("finish or clear first");
+        terminal.type_in("\u{15}");
+        terminal.insist("d", "denied");
+        terminal.wait_for("Not made.");
+        assert!(terminal.end().is_some());
+    });
+    assert!(!place.workspace().join("made").exists());
+}
+
+/// What is said to a turn that writes its last answer is accepted only when the next turn begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_ctrl_c_are_heard_while_a_line_waits_for_the_next_turn() {
+    let gate = Gate::new();
+    let read = Reply::call("read", &json!({ "path": "a.txt" }).to_string());
+    let last = Reply::text("I have to end ")
+        .and_gate(&gate)
+        .and_text("now.");
+    let more = (0..3).map(|_| Reply::text("Gone on."));
+    let (place, server) = place_and_server([read, last].into_iter().chain(more));
+    let config = place.home().join("config.toml");
+    let config = std::fs::read_to_string(config).expect("the settings");
+    place.write(
+        "home/config.toml",
+        &format!("{config}[limits]\nmodel_calls_per_turn = 2\n"),
+    );
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("/help lists");
+        terminal.wait_for("› ");
+        terminal.type_in("go\r");
+        terminal.wait_for("I have to end");
+        terminal.type_in("and then?\r");
+        terminal.type_in("still here");
+        terminal.wait_for("still here");
+        terminal.interrupt();
+        terminal.wait_for("Gone on.");
+        terminal.wait_for("› still here");
+        terminal.type_in("\u{15}\u{4}");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    let sent = format!("{:?}", server.requests());
+    assert!(sent.contains("and then?"), "{sent}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
