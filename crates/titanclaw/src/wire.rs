@@ -128,6 +128,9 @@ impl Owned {
             }
         }
         self.settle(STOP_WAIT_MAX).await?;
+        if !titan_sandbox::HostWorkbench::programs_ended().await {
+            tracing::warn!("programs are still being ended; their wardens see to the rest");
+        }
         if let Some(serving) = self.serving {
             serving.close().await;
         }

@@ -467,12 +467,25 @@ impl Plan {
             let mut writable = leave.writes.iter().chain([&places.root]);
             writable.any(|path| path != secret && secret.starts_with(path))
         };
+        let is_in_open = |secret: &Path| {
+            let mut open = reach
+                .readable
+                .iter()
+                .chain(&leave.reads)
+                .chain(&leave.writes);
+            open.any(|path| secret.starts_with(path)) || secret.starts_with(&places.root)
+        };
         let uncovered = |secret: &&Path| {
             let is_in_writable = is_in_writable(secret);
             let inner = named
                 .iter()
                 .filter(|path| *path == secret || (path.starts_with(secret) && !is_in_writable));
-            reach::without(secret, &inner.copied().collect::<Vec<_>>())
+            match inner.copied().collect::<Vec<_>>() {
+                inner if inner.is_empty() => vec![secret.to_path_buf()],
+                // No rule reaches into it but those of what is named.
+                _ if !is_in_open(secret) => Vec::new(),
+                inner => reach::without(secret, &inner),
+            }
         };
         let mut hidden: Vec<PathBuf> = secret.iter().flat_map(uncovered).collect();
         hidden.push(reach.barred.clone());
@@ -626,7 +639,8 @@ fn refuse_new_secrets(writes: &[PathBuf], secret: &[&Path]) -> Result<(), Workbe
     });
     found.map_or(Ok(()), |(path, secret)| {
         Err(WorkbenchError::Failed(format!(
-            "the program was not started: {} is not there yet, and all of {} would have to be opened for it; make it              there yourself, empty, and try again",
+            "the program was not started: {} is not there yet, and all of {} would have to be opened for it; make it \
+             there yourself, empty, and try again",
             path.display(),
             secret.display()
         )))

@@ -396,7 +396,8 @@ fn set_aside(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
 
 fn put_back(root: &Path, path: &Path, copy: Option<&Path>) -> io::Result<Option<PathBuf>> {
     let copy = copy.ok_or_else(|| io::Error::other("it is too large to be kept a copy of"))?;
-    let aside = set_aside(root, path)?.unwrap_or_else(|| path.to_owned());
+    let other = in_its_place(root, path);
+    let aside = set_aside(root, &other)?.unwrap_or_else(|| path.to_owned());
     // What was around it may be gone too.
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut left = COPY_BYTES_MAX;
