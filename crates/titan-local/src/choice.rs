@@ -1,7 +1,7 @@
 //! Whether a small model should answer or call a tool.
 //!
 //! Left to itself it announces calls that it never makes, or invents. So the tools and `answer` are put to it as names of
-//! which one must come next, and their likelihoods decide; and a call that would only repeat one of this turn is no call.
+//! which one must come next, and their likelihoods decide; and a call that would only repeat the last one of this turn is no call.
 
 use crate::prompt::spaced;
 use serde_json::Value;
@@ -42,28 +42,28 @@ pub(crate) fn margin(request: &ModelRequest) -> f32 {
     }
 }
 
-/// The calls since the person spoke last, as the model writes them.
-pub(crate) fn made(request: &ModelRequest) -> Vec<String> {
+/// The call that was made last since the person spoke, as the model writes it. Earlier ones may be made again: a test
+/// after a change, for example.
+pub(crate) fn last_made(request: &ModelRequest) -> Option<String> {
     let messages = request.messages.iter().rev();
     let turn = messages.take_while(|message| !is_said(message));
-    turn.flat_map(|message| &message.content)
-        .filter_map(|part| match part {
+    turn.flat_map(|message| message.content.iter().rev())
+        .find_map(|part| match part {
             Content::ToolCall(call) => {
                 let arguments = Value::Object(call.arguments.clone());
                 Some(written(&call.name, &arguments))
             }
             _ => None,
         })
-        .collect()
 }
 
-/// Whether this is one of the calls that were made.
-pub(crate) fn is_among(call: &str, made: &[String]) -> bool {
+/// Whether this is the call that was made last.
+pub(crate) fn is_repeated(call: &str, last: &str) -> bool {
     let Ok(value) = serde_json::from_str::<Value>(call) else {
         return false;
     };
     let name = value["name"].as_str().unwrap_or_default();
-    made.contains(&written(name, &value["arguments"]))
+    written(name, &value["arguments"]) == last
 }
 
 /// A call as the prompt shows it and the grammar has it written.
@@ -123,25 +123,37 @@ mod tests {
     }
 
     #[test]
-    fn only_calls_of_this_turn_count_as_made() {
+    fn only_the_last_call_of_this_turn_is_repeated() {
         let request = request(vec![
             Message::user("first"),
             call("old"),
             result(false),
             Message::user("second"),
-            call("new"),
+            call("tested"),
+            result(false),
+            call("changed"),
             result(false),
         ]);
-        let made = made(&request);
-        assert!(is_among(
-            r#"{"name":"read","arguments":{"path":"new"}}"#,
-            &made
+        let last = last_made(&request).unwrap();
+        let is_repeated = |text: &str| is_repeated(text, &last);
+        assert!(is_repeated(
+            r#"{"name":"read","arguments":{"path":"changed"}}"#
         ));
-        assert!(!is_among(
-            r#"{"name": "read", "arguments": {"path": "old"}}"#,
-            &made
+        assert!(!is_repeated(
+            r#"{"name": "read", "arguments": {"path": "tested"}}"#
         ));
-        assert!(!is_among("no call at all", &made));
+        assert!(!is_repeated("no call at all"));
+    }
+
+    #[test]
+    fn a_new_turn_has_no_last_call() {
+        let messages = vec![
+            Message::user("a"),
+            call("old"),
+            result(false),
+            Message::user("b"),
+        ];
+        assert_eq!(last_made(&request(messages)), None);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Model {
         let constraint = self.constraint(request)?;
         let no_call = self.no_call(request);
         let decides = choice::is_open(request);
-        let made = choice::made(request);
+        let last_call = choice::last_made(request);
         if decides {
             // Made while the model reads.
             self.grammars.want().map_err(GrammarError::from)?;
@@ -142,7 +142,7 @@ impl Model {
             grammars: &mut self.grammars,
             may_call: !request.tools.is_empty() && request.tool_choice != ToolChoice::None,
             decides,
-            made,
+            last_call,
             held_call: None,
             no_call,
             request,
@@ -314,8 +314,8 @@ struct Writing<'a, 'e> {
     may_call: bool,
     /// Whether the reply begins with the choice between an answer and a call.
     decides: bool,
-    /// Calls of this turn, which are not made again.
-    made: Vec<String>,
+    /// The last call of this turn, which is not made again at once.
+    last_call: Option<String>,
     /// A call that is not let through before it is known to be a new one.
     held_call: Option<Vec<ModelEvent>>,
     /// What an answer may begin with; each of its lines, where no tool may be called.
@@ -418,7 +418,7 @@ impl Writing<'_, '_> {
             return Err(GrammarError::unopened().into());
         }
         self.mode = Mode::Calls(constraint, CallReader::default());
-        self.held_call = (!self.made.is_empty()).then(Vec::new);
+        self.held_call = self.last_call.is_some().then(Vec::new);
         self.accept(&opening)?;
         Ok(self.back_to(read))
     }
@@ -431,10 +431,10 @@ impl Writing<'_, '_> {
         vec![last]
     }
 
-    /// A whole call is let through, unless the same was made before in this turn: then it is taken back, to answer from
-    /// what it gave. Gives the tokens to read next if so.
+    /// A whole call is let through, unless it only repeats the last one of this turn: then it is taken back, to answer from
+    /// what that gave. Gives the tokens to read next if so.
     fn call_ended(&mut self, prompt_tokens: usize) -> Result<Option<Vec<u32>>, Ended> {
-        let Some(events) = self.held_call.take() else {
+        let (Some(events), Some(last)) = (self.held_call.take(), &self.last_call) else {
             return Ok(None);
         };
         let bytes: Vec<u8> = self
@@ -442,7 +442,7 @@ impl Writing<'_, '_> {
             .iter()
             .flat_map(|id| self.tokenizer.bytes(*id).to_vec())
             .collect();
-        if !choice::is_among(&String::from_utf8_lossy(&bytes), &self.made) {
+        if !choice::is_repeated(&String::from_utf8_lossy(&bytes), last) {
             for event in events {
                 (self.emit)(event)?;
             }
