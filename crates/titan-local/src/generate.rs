@@ -583,9 +583,9 @@ impl From<CallPart> for ModelEvent {
 mod tests {
     use super::*;
     use crate::tiny;
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
     use std::cell::Cell;
-    use titan_protocol::{Message, Task, ToolSpec};
+    use titan_protocol::{CallId, Content, Message, Role, Taint, Task, ToolCall, ToolSpec, TurnId};
 
     fn load(config: &LocalConfig) -> Model {
         Model::load(Path::new(&config.model), "tiny", config).unwrap()
@@ -681,6 +681,50 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// How many of many requests are answered by a call of `ping`, when `made` was called just before.
+    fn pings_after(model: &mut Model, made: &str) -> usize {
+        let id = CallId::new(TurnId::from_u128(1), 0);
+        let call = |name: &str| {
+            Content::ToolCall(ToolCall {
+                id: id.clone(),
+                name: name.into(),
+                arguments: Map::new(),
+            })
+        };
+        let result = Content::ToolResult {
+            call: id.clone(),
+            text: "it could not".into(),
+            is_error: true,
+            taint: Taint::NONE,
+        };
+        let tool = ToolSpec {
+            name: "ping".into(),
+            description: "Rings.".into(),
+            input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        };
+        let asked = (0..40).filter(|i| {
+            let mut request = request(&format!("ring, {i}"));
+            request.tools = vec![tool.clone()].into();
+            request.output_tokens_max = 24;
+            for (role, part) in [(Role::Assistant, call(made)), (Role::User, result.clone())] {
+                let content = vec![part];
+                request.messages.push(Message { role, content });
+            }
+            let events = reply(model, &request);
+            let begins = |event: &ModelEvent| matches!(event, ModelEvent::ToolCallBegin { .. });
+            events.iter().any(begins)
+        });
+        asked.count()
+    }
+
+    #[test]
+    fn a_call_that_repeats_the_last_one_becomes_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut model = load(&tiny::config(&tiny::write(folder.path(), "qwen2")));
+        assert!(pings_after(&mut model, "pong") > 0, "the model never calls");
+        assert_eq!(pings_after(&mut model, "ping"), 0);
     }
 
     #[test]
