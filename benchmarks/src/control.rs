@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use titan_protocol::{EngineStatus, Op, Record};
+use titan_protocol::{EngineStatus, Op, Record, SessionId};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -34,13 +34,14 @@ struct Answer {
     record: Record,
 }
 
-/// Follows everything from now on.
-pub(crate) async fn follow(socket: &Path, after: u64) -> Result<Records> {
-    let (lines, writer) = send(
-        socket,
-        &json!({"follow": {"session": null, "after": after}}),
-    )
-    .await?;
+/// Follows all sessions, or one, from after this position on.
+pub(crate) async fn follow(
+    socket: &Path,
+    session: Option<SessionId>,
+    after: u64,
+) -> Result<Records> {
+    let question = json!({"follow": {"session": session, "after": after}});
+    let (lines, writer) = send(socket, &question).await?;
     Ok(Records {
         lines,
         _writer: writer,

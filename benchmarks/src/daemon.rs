@@ -2,12 +2,13 @@
 
 use crate::control;
 use anyhow::{Context, Result, bail};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use titan_protocol::{Op, SessionId, TurnId, TurnOptions};
-use titan_testkit::server::ScriptServer;
+use titan_testkit::server::{ScriptServer, Wire};
 
 /// A daemon that is not there after this long will not come.
 const READY_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -21,6 +22,8 @@ pub(crate) enum Answers<'a> {
     Script(&'a ScriptServer),
     /// The model inside the binary, its file from the person's own cache.
     LocalModel,
+    /// Whoever stands in the home's configuration.
+    Configured,
     /// Nobody is asked.
     Nobody,
 }
@@ -37,6 +40,28 @@ impl Home {
         std::fs::create_dir(folder.path().join("workspace"))?;
         std::fs::write(folder.path().join("workspace/note.txt"), "a small file\n")?;
         Ok(Self { folder })
+    }
+
+    /// Writes a configuration by which this server answers over its wire, and programs run unasked.
+    pub(crate) fn configure(&self, server: &ScriptServer, wire: Wire) -> Result<()> {
+        let (kind, path) = match wire {
+            Wire::Anthropic => ("anthropic", ""),
+            Wire::Chat => ("compatible", "/v1"),
+            Wire::Responses => ("responses", "/v1"),
+            Wire::Ollama => ("ollama", ""),
+        };
+        let url = server.base_url();
+        let config = format!(
+            "[models]\nchat = \"script/scripted\"\n\n[policy]\nrun = \"allow\"\n\n[[providers]]\nname = \"script\"\n\
+             kind = \"{kind}\"\nbase_url = \"{url}{path}\"\nmodel = \"scripted\"\ncontext_tokens = 200000\n"
+        );
+        let home = self.folder.path().join("home");
+        std::fs::create_dir_all(&home)?;
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700))?;
+        let file = home.join("config.toml");
+        std::fs::write(&file, config)?;
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+        Ok(())
     }
 
     /// Where turns work.
@@ -71,7 +96,7 @@ impl Home {
                     .env("XDG_CACHE_HOME", cache_home())
                     .env("TITANCLAW_MODEL", model.unwrap_or_else(|| "local".into()));
             }
-            Answers::Nobody => {}
+            Answers::Configured | Answers::Nobody => {}
         }
         command
     }

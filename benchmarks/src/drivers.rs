@@ -6,6 +6,7 @@ mod footprint;
 mod latency;
 mod model;
 mod start;
+mod written;
 
 use crate::Setup;
 use crate::report::Row;
@@ -42,9 +43,16 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("ttft_overhead", latency::ttft_overhead),
     bench("persist_turn", latency::persist_turn),
     bench("tool_to_llm", latency::tool_to_llm),
+    bench("tool_ttfb_stream", written::tool_ttfb_stream),
+    bench("tool_ttfb_closed", written::tool_ttfb_closed),
+    bench("overlap_e2e", written::overlap_e2e),
+    bench("block_eager", written::block_eager),
+    bench("delta_relay", written::delta_relay),
+    bench("liveness_streaming", written::liveness_streaming),
     bench("idle_footprint", footprint::idle_footprint),
     bench("turns_concurrent", concurrent::turns_concurrent),
     bench("binary_size", build::binary_size),
+    long_bench("tool_ttfb_long", written::tool_ttfb_long),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),
 ];

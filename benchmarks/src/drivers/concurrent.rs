@@ -77,7 +77,7 @@ async fn run_turns(daemon: &Daemon) -> Result<Run> {
         .map(|_| daemon.turn("Count to twenty."))
         .collect();
     let mut waiting: HashSet<TurnId> = turns.iter().map(|(id, _)| *id).collect();
-    let mut records = control::follow(&daemon.socket(), 0).await?;
+    let mut records = control::follow(&daemon.socket(), None, 0).await?;
     let own_pid = std::process::id();
     let before = (process::cpu(daemon.pid)?, process::cpu(own_pid)?);
     let started = Instant::now();

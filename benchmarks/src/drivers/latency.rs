@@ -95,7 +95,7 @@ fn measure_turns(setup: &Setup, script: Script) -> Result<Vec<Turn>> {
     block_on(async {
         let server = ScriptServer::start(Wire::Chat, script)?;
         let daemon = Daemon::start(&setup.binary, Home::fresh()?, Answers::Script(&server)).await?;
-        let mut records = control::follow(&daemon.socket(), 0).await?;
+        let mut records = control::follow(&daemon.socket(), None, 0).await?;
         let mut turns = Vec::new();
         for n in 0..WARM_UP_TURNS + TURNS {
             let turn = measure_turn(&daemon, &mut records, &server).await?;

@@ -142,7 +142,7 @@ async fn ask_often(daemon: &Daemon, text: &str, n_times: usize) -> Result<Vec<Ca
 
 /// A new session with one request; gives the first call of its turn, and returns when the model rests again.
 async fn ask(daemon: &Daemon, text: &str) -> Result<Call> {
-    let mut records = control::follow(&daemon.socket(), 0).await?;
+    let mut records = control::follow(&daemon.socket(), None, 0).await?;
     let (id, op) = daemon.turn(text);
     control::submit(&daemon.socket(), &op).await?;
     let call = tokio::time::timeout(TURN_WAIT_MAX, first_call(&mut records, id)).await;

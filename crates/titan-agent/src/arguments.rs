@@ -1,5 +1,8 @@
 //! Reads a call's arguments: one strict parse, whose result alone reaches schema check, policy and executor.
 
+mod scan;
+
+pub(crate) use scan::Scanner;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;

@@ -318,13 +318,17 @@ impl Workbench for Recording {
         self.inner.walk(folder, options)
     }
 
-    fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
+    fn start(
+        &self,
+        command: Command,
+        script: Option<BoxStream<Bytes>>,
+    ) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
         let Self { inner, checkpoint } = self.clone();
         let started = async move {
             match checkpoint.open().await {
                 Err(error) => futures::stream::iter([Err(not_kept(&error))]).boxed(),
-                Ok(None) => inner.run(command),
-                Ok(window) => watched(inner.run(command), window, checkpoint),
+                Ok(None) => inner.start(command, script),
+                Ok(window) => watched(inner.start(command, script), window, checkpoint),
             }
         };
         futures::stream::once(started).flatten().boxed()
@@ -334,6 +338,10 @@ impl Workbench for Recording {
         let inner = self.inner.for_step(effects)?;
         let checkpoint = self.checkpoint.clone();
         Some(Arc::new(Self { inner, checkpoint }))
+    }
+
+    fn admits(&self, effects: &[Effect]) -> bool {
+        self.inner.admits(effects)
     }
 }
 

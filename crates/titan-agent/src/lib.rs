@@ -15,6 +15,7 @@ mod forget;
 mod history;
 mod idle;
 mod log;
+mod pipe;
 mod prompt;
 mod questions;
 mod recovery;

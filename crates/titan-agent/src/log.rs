@@ -29,6 +29,16 @@ pub(crate) struct State {
     pub(crate) asked: BTreeMap<ApprovalId, Asked>,
     /// Calls of the turn that have no end yet, and whether they may have run.
     pub(crate) calls: BTreeMap<CallId, bool>,
+    /// Those of them that are still being written.
+    pub(crate) written: BTreeMap<CallId, Written>,
+}
+
+/// A call that is not whole yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) tool: String,
+    /// Its arguments as far as they came.
+    pub(crate) json: String,
 }
 
 /// What a person was asked about.
@@ -77,8 +87,22 @@ impl State {
                     });
                 }
             }
+            Event::ToolCallStarted { call, name } => {
+                let written = Written {
+                    tool: name.clone(),
+                    json: String::new(),
+                };
+                self.written.insert(call.clone(), written);
+            }
+            Event::ToolArgumentsDelta { call, json } => {
+                if let Some(written) = self.written.get_mut(call) {
+                    written.json.push_str(json);
+                }
+            }
             Event::ToolCallReady { call, .. } => {
-                self.calls.insert(call.id.clone(), false);
+                self.written.remove(&call.id);
+                // A call may run before it is whole.
+                self.calls.entry(call.id.clone()).or_insert(false);
             }
             Event::StepDecided {
                 call,
@@ -90,7 +114,11 @@ impl State {
             Event::ToolCallEnded { call, .. } => {
                 self.calls.remove(call);
             }
-            Event::TurnStarted { .. } | Event::TurnEnded { .. } => self.calls.clear(),
+            Event::ContextAssembled { .. } => self.written.clear(),
+            Event::TurnStarted { .. } | Event::TurnEnded { .. } => {
+                self.calls.clear();
+                self.written.clear();
+            }
             _ => {}
         }
     }

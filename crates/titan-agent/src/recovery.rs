@@ -7,11 +7,13 @@
 use crate::baseline::Baselines;
 use crate::checkpoint::take_in_after_stop;
 use crate::engine::Parts;
-use crate::log::Log;
+use crate::log::{Log, Written};
+use crate::pipe::arguments_so_far;
 use crate::summary;
 use std::collections::BTreeSet;
 use titan_protocol::{
-    Decision, Event, Journal, Seq, SessionId, StorageError, Taint, TurnOutcome, Usage,
+    CallId, Decision, Event, Journal, Origin, Seq, SessionId, StorageError, Taint, ToolCall,
+    TurnOutcome, Usage,
 };
 
 /// Records at the end of the journal that are looked through for turns that the lists do not know of: far more than are
@@ -135,12 +137,12 @@ pub(crate) async fn end_what_was_left_open(
     log: &Log,
     cause: Cause,
 ) -> Result<Recovered, StorageError> {
-    let (is_running, asked, calls, turn) = log
+    let (is_running, asked, calls, written, turn) = log
         .read(|state| {
             let asked: Vec<_> = state.asked.keys().copied().collect();
-            let calls = state.calls.clone();
+            let (calls, written) = (state.calls.clone(), state.written.clone());
             let turn = state.thread.last_turn;
-            (state.summary.is_running, asked, calls, turn)
+            (state.summary.is_running, asked, calls, written, turn)
         })
         .await;
     if !is_running && asked.is_empty() {
@@ -156,6 +158,10 @@ pub(crate) async fn end_what_was_left_open(
     if is_running {
         recovered.turns = 1;
         recovered.calls = calls.values().filter(|may_have_run| **may_have_run).count();
+        let ran_while_written = written
+            .into_iter()
+            .filter(|(call, _)| calls.contains_key(call));
+        events.extend(ran_while_written.map(|(call, written)| ready(call, &written)));
         events.extend(calls.into_iter().map(|(call, may_have_run)| {
             let text = if may_have_run { UNKNOWN } else { NOT_RUN };
             Event::ToolCallEnded {
@@ -181,6 +187,19 @@ pub(crate) async fn end_what_was_left_open(
     log.append(turn, events).await?;
     log.journal().sync().await?;
     Ok(recovered)
+}
+
+/// A call that was being written while its beginning ran, as far as it came.
+fn ready(id: CallId, written: &Written) -> Event {
+    let arguments = arguments_so_far(&written.json);
+    Event::ToolCallReady {
+        call: ToolCall {
+            id,
+            name: written.tool.clone(),
+            arguments,
+        },
+        origin: Origin::Model,
+    }
 }
 
 /// What the model reads of a call that had begun.

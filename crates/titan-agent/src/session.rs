@@ -5,15 +5,16 @@ use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
 use crate::log::{Log, TurnLog};
+use crate::pipe::Pipe;
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
-use crate::turn::{Action, Input, Turn};
+use crate::turn::{Action, CallOutcome, Input, Turn};
 use crate::{forget, summary, surroundings, trust, undo};
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -498,6 +499,8 @@ struct Running {
     shape: Shape,
     model: Option<Bursts>,
     calls: JoinSet<(CallId, Result<(), ToolError>)>,
+    /// Calls that are being written and may run meanwhile.
+    pipes: HashMap<CallId, Pipe>,
     deadline: Instant,
     started: Instant,
 }
@@ -578,6 +581,7 @@ impl Running {
             },
             model: None,
             calls: JoinSet::new(),
+            pipes: HashMap::new(),
             deadline: started + config.turn_limits.wall_clock_max,
             started,
         }
@@ -616,7 +620,26 @@ impl Running {
                 Action::Emit(_) => {}
                 Action::Ask { with_tools } => self.ask(session, with_tools, false).await?,
                 Action::CompactAndAsk { with_tools } => self.ask(session, with_tools, true).await?,
-                Action::Run(call, origin) => self.run(session, call, origin),
+                Action::Open { call, name } => self.open_pipe(session, call, &name),
+                Action::Write { call, json } => {
+                    if let Some(pipe) = self.pipes.get_mut(&call) {
+                        pipe.push(&json);
+                    }
+                }
+                Action::Cut { call, why } => match self.pipes.remove(&call) {
+                    Some(pipe) => pipe.cut(why),
+                    None => {
+                        let ended = None;
+                        let told = self.turn.next(Input::CallEnded { call, ended });
+                        told.into_iter()
+                            .rev()
+                            .for_each(|action| actions.push_front(action));
+                    }
+                },
+                Action::Run(call, origin) => match self.pipes.remove(&call.id) {
+                    Some(pipe) => pipe.whole(call.arguments),
+                    None => self.run(session, call, origin),
+                },
                 Action::StopModel => self.model = None,
                 Action::StopCalls => self.cancel.cancel(),
                 Action::End(outcome) => return Ok(Some(outcome)),
@@ -697,10 +720,28 @@ impl Running {
         Ok(())
     }
 
-    /// Starts a call as a task of its own: it must go on while this one waits for the journal.
     fn run(&mut self, session: &Session, call: ToolCall, origin: Origin) {
         let id = call.id.clone();
         let running = session.shared.parts.pipeline.run(&self.scope, origin, call);
+        self.spawn(id, running);
+    }
+
+    /// Lets a call run while it is being written, if its tool can.
+    fn open_pipe(&mut self, session: &Session, call: CallId, name: &str) {
+        let pipeline = &session.shared.parts.pipeline;
+        let id = call.clone();
+        if let Some((writing, running)) = pipeline.open(&self.scope, Origin::Model, id, name) {
+            self.pipes.insert(call.clone(), Pipe::new(writing));
+            self.spawn(call, running);
+        }
+    }
+
+    /// Starts a call as a task of its own: it must go on while this one waits for the journal.
+    fn spawn(
+        &mut self,
+        id: CallId,
+        running: impl Future<Output = Result<(), ToolError>> + Send + 'static,
+    ) {
         self.calls.spawn(async move {
             let broke = |_| {
                 Err(ToolError::Fatal(
@@ -772,15 +813,12 @@ impl Running {
         ended: Result<(), ToolError>,
     ) -> Result<Vec<Action>, Broken> {
         ended.map_err(|error| Broken(error.to_string()))?;
-        let (is_error, result) = session
+        self.pipes.remove(&call);
+        let ended = session
             .log
-            .read(|state| result_of(state.thread.result(&call)))
+            .read(|state| outcome_of(state.thread.result(&call)))
             .await;
-        Ok(self.turn.next(Input::CallEnded {
-            call,
-            is_error,
-            result,
-        }))
+        Ok(self.turn.next(Input::CallEnded { call, ended }))
     }
 
     async fn command(
@@ -873,14 +911,17 @@ async fn is_up(place: Option<&Place>) {
     }
 }
 
-/// Whether a call failed, and a hash of what the model will read of it.
-fn result_of(result: Option<&Content>) -> (bool, u64) {
+/// How a call ended by what the model will read of it. `None` when nothing of it was told.
+fn outcome_of(result: Option<&Content>) -> Option<CallOutcome> {
     let Some(Content::ToolResult { text, is_error, .. }) = result else {
-        return (true, 0);
+        return None;
     };
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    (*is_error, hasher.finish())
+    Some(CallOutcome {
+        is_error: *is_error,
+        result: hasher.finish(),
+    })
 }
 
 /// Tells whoever sent a command what became of it. They may have gone; then nobody needs to know.

@@ -72,9 +72,8 @@ pub(crate) enum Input {
     /// A call ended.
     CallEnded {
         call: CallId,
-        is_error: bool,
-        /// Hash of what the model will read.
-        result: u64,
+        /// How, unless it was cut before anything of it ran.
+        ended: Option<CallOutcome>,
     },
     /// The person said something meanwhile.
     Steered,
@@ -82,6 +81,14 @@ pub(crate) enum Input {
     Cancel,
     /// This much time has passed since the beginning.
     Elapsed(Duration),
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallOutcome {
+    pub(crate) is_error: bool,
+    /// Hash of what the model will read.
+    pub(crate) result: u64,
 }
 
 /// What is to be done.
@@ -93,7 +100,13 @@ pub(crate) enum Action {
     CompactAndAsk { with_tools: bool },
     /// Tell what happened.
     Emit(Event),
-    /// Run a call.
+    /// A call begins to arrive; its tool may get ready.
+    Open { call: CallId, name: String },
+    /// The next piece of its arguments.
+    Write { call: CallId, json: String },
+    /// It will never be whole. It still ends, in order or because nothing of it ran.
+    Cut { call: CallId, why: String },
+    /// Run a call, or what is left of it.
     Run(ToolCall, Origin),
     /// Drop the model's stream; nothing more is read from it.
     StopModel,
@@ -151,6 +164,17 @@ struct Reply {
     usage: Usage,
     building: BTreeMap<u32, Building>,
     seen: HashSet<u32>,
+    /// Calls that were cut and have not ended yet, each with what is told of it if nothing of it ran.
+    cut: HashMap<CallId, Option<Fault>>,
+    /// How the reply broke; what follows from it is decided when it is known what the cut calls did.
+    failure: Option<ModelError>,
+}
+
+/// A call that came to its end and can't be run.
+#[derive(Debug)]
+struct Fault {
+    name: String,
+    told: String,
 }
 
 #[derive(Debug)]
@@ -196,11 +220,7 @@ impl Turn {
             }
             Input::Model(event) => self.model(event, &mut actions),
             Input::ModelFailed(error) => self.model_failed(error, &mut actions),
-            Input::CallEnded {
-                call,
-                is_error,
-                result,
-            } => self.call_ended(&call, is_error, result, &mut actions),
+            Input::CallEnded { call, ended } => self.call_ended(&call, ended, &mut actions),
             Input::Steered => self.unread = true,
             Input::Cancel => self.stop(Ending::Interrupted, &mut actions),
             Input::Elapsed(elapsed) => self.elapsed(elapsed, &mut actions),
@@ -297,6 +317,7 @@ impl Turn {
                     usage: self.reply.usage,
                     stop,
                 }));
+                self.cut_what_is_written("the answer reached its token limit", actions);
                 self.settle(actions);
             }
         }
@@ -328,6 +349,12 @@ impl Turn {
             call: id.clone(),
             name: name.clone(),
         }));
+        if self.may_call() {
+            actions.push(Action::Open {
+                call: id.clone(),
+                name: name.clone(),
+            });
+        }
         self.reply.building.insert(
             index,
             Building {
@@ -349,10 +376,12 @@ impl Turn {
             }
             Some(building) => {
                 building.json.push_str(&json);
-                return actions.push(Action::Emit(Event::ToolArgumentsDelta {
-                    call: building.id.clone(),
-                    json,
+                let call = building.id.clone();
+                actions.push(Action::Emit(Event::ToolArgumentsDelta {
+                    call: call.clone(),
+                    json: json.clone(),
                 }));
+                return actions.push(Action::Write { call, json });
             }
         };
         self.misread(misread, actions);
@@ -364,48 +393,55 @@ impl Turn {
             return self.misread(format!("it ended call {index}, which is not open"), actions);
         };
         self.reply.has_calls = true;
-        let (arguments, fault) = match parse_arguments(&json) {
-            _ if self.ending.is_some() => (
-                Map::new(),
-                Some("no tool can be called any more".to_owned()),
-            ),
-            _ if self.reply.seen.len() > self.limits.calls_per_reply_max => {
+        let arguments = match parse_arguments(&json) {
+            _ if self.ending.is_some() => Err("no tool can be called any more".to_owned()),
+            _ if !self.may_call() => {
                 let most = self.limits.calls_per_reply_max;
-                (
-                    Map::new(),
-                    Some(format!(
-                        "one reply may make at most {most} calls; make this one in the next"
-                    )),
-                )
+                Err(format!(
+                    "one reply may make at most {most} calls; make this one in the next"
+                ))
             }
-            Ok(arguments) => (arguments, None),
-            Err(fault) => (Map::new(), Some(fault)),
+            arguments => arguments,
         };
-        let call = ToolCall {
-            id: id.clone(),
-            name,
-            arguments,
-        };
-        actions.push(Action::Emit(Event::ToolCallReady {
-            call: call.clone(),
-            origin: Origin::Model,
-        }));
-        match fault {
-            None => {
+        match arguments {
+            Ok(arguments) => {
+                let call = ToolCall {
+                    id: id.clone(),
+                    name,
+                    arguments,
+                };
+                let ready = Event::ToolCallReady {
+                    call: call.clone(),
+                    origin: Origin::Model,
+                };
                 self.running.insert(id, signature(&call));
-                actions.push(Action::Run(call, Origin::Model));
+                actions.extend([Action::Emit(ready), Action::Run(call, Origin::Model)]);
             }
-            Some(fault) => {
-                self.failures += 1;
-                actions.push(Action::Emit(Event::ToolCallEnded {
-                    call: id,
-                    text: format!("Not run: {fault}."),
-                    is_error: true,
-                    taint: Taint::NONE,
-                    whole: None,
-                    elapsed_ms: 0,
-                }));
+            Err(told) => {
+                let fault = Fault {
+                    name,
+                    told: told.clone(),
+                };
+                self.cut(id, Some(fault), told, actions);
             }
+        }
+    }
+
+    /// Whether the call that began last may run.
+    fn may_call(&self) -> bool {
+        self.ending.is_none() && self.reply.seen.len() <= self.limits.calls_per_reply_max
+    }
+
+    fn cut(&mut self, call: CallId, fault: Option<Fault>, why: String, actions: &mut Vec<Action>) {
+        self.running.insert(call.clone(), 0);
+        self.reply.cut.insert(call.clone(), fault);
+        actions.push(Action::Cut { call, why });
+    }
+
+    /// No more comes of the calls that are being written.
+    fn cut_what_is_written(&mut self, why: &str, actions: &mut Vec<Action>) {
+        for building in std::mem::take(&mut self.reply.building).into_values() {
+            self.cut(building.id, None, why.to_owned(), actions);
         }
     }
 
@@ -430,6 +466,13 @@ impl Turn {
         actions.push(Action::Emit(Event::ModelCallFailed {
             error: error.clone(),
         }));
+        self.cut_what_is_written("the connection to the model broke", actions);
+        self.reply.failure = Some(error);
+        self.settle(actions);
+    }
+
+    /// Goes on after a reply that broke, or ends the turn.
+    fn mend(&mut self, error: ModelError, actions: &mut Vec<Action>) {
         let has_said = self.reply.has_text || self.reply.has_calls;
         match error {
             ModelError::Budget { detail } => {
@@ -472,19 +515,42 @@ impl Turn {
         }
     }
 
-    fn call_ended(
-        &mut self,
-        call: &CallId,
-        is_error: bool,
-        result: u64,
-        actions: &mut Vec<Action>,
-    ) {
+    fn call_ended(&mut self, call: &CallId, ended: Option<CallOutcome>, actions: &mut Vec<Action>) {
         let Some(signature) = self.running.remove(call) else {
             return;
         };
-        self.failures = if is_error { self.failures + 1 } else { 0 };
-        *self.repeats.entry((signature, result)).or_default() += 1;
+        let cut = self.reply.cut.remove(call);
+        match (ended, cut) {
+            (Some(CallOutcome { is_error, result }), cut) => {
+                self.reply.has_calls |= cut.is_some();
+                self.failures = if is_error { self.failures + 1 } else { 0 };
+                *self.repeats.entry((signature, result)).or_default() += 1;
+            }
+            (None, Some(Some(fault))) => self.tell_fault(call, fault, actions),
+            (None, _) => {}
+        }
         self.settle(actions);
+    }
+
+    fn tell_fault(&mut self, call: &CallId, fault: Fault, actions: &mut Vec<Action>) {
+        self.failures += 1;
+        let ready = Event::ToolCallReady {
+            call: ToolCall {
+                id: call.clone(),
+                name: fault.name,
+                arguments: Map::new(),
+            },
+            origin: Origin::Model,
+        };
+        let ended = Event::ToolCallEnded {
+            call: call.clone(),
+            text: format!("Not run: {}.", fault.told),
+            is_error: true,
+            taint: Taint::NONE,
+            whole: None,
+            elapsed_ms: 0,
+        };
+        actions.extend([Action::Emit(ready), Action::Emit(ended)]);
     }
 
     /// Whether the turn takes in nothing more that is said.
@@ -519,6 +585,11 @@ impl Turn {
             self.usage = self.usage.plus(self.reply.usage);
             actions.push(Action::StopModel);
         }
+        let why = match &ending {
+            Ending::Interrupted => "the person interrupted",
+            Ending::Limited(_) => "the turn has to end",
+        };
+        self.cut_what_is_written(why, actions);
         if !self.running.is_empty() {
             actions.push(Action::StopCalls);
         }
@@ -526,6 +597,7 @@ impl Turn {
             actions.push(instructed(&last_words(limit)));
         }
         // The last answer is another one: nothing of what was held back belongs to it.
+        self.reply.failure = None;
         self.stitch = None;
         self.said.clear();
         self.ending = Some(ending);
@@ -536,6 +608,11 @@ impl Turn {
 
     /// Goes on once the reply is complete and its calls have ended.
     fn settle(&mut self, actions: &mut Vec<Action>) {
+        if self.reply.cut.is_empty()
+            && let Some(error) = self.reply.failure.take()
+        {
+            return self.mend(error, actions);
+        }
         let Some(stop) = self.reply.stop else { return };
         if !self.running.is_empty() {
             return;

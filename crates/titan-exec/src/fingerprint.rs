@@ -16,7 +16,7 @@ pub(crate) struct Fingerprint {
     pub(crate) is_whole: bool,
 }
 
-/// BLAKE3 over tool, arguments, directory, and each program that would run by path and content, with the scripts that
+/// BLAKE3 over tool, arguments, what ran before in the same call, directory, and each program that would run by path and content, with the scripts that
 /// an interpreter is given. The environment is the workbench's own clean set, which only the person's configuration
 /// changes; `PATH` shows in the resolved programs.
 pub(crate) async fn fingerprint(
@@ -32,6 +32,7 @@ pub(crate) async fn fingerprint(
             .to_string()
             .as_bytes(),
     );
+    field(&mut hasher, step.before.as_bytes());
     field(&mut hasher, workbench.root().as_os_str().as_encoded_bytes());
     let mut is_whole = true;
     for effect in effects {
@@ -144,7 +145,7 @@ mod tests {
             arguments: vec![script.to_owned()],
             reads_only: false,
         }];
-        fingerprint(&Step { index: 0, call }, &effects, place).await
+        fingerprint(&Step::whole(call), &effects, place).await
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ mod registry;
 
 pub use approvals::{Approvals, DecideError};
 pub use envelope::{disarm, enclose};
-pub use pipeline::{EventSink, Limits, Pipeline, Ports, Scope};
+pub use pipeline::{EventSink, Limits, Pipeline, Ports, Scope, Writing};
 pub use policy::{Policy, Question, Rule, Rules};
 pub use provenance::{Provenance, taint_of_words};
 pub use redact::Redactor;

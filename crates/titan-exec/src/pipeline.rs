@@ -1,26 +1,31 @@
-//! The pipeline itself. See [`Pipeline::run`].
+//! The pipeline itself. See [`Pipeline::run`], and [`Pipeline::open`] for calls that run while they are being written.
+
+mod signals;
+mod written;
 
 use crate::approvals::Approvals;
 use crate::bound;
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::policy::{Policy, Question};
 use crate::provenance::Provenance;
-use crate::redact::{RedactStream, Redactor};
+use crate::redact::Redactor;
 use crate::registry::Registry;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use parking_lot::Mutex;
+use signals::{OUTPUT_PIECES_MAX, Signals, Waited, show};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use titan_protocol::{
-    Blobs, BoxStream, CallId, Change, Decision, Effect, Egress, Event, Grant, GrantScope, Origin,
-    PlanItem, Records, SessionId, Step, StorageError, Taint, Tool, ToolCall, ToolContext,
-    ToolError, ToolOutput, ToolSignals, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
+    Approved, Blobs, BoxStream, CallId, Change, Decision, Effect, Egress, Event, Grant, GrantScope,
+    Origin, Records, SessionId, Step, StorageError, Taint, Tool, ToolCall, ToolContext, ToolError,
+    ToolOutput, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
 };
-use tokio::sync::{RwLock, mpsc, oneshot};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+pub use written::Writing;
 
 /// The table of exact grants, by fingerprint.
 const GRANTS_TABLE: &str = "grants";
@@ -153,6 +158,25 @@ impl Scope {
         self.heard.lock().person_said(text);
     }
 
+    /// # Errors
+    /// `Fatal` when the call was started before.
+    fn start(&self, call: &CallId) -> Result<(), ToolError> {
+        match self.started.lock().insert(call.clone()) {
+            true => Ok(()),
+            false => Err(ToolError::Fatal(format!(
+                "call {call} was started twice; it ran once"
+            ))),
+        }
+    }
+
+    /// The workbench whose programs may do this and no more.
+    fn place_for(&self, effects: &[Effect]) -> Arc<dyn Workbench> {
+        let workbench = &self.workbench;
+        workbench
+            .for_step(effects)
+            .unwrap_or_else(|| workbench.clone())
+    }
+
     fn ticket(&self) -> Ticket {
         let (done, next) = oneshot::channel();
         let before = self.last.lock().replace(next);
@@ -186,6 +210,63 @@ struct Run {
     taint: Taint,
     /// The time that the tool itself took.
     elapsed: Duration,
+}
+
+impl Run {
+    fn new(source: String) -> Self {
+        Self {
+            source,
+            recorded_sums: Vec::new(),
+            taint: Taint::NONE,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// What the model reads of it, unless the turn has to end.
+    fn output(&self, ended: Ended) -> Ended {
+        let failed = |text: String| ToolOutput {
+            text,
+            is_error: true,
+            taint: self.taint,
+        };
+        match ended {
+            Err(ToolError::Reply(text)) => Ok(failed(text)),
+            Err(ToolError::Cancelled) => Ok(failed("Interrupted.".to_owned())),
+            ended => ended,
+        }
+    }
+}
+
+/// A call's hold on the order of its turn: beside others as long as it only looks, alone once it changes something.
+enum Held<'a> {
+    Nothing,
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
+}
+
+impl<'a> Held<'a> {
+    /// Waits until a step with these effects may run.
+    async fn take(&mut self, scope: &'a Scope, effects: &[Effect]) -> Result<(), ToolError> {
+        let changes = effects.iter().any(changes_something);
+        match self {
+            Self::Alone { .. } => {}
+            Self::Shared { .. } if !changes => {}
+            _ if changes => {
+                *self = Self::Nothing;
+                let alone = unless_cancelled(scope, async { Ok(scope.order.write().await) });
+                *self = Self::Alone {
+                    _guard: alone.await?,
+                };
+            }
+            _ => {
+                let shared = unless_cancelled(scope, async { Ok(scope.order.read().await) });
+                *self = Self::Shared {
+                    _guard: shared.await?,
+                };
+            }
+        }
+        Ok(())
+    }
 }
 
 enum Decided {
@@ -250,29 +331,15 @@ impl Pipeline {
         ticket: Ticket,
     ) -> Result<(), ToolError> {
         let id = call.id.clone();
-        if !scope.started.lock().insert(id.clone()) {
-            return Err(ToolError::Fatal(format!(
-                "call {id} was started twice; it ran once"
-            )));
-        }
-        let mut run = Run {
-            source: self.redactor.redact(&source(&call)).into_owned(),
-            recorded_sums: Vec::new(),
-            taint: Taint::NONE,
-            elapsed: Duration::ZERO,
-        };
-        let failed = |text: String, taint: Taint| ToolOutput {
-            text,
-            is_error: true,
-            taint,
-        };
-        let output = match self.ended(scope, origin, call, ticket, &mut run).await {
-            Ok(output) => output,
-            Err(ToolError::Reply(text)) => failed(text, run.taint),
-            Err(ToolError::Cancelled) => failed("Interrupted.".to_owned(), run.taint),
-            Err(fatal @ ToolError::Fatal(_)) => return Err(fatal),
-        };
+        scope.start(&id)?;
+        let mut run = Run::new(self.source_of(&call));
+        let ended = self.ended(scope, origin, call, ticket, &mut run).await;
+        let output = run.output(ended)?;
         self.record(scope, id, output, run).await
+    }
+
+    fn source_of(&self, call: &ToolCall) -> String {
+        self.redactor.redact(&source(call)).into_owned()
     }
 
     /// Looks up, checks, waits for its place, decides and runs.
@@ -288,39 +355,78 @@ impl Pipeline {
             .registry
             .find(&call.name, &call.arguments)
             .map_err(ToolError::Reply)?;
-        let step = Step { index: 0, call };
-        let effects = unless_cancelled(scope, async {
+        unless_cancelled(scope, async {
             ticket.turn().await;
-            tool.effects(&step, scope.workbench.as_ref()).await
+            Ok(())
         })
         .await?;
-        if let Decided::ByPerson(seen) = self.decide(scope, origin, &step, &effects).await? {
-            let now =
-                unless_cancelled(scope, tool.effects(&step, scope.workbench.as_ref())).await?;
-            if now != effects || !is_still(&seen, scope, &step, &effects).await? {
+        let step = Step::whole(call);
+        let effects = self.approve(scope, origin, tool.as_ref(), &step).await?;
+        self.record_effects(scope, &effects, run).await?;
+        let mut held = Held::Nothing;
+        held.take(scope, &effects).await?;
+        if let Held::Shared { .. } = held {
+            drop(ticket);
+        }
+        let call = step.call.id.clone();
+        let workbench = scope.place_for(&effects);
+        let approved = Approved {
+            step,
+            effects,
+            workbench: workbench.clone(),
+        };
+        let steps = futures::stream::once(std::future::ready(approved)).boxed();
+        let waited = Waited::default();
+        let started = Instant::now();
+        let ended = self
+            .execute(scope, tool.as_ref(), &call, workbench, steps, &waited)
+            .await;
+        run.elapsed = started.elapsed().saturating_sub(waited.get());
+        if let Ok(output) = &ended {
+            run.recorded_sums = tool.recorded_sums(output);
+        }
+        ended
+    }
+
+    /// What a step would do, once it may.
+    async fn approve(
+        &self,
+        scope: &Scope,
+        origin: Origin,
+        tool: &dyn Tool,
+        step: &Step,
+    ) -> Result<Vec<Effect>, ToolError> {
+        let workbench = scope.workbench.as_ref();
+        let effects = unless_cancelled(scope, tool.effects(step, workbench)).await?;
+        if let Decided::ByPerson(seen) = self.decide(scope, origin, step, &effects).await? {
+            let now = unless_cancelled(scope, tool.effects(step, workbench)).await?;
+            if now != effects || !is_still(&seen, scope, step, &effects).await? {
                 let changed =
                     "Not run: what it would do changed while the person decided. Look again first.";
                 return Err(ToolError::Reply(changed.to_owned()));
             }
         }
+        Ok(effects)
+    }
+
+    /// Takes note of what a step is about to do. If it leaves something behind, that it may is on the disk.
+    async fn record_effects(
+        &self,
+        scope: &Scope,
+        effects: &[Effect],
+        run: &mut Run,
+    ) -> Result<(), ToolError> {
         effects
             .iter()
             .for_each(|effect| scope.heard.lock().done(effect));
         run.taint = effects
             .iter()
             .map(reply_taint)
-            .fold(Taint::NONE, Taint::union);
+            .fold(run.taint, Taint::union);
         if effects.iter().any(reaches_out) {
             scope.events.make_durable().await.map_err(fatal)?;
         }
-        if effects.iter().any(changes_something) {
-            let _alone = unless_cancelled(scope, async { Ok(scope.order.write().await) }).await?;
-            self.execute(scope, tool, step, &effects, run).await
-        } else {
-            let _shared = unless_cancelled(scope, async { Ok(scope.order.read().await) }).await?;
-            drop(ticket);
-            self.execute(scope, tool, step, &effects, run).await
-        }
+        Ok(())
     }
 
     /// The verdict on one step. `Ok` lets it run.
@@ -491,24 +597,21 @@ impl Pipeline {
         }
     }
 
-    /// Runs an approved step, under the clock and the turn's cancellation, in a place that knows what was approved.
+    /// Runs a call's steps as they are approved, under the clock and the turn's cancellation.
     async fn execute(
         &self,
         scope: &Scope,
-        tool: &Arc<dyn Tool>,
-        step: Step,
-        effects: &[Effect],
-        run: &mut Run,
+        tool: &dyn Tool,
+        call: &CallId,
+        workbench: Arc<dyn Workbench>,
+        steps: BoxStream<Approved>,
+        waited: &Waited,
     ) -> Ended {
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
-        let waited = Waited::default();
-        let workbench = &scope.workbench;
         let context = ToolContext {
             session: scope.session,
             turn: scope.turn,
-            workbench: workbench
-                .for_step(effects)
-                .unwrap_or_else(|| workbench.clone()),
+            workbench,
             egress: scope.egress.clone(),
             signals: Arc::new(Signals {
                 events: scope.events.clone(),
@@ -518,15 +621,9 @@ impl Pipeline {
             }),
             cancel: scope.cancel.child_token(),
         };
-        let shower = show(
-            scope.events.as_ref(),
-            step.call.id.clone(),
-            self.redactor.stream(),
-            pieces,
-        );
-        let steps: BoxStream<Step> = futures::stream::once(std::future::ready(step)).boxed();
+        let redactor = self.redactor.stream();
+        let shower = show(scope.events.as_ref(), call.clone(), redactor, pieces);
         let limit = self.limits.wall_clock_max;
-        let started = Instant::now();
         let running = async {
             tokio::select! {
                 biased;
@@ -539,11 +636,7 @@ impl Pipeline {
             }
         };
         let (ended, shown) = tokio::join!(running, shower);
-        run.elapsed = started.elapsed().saturating_sub(waited.get());
         shown.map_err(fatal)?;
-        if let Ok(output) = &ended {
-            run.recorded_sums = tool.recorded_sums(output);
-        }
         ended
     }
 
@@ -588,109 +681,6 @@ impl Pipeline {
             elapsed_ms: u64::try_from(run.elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         scope.events.emit(ended).await.map_err(fatal)
-    }
-}
-
-/// Pieces of output that wait to be shown; the tool waits when there are more.
-const OUTPUT_PIECES_MAX: usize = 64;
-
-/// Pieces that arrive together are shown as one event of at most this many bytes.
-const OUTPUT_EVENT_BYTES_MAX: usize = 16 << 10;
-
-/// Passes output on as events while the tool runs, redacted, pieces that wait joined into one.
-async fn show(
-    events: &dyn EventSink,
-    call: CallId,
-    mut redactor: RedactStream,
-    mut pieces: mpsc::Receiver<String>,
-) -> Result<(), StorageError> {
-    while let Some(mut joined) = pieces.recv().await {
-        while joined.len() < OUTPUT_EVENT_BYTES_MAX
-            && let Ok(next) = pieces.try_recv()
-        {
-            joined.push_str(&next);
-        }
-        let text = redactor.push(&joined);
-        if !text.is_empty() {
-            events
-                .emit(Event::ToolOutputDelta {
-                    call: call.clone(),
-                    text,
-                })
-                .await?;
-        }
-    }
-    let text = redactor.finish();
-    if !text.is_empty() {
-        events.emit(Event::ToolOutputDelta { call, text }).await?;
-    }
-    Ok(())
-}
-
-/// A call's way to the person.
-struct Signals {
-    events: Arc<dyn EventSink>,
-    heard: Arc<Mutex<Provenance>>,
-    pieces: mpsc::Sender<String>,
-    waited: Waited,
-}
-
-/// How long a call has waited for the person, which its own time does not count.
-#[derive(Clone, Default)]
-struct Waited(Arc<Mutex<(Duration, u32)>>);
-
-impl Waited {
-    fn get(&self) -> Duration {
-        self.0.lock().0
-    }
-
-    /// Waits for the person, off the clock.
-    async fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        let started = Instant::now();
-        self.0.lock().1 += 1;
-        let answer = answer.await;
-        let mut waited = self.0.lock();
-        waited.0 += started.elapsed();
-        waited.1 -= 1;
-        answer
-    }
-
-    /// Returns when a call has run for `limit`, waits for the person left out.
-    async fn limit(&self, limit: Duration) {
-        let mut counted = Duration::ZERO;
-        let mut left = limit;
-        loop {
-            tokio::time::sleep(left).await;
-            let (waited, waiting) = *self.0.lock();
-            match waited - counted {
-                Duration::ZERO if waiting == 0 => return,
-                // Still waiting: look again when as much time again has gone by.
-                Duration::ZERO => left = limit,
-                more => left = more,
-            }
-            counted = waited;
-        }
-    }
-}
-
-#[async_trait]
-impl ToolSignals for Signals {
-    async fn output(&self, text: &str) {
-        // The receiver lives as long as the call runs; after that nobody listens, and nothing is lost: the whole
-        // output is the call's result.
-        let _ = self.pieces.send(text.to_owned()).await;
-    }
-
-    async fn plan(&self, items: Vec<PlanItem>) {
-        if let Err(error) = self.events.emit(Event::PlanUpdated { items }).await {
-            tracing::error!(%error, "a plan could not be stored");
-        }
-    }
-
-    async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
-        let answer = self.waited.wait(self.events.ask(question, choices)).await?;
-        self.heard.lock().person_said(&answer);
-        Some(answer)
     }
 }
 

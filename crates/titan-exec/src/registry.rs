@@ -77,6 +77,11 @@ impl Registry {
             .collect()
     }
 
+    /// The tool of exactly this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        self.tools.get(name).map(|registered| &registered.tool)
+    }
+
     /// The tool of exactly this name, once its arguments fit its schema. The error speaks to the model.
     pub(crate) fn find(
         &self,

@@ -10,8 +10,8 @@ use titan_exec::{
     EventSink, Limits, Pipeline, Policy, Ports, Redactor, Registry, RegistryError, Rules, Scope,
 };
 use titan_protocol::{
-    BoxStream, CallId, Decision, Effect, Event, Origin, SessionId, Step, StorageError, Taint, Tool,
-    ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, Workbench,
+    Approved, BoxStream, CallId, Decision, Effect, Event, Origin, SessionId, Step, StorageError,
+    Taint, Tool, ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
@@ -68,10 +68,10 @@ impl Tool for Echo {
     async fn run(
         &self,
         context: ToolContext,
-        mut steps: BoxStream<Step>,
+        mut steps: BoxStream<Approved>,
     ) -> Result<ToolOutput, ToolError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        let step = steps.next().await.ok_or(ToolError::Cancelled)?;
+        let Approved { step, .. } = steps.next().await.ok_or(ToolError::Cancelled)?;
         let text = step.call.arguments["text"]
             .as_str()
             .expect("the schema was checked")
@@ -423,7 +423,7 @@ impl Tool for Builds {
     async fn run(
         &self,
         context: ToolContext,
-        steps: BoxStream<Step>,
+        steps: BoxStream<Approved>,
     ) -> Result<ToolOutput, ToolError> {
         self.0.run(context, steps).await
     }

@@ -3,7 +3,9 @@
 use crate::{BoxStream, Effect, Egress, PlanItem, SessionId, Taint, ToolCall, TurnId, Workbench};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +21,118 @@ pub struct ToolSpec {
 }
 
 /// A piece of a call that is judged and run as one. A call that is not cut is one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// Its position in the call, from 0.
     pub index: u32,
     /// The call, with the arguments that belong to this step.
     pub call: ToolCall,
+    /// The steps before it as one text; empty for the first.
+    pub before: String,
+    /// What the tool's segmenter knows of it.
+    pub known: Known,
+}
+
+impl Step {
+    /// A call that is one step.
+    pub fn whole(call: ToolCall) -> Self {
+        Self {
+            index: 0,
+            call,
+            before: String::new(),
+            known: Known::default(),
+        }
+    }
+}
+
+/// What a segmenter found out about a step in view of those before it, for the same tool's [`Tool::effects`]. Nobody
+/// else looks into it.
+#[derive(Clone, Default)]
+pub struct Known(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Known {
+    /// Keeps what is known.
+    pub fn of(known: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(known)))
+    }
+
+    /// What is known, if it is of this type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Known" } else { "Unknown" })
+    }
+}
+
+/// A step that was allowed, on its way to its tool.
+#[derive(Clone)]
+pub struct Approved {
+    /// The step.
+    pub step: Step,
+    /// What it would do, as it was judged.
+    pub effects: Vec<Effect>,
+    /// The place whose programs may do just that.
+    pub workbench: Arc<dyn Workbench>,
+}
+
+/// A piece of a call's arguments while they are being written. The pieces of one text come in a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArgumentPiece {
+    /// The next piece of a text, decoded. A text begins with an empty one.
+    Text {
+        /// Which argument.
+        key: Arc<str>,
+        /// The piece.
+        text: String,
+    },
+    /// A text is complete.
+    TextEnd {
+        /// Which argument.
+        key: Arc<str>,
+    },
+    /// An argument that is no text, complete.
+    Value {
+        /// Which argument.
+        key: Arc<str>,
+        /// Its value.
+        value: Value,
+    },
+}
+
+/// Cuts one call into steps while its arguments are being written. Pure: no clock, no I/O, no lock.
+pub trait Segmenter: Send + Sync {
+    /// Takes in the next piece of the arguments.
+    fn push(&mut self, piece: &ArgumentPiece);
+
+    /// The next step, if it is complete. Before it was released, only the last one is given again.
+    fn next(&mut self) -> Option<Cut>;
+
+    /// The step that was given last goes ahead.
+    fn release(&mut self);
+
+    /// The arguments of the call as far as they were released.
+    fn released(&self) -> Map<String, Value>;
+
+    /// The arguments are whole: what was not released of them, as the last step. `None` when nothing is left.
+    ///
+    /// # Errors
+    /// `Reply` when what was released is no part of these arguments.
+    fn rest(&mut self, arguments: &Map<String, Value>) -> Result<Option<Cut>, ToolError>;
+}
+
+/// A step as its segmenter cut it.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The arguments that belong to it.
+    pub arguments: Map<String, Value>,
+    /// See [`Step::before`].
+    pub before: String,
+    /// See [`Step::known`].
+    pub known: Known,
 }
 
 /// What a finished call gives back.
@@ -68,6 +176,12 @@ pub trait Tool: Send + Sync {
         workbench: &dyn Workbench,
     ) -> Result<Vec<Effect>, ToolError>;
 
+    /// How calls of this tool are cut while they are being written; `None` for a tool that takes them whole. A tool
+    /// with one is started when a call begins, so that it can get ready. Until a step comes it has no effect.
+    fn segmenter(&self) -> Option<Box<dyn Segmenter>> {
+        None
+    }
+
     /// Runs the steps of one call as they are approved. The stream gives each step after its own verdict and ends
     /// when the call has no more, or when a step was denied.
     ///
@@ -78,7 +192,7 @@ pub trait Tool: Send + Sync {
     async fn run(
         &self,
         context: ToolContext,
-        steps: BoxStream<Step>,
+        steps: BoxStream<Approved>,
     ) -> Result<ToolOutput, ToolError>;
 
     /// Sums of money in an output that the service behind the tool stands for, in millionths of a US dollar: the
@@ -96,7 +210,7 @@ pub struct ToolContext {
     pub session: SessionId,
     /// The turn that it runs for.
     pub turn: TurnId,
-    /// Files and processes.
+    /// Files and processes. What needs more leave than none is done on the workbench of its step.
     pub workbench: Arc<dyn Workbench>,
     /// The network.
     pub egress: Arc<dyn Egress>,

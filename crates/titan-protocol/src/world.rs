@@ -88,7 +88,20 @@ pub trait Workbench: Send + Sync {
 
     /// Starts a program with the place's clean environment and gives its output as it comes. Dropping the stream
     /// ends the program and all that it started. Standard input is empty.
-    fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>>;
+    ///
+    /// With a `script`, the program is a shell, and the argument that is [`SCRIPT`] becomes the path of a file where it
+    /// reads it: each piece is there when the stream gave it, and the end when the stream ended. What the shell starts
+    /// does not read from it. A shell that is gone leaves the rest of it unread.
+    fn start(
+        &self,
+        command: Command,
+        script: Option<BoxStream<Bytes>>,
+    ) -> BoxStream<Result<ProcessEvent, WorkbenchError>>;
+
+    /// Starts a program that has no script.
+    fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
+        self.start(command, None)
+    }
 
     /// The same place for one step that policy allowed: its programs may do what these effects say and no more.
     /// `None` where the place makes no difference.
@@ -96,7 +109,16 @@ pub trait Workbench: Send + Sync {
         let _ = effects;
         None
     }
+
+    /// Whether a program that was started here may do these effects, as far as the place makes a difference.
+    fn admits(&self, effects: &[Effect]) -> bool {
+        let _ = effects;
+        true
+    }
 }
+
+/// Stands among the arguments of a shell for the path of its script. See [`Workbench::start`].
+pub const SCRIPT: &str = "<script>";
 
 /// A path after its links were resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -268,8 +268,12 @@ impl Workbench for HostWorkbench {
         .boxed()
     }
 
-    fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
-        process::run(command, self.shared.clone(), self.leave.clone())
+    fn start(
+        &self,
+        command: Command,
+        script: Option<BoxStream<Bytes>>,
+    ) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
+        process::run(command, script, self.shared.clone(), self.leave.clone())
     }
 
     fn for_step(&self, effects: &[Effect]) -> Option<Arc<dyn Workbench>> {
@@ -277,6 +281,13 @@ impl Workbench for HostWorkbench {
             leave: Arc::new(Leave::of(effects)),
             ..self.clone()
         }))
+    }
+
+    fn admits(&self, effects: &[Effect]) -> bool {
+        let wanted = Leave::of(effects);
+        self.shared
+            .bounds
+            .admits(&self.places, &self.leave, &wanted)
     }
 }
 

@@ -6,7 +6,9 @@
 //! hello                          a piece of text, with its newline
 //! think: it is about crates      a piece of thinking
 //! call read {"path":"a.rs"}      a whole tool call; its arguments stream in pieces of 7 bytes
-//! begin shell {"script":"ls      a call whose arguments are cut here: it never ends
+//! begin shell {"script":"ls      a call whose arguments are cut here: it never ends, unless the next two say so
+//! more: \nmake"}                 goes on with the arguments of the call that began last
+//! whole:                         ends it
 //! gate a                         waits until the test opens this gate
 //! usage 100 20                   tokens read and written
 //! stop length                    ends the reply: end, tool_calls, length, refused
@@ -131,6 +133,11 @@ fn parse(reply: &str) -> Vec<Scripted> {
                 );
                 calls += 1;
             }
+            "more:" => steps.extend(pieces(calls - 1, rest).into_iter().map(Scripted::Event)),
+            "whole:" => {
+                let index = calls - 1;
+                steps.push(Scripted::Event(ModelEvent::ToolCallEnd { index }));
+            }
             "usage" => steps.push(Scripted::Event(ModelEvent::Usage(usage(rest)))),
             "stop" => {
                 steps.push(Scripted::Event(ModelEvent::Done { stop: stop(rest) }));
@@ -162,13 +169,19 @@ fn call(index: u32, line: &str, ends: bool) -> Vec<ModelEvent> {
         index,
         name: name.to_owned(),
     }];
-    let pieces = arguments
-        .as_bytes()
-        .chunks(ARGUMENT_PIECE_BYTES)
-        .map(<[u8]>::len);
+    events.extend(pieces(index, arguments));
+    if ends {
+        events.push(ModelEvent::ToolCallEnd { index });
+    }
+    events
+}
+
+fn pieces(index: u32, arguments: &str) -> Vec<ModelEvent> {
+    let mut events = Vec::new();
+    let chunks = arguments.as_bytes().chunks(ARGUMENT_PIECE_BYTES);
     let mut from = 0;
     let mut upto = 0;
-    for bytes in pieces {
+    for bytes in chunks.map(<[u8]>::len) {
         upto += bytes;
         if arguments.is_char_boundary(upto) {
             events.push(ModelEvent::ToolCallDelta {
@@ -177,9 +190,6 @@ fn call(index: u32, line: &str, ends: bool) -> Vec<ModelEvent> {
             });
             from = upto;
         }
-    }
-    if ends {
-        events.push(ModelEvent::ToolCallEnd { index });
     }
     events
 }

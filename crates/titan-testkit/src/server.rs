@@ -26,7 +26,7 @@ mod script;
 mod wire;
 
 pub use request::Request;
-pub use script::{Model, Part, Reply, Script, cut};
+pub use script::{Model, Part, Reply, Script, Stamps, cut};
 pub use wire::Wire;
 
 use http::{RawRequest, Reader, Writer};
@@ -342,6 +342,10 @@ async fn stream(
         bytes_left -= bytes.len();
         for piece in bytes.chunks(reply.piece_bytes.unwrap_or(usize::MAX)) {
             writer.chunk(piece).await?;
+        }
+        if let (true, Some(stamps)) = (is_delta, &reply.stamps) {
+            writer.flush().await?;
+            stamps.stamp();
         }
         if is_delta && !has_spoken {
             has_spoken = true;

@@ -99,7 +99,8 @@ impl MemoryWorkbench {
         self
     }
 
-    /// Adds a `sh` that answers `sh -c SCRIPT` by this table; a script that is not in it ends with status 127.
+    /// Adds a `sh` that answers `sh -c SCRIPT`, or each piece of a script that it is given bit by bit, by this table; a
+    /// script that is not in it ends with status 127.
     pub fn shell<const N: usize>(self, scripts: [(&str, Process); N]) -> Self {
         let scripts: BTreeMap<String, Process> = scripts
             .into_iter()
@@ -431,24 +432,33 @@ impl Workbench for MemoryWorkbench {
         futures::stream::iter(items).boxed()
     }
 
-    fn run(&self, command: Command) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
-        let mut shared = self.shared.lock();
-        shared.commands.push(command.clone());
-        let Some((_, script)) = shared.program(&command.program) else {
+    fn start(
+        &self,
+        command: Command,
+        script: Option<BoxStream<Bytes>>,
+    ) -> BoxStream<Result<ProcessEvent, WorkbenchError>> {
+        let found = self.shared.lock().program(&command.program);
+        let Some((_, program)) = found else {
+            self.shared.lock().commands.push(command.clone());
             let error = WorkbenchError::NotFound {
                 path: command.program,
             };
             return futures::stream::iter([Err(error)]).boxed();
         };
-        shared.running += 1;
-        drop(shared);
-        let running = Running {
-            process: script(&command),
-            deadline: Instant::now() + command.wall_clock_max,
-            bytes_left: command.output_bytes_max,
+        let deadline = Instant::now() + command.wall_clock_max;
+        self.shared.lock().running += 1;
+        let mut running = Running {
+            process: Process::exits(0),
+            program,
+            command,
+            deadline,
             is_over: false,
             shared: self.shared.clone(),
+            script,
         };
+        if running.script.is_none() {
+            running.begin(running.command.clone());
+        }
         futures::stream::unfold(running, |mut running| async move {
             running.next().await.map(|event| (Ok(event), running))
         })
@@ -512,10 +522,13 @@ impl Process {
 
 struct Running {
     process: Process,
+    program: Script,
+    command: Command,
     deadline: Instant,
-    bytes_left: u64,
     is_over: bool,
     shared: Arc<Mutex<Shared>>,
+    /// The rest of a shell's script, each piece of which is a process.
+    script: Option<BoxStream<Bytes>>,
 }
 
 impl Drop for Running {
@@ -544,9 +557,32 @@ impl Running {
                     tokio::time::sleep_until(self.deadline).await;
                     return Some(self.exit(Exit::TimedOut));
                 }
-                None => return Some(self.exit(self.process.exit)),
+                None if !matches!(self.process.exit, Exit::Status(_)) => {
+                    return Some(self.exit(self.process.exit));
+                }
+                None => match self.next_piece().await {
+                    Ok(Some(piece)) => self.begin(Command {
+                        arguments: vec!["-c".to_owned(), "--".to_owned(), piece],
+                        ..self.command.clone()
+                    }),
+                    Ok(None) => return Some(self.exit(self.process.exit)),
+                    Err(_) => return Some(self.exit(Exit::TimedOut)),
+                },
             }
         }
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<String>, tokio::time::error::Elapsed> {
+        let Some(script) = &mut self.script else {
+            return Ok(None);
+        };
+        let piece = tokio::time::timeout_at(self.deadline, script.next()).await?;
+        Ok(piece.map(|piece| String::from_utf8_lossy(&piece).trim_end().to_owned()))
+    }
+
+    fn begin(&mut self, command: Command) {
+        self.process = (self.program)(&command);
+        self.shared.lock().commands.push(command);
     }
 
     /// Cuts output at the limit; what comes after it is the end of the process.
@@ -555,19 +591,20 @@ impl Running {
             return event;
         };
         let length = bytes.len() as u64;
-        if length <= self.bytes_left {
-            self.bytes_left -= length;
+        if length <= self.command.output_bytes_max {
+            self.command.output_bytes_max -= length;
             return event;
         }
-        if self.bytes_left == 0 {
+        if self.command.output_bytes_max == 0 {
             return self.exit(Exit::OutputExceeded);
         }
-        let kept = bytes.slice(..usize::try_from(self.bytes_left).unwrap_or(usize::MAX));
+        let kept =
+            bytes.slice(..usize::try_from(self.command.output_bytes_max).unwrap_or(usize::MAX));
         let cut = match &event {
             ProcessEvent::Stdout(_) => ProcessEvent::Stdout(kept),
             _ => ProcessEvent::Stderr(kept),
         };
-        self.bytes_left = 0;
+        self.command.output_bytes_max = 0;
         self.process.acts.clear();
         self.process.exit = Exit::OutputExceeded;
         cut
@@ -597,7 +634,8 @@ pub mod contract {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
     use titan_protocol::{
-        Captured, Command, Exit, Metadata, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
+        Captured, Command, Exit, Metadata, ProcessEvent, SCRIPT, WalkOptions, Workbench,
+        WorkbenchError,
     };
 
     /// Runs the whole suite. Needs a runtime with time; paused time will do for a place that lives in memory.
@@ -612,6 +650,7 @@ pub mod contract {
         programs_stream_output_and_end_with_a_status(workbench).await;
         programs_see_a_clean_environment_and_no_input(workbench).await;
         limits_end_programs(workbench).await;
+        a_script_runs_as_it_comes(workbench).await;
     }
 
     const TALK: &str = "printf out; printf err >&2; exit 3";
@@ -902,6 +941,33 @@ pub mod contract {
             ..shell(VARIABLES)
         };
         assert_eq!(run(workbench, greeting).await.stdout, "hello---dumb");
+    }
+
+    /// Each piece runs before the next is there, none of it is input for what it starts, and its end ends the shell.
+    async fn a_script_runs_as_it_comes(workbench: &dyn Workbench) {
+        let (script, pieces) = tokio::sync::mpsc::unbounded_channel();
+        let pieces = futures::stream::unfold(pieces, |mut pieces| async move {
+            Some((pieces.recv().await?, pieces))
+        });
+        let command = Command {
+            arguments: vec![SCRIPT.to_owned()],
+            ..shell("")
+        };
+        let mut events = workbench.start(command, Some(pieces.boxed()));
+        let mut said = String::new();
+        for (piece, expected) in [(INPUT, "end"), (EXACT, "end0123456789")] {
+            script.send(Bytes::from(format!("{piece}\n"))).unwrap();
+            while said.len() < expected.len() {
+                let Some(Ok(ProcessEvent::Stdout(bytes))) = events.next().await else {
+                    panic!("the shell ended early: {said}");
+                };
+                said.push_str(std::str::from_utf8(&bytes).unwrap());
+            }
+            assert_eq!(said, expected);
+        }
+        drop(script);
+        let last = events.next().await.unwrap().unwrap();
+        assert_eq!(last, ProcessEvent::Exited(Exit::Status(0)));
     }
 
     async fn limits_end_programs(workbench: &dyn Workbench) {

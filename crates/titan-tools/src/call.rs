@@ -1,13 +1,14 @@
 //! Tools whose calls run whole: typed arguments, parsed once for the judgement and once for the run from the same
-//! call, and nothing done until the one step was approved.
+//! call, and nothing done until it was approved. Those that only look start as soon as what they need is written.
 
+use crate::early::Early;
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use titan_protocol::{
-    BoxStream, Effect, Step, Tool, ToolCall, ToolContext, ToolError, ToolOutput, ToolSpec,
-    Workbench,
+    Approved, BoxStream, Effect, Segmenter, Step, Tool, ToolCall, ToolContext, ToolError,
+    ToolOutput, ToolSpec, Workbench,
 };
 
 /// A tool that takes a call as one step.
@@ -18,6 +19,12 @@ pub(crate) trait WholeCall: Send + Sync {
 
     /// What the model is told.
     fn spec(&self) -> ToolSpec;
+
+    /// Whether a call may be run before it is whole, and once more if it then says more. Only for what leaves nothing
+    /// behind.
+    fn starts_early(&self) -> bool {
+        false
+    }
 
     /// Arguments that make sense, for the reply to those that don't.
     fn example(&self) -> &'static str;
@@ -75,27 +82,61 @@ impl<T: WholeCall> Tool for Whole<T> {
         self.tool.effects(arguments, workbench).await
     }
 
+    fn segmenter(&self) -> Option<Box<dyn Segmenter>> {
+        let required = || Early::new(&self.spec.input_schema);
+        self.tool
+            .starts_early()
+            .then(|| Box::new(required()) as Box<dyn Segmenter>)
+    }
+
     async fn run(
         &self,
         context: ToolContext,
-        steps: BoxStream<Step>,
+        steps: BoxStream<Approved>,
     ) -> Result<ToolOutput, ToolError> {
-        let work = async {
-            let step = only_step(steps).await.ok_or_else(denied)?;
-            let arguments = self.arguments(&step.call)?;
-            self.tool.run(&context, arguments).await
-        };
+        let cancel = context.cancel.clone();
         tokio::select! {
             biased;
-            () = context.cancel.cancelled() => Err(ToolError::Cancelled),
-            output = work => output,
+            () = cancel.cancelled() => Err(ToolError::Cancelled),
+            output = self.last_of(context, steps) => output,
         }
     }
 }
 
-/// The one step of a call that is not cut; `None` when it was denied.
-async fn only_step(mut steps: BoxStream<Step>) -> Option<Step> {
-    steps.next().await
+impl<T: WholeCall> Whole<T> {
+    /// Runs each step in place of the one before, which is dropped, and gives what the last one gave.
+    async fn last_of(
+        &self,
+        context: ToolContext,
+        mut steps: BoxStream<Approved>,
+    ) -> Result<ToolOutput, ToolError> {
+        let mut next = steps.next().await;
+        let mut output = Err(denied());
+        while let Some(Approved {
+            step, workbench, ..
+        }) = next
+        {
+            let context = ToolContext {
+                workbench,
+                ..context.clone()
+            };
+            let arguments = self.arguments(&step.call)?;
+            let mut running = std::pin::pin!(self.tool.run(&context, arguments));
+            next = tokio::select! {
+                biased;
+                next = steps.next() => next,
+                early = &mut running => {
+                    output = early;
+                    next = steps.next().await;
+                    continue;
+                }
+            };
+            if next.is_none() {
+                output = running.await;
+            }
+        }
+        output
+    }
 }
 
 fn denied() -> ToolError {

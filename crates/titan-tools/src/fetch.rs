@@ -52,6 +52,10 @@ impl WholeCall for Fetch {
         )
     }
 
+    fn starts_early(&self) -> bool {
+        true
+    }
+
     fn example(&self) -> &'static str {
         r#"{"url": "https://www.rust-lang.org/"}"#
     }

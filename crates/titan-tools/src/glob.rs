@@ -53,6 +53,10 @@ impl WholeCall for Glob {
         )
     }
 
+    fn starts_early(&self) -> bool {
+        true
+    }
+
     fn example(&self) -> &'static str {
         r#"{"pattern": "**/Cargo.toml"}"#
     }

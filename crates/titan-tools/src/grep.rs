@@ -73,6 +73,10 @@ impl WholeCall for Grep {
         )
     }
 
+    fn starts_early(&self) -> bool {
+        true
+    }
+
     fn example(&self) -> &'static str {
         r#"{"pattern": "fn main", "glob": "*.rs", "context": 2}"#
     }

@@ -10,6 +10,7 @@
 mod apply_patch;
 mod ask_user;
 mod call;
+mod early;
 mod edit;
 mod fetch;
 mod files;
@@ -57,7 +58,7 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
     };
     let clock = ports.clock;
     vec![
-        Arc::new(Whole::new(shell::Shell)),
+        Arc::new(shell::Shell::new()),
         Arc::new(Whole::new(read::Read {
             blobs: ports.blobs,
             journal: ports.journal,

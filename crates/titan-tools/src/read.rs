@@ -63,6 +63,10 @@ impl WholeCall for Read {
         )
     }
 
+    fn starts_early(&self) -> bool {
+        true
+    }
+
     fn example(&self) -> &'static str {
         r#"{"path": "src/main.rs", "offset_line": 1, "lines": 200}"#
     }

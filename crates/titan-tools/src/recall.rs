@@ -46,6 +46,10 @@ impl WholeCall for Recall {
         )
     }
 
+    fn starts_early(&self) -> bool {
+        true
+    }
+
     fn example(&self) -> &'static str {
         r#"{"query": "how the person likes answers"}"#
     }

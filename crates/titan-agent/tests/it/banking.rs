@@ -17,9 +17,9 @@ use std::sync::Arc;
 use titan_agent::{Config, Engine, Parts, PromptSize, TurnLimits};
 use titan_exec::{Limits, Pipeline, Policy, Ports, Redactor, Registry, Rule, Rules};
 use titan_protocol::{
-    BoxStream, Client, Content, Decision, Effect, Event, ModelError, ModelEvent, ModelInfo,
-    ModelRequest, ModelStream, Op, Provider, SessionId, Step, StopReason, Taint, Tool, ToolContext,
-    ToolError, ToolOutput, ToolSpec, TurnId, TurnOptions, Workbench,
+    Approved, BoxStream, Client, Content, Decision, Effect, Event, ModelError, ModelEvent,
+    ModelInfo, ModelRequest, ModelStream, Op, Provider, SessionId, Step, StopReason, Taint, Tool,
+    ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, TurnOptions, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::storage::MemoryStore;
@@ -307,9 +307,9 @@ impl Tool for BankTool {
     async fn run(
         &self,
         _: ToolContext,
-        mut steps: BoxStream<Step>,
+        mut steps: BoxStream<Approved>,
     ) -> Result<ToolOutput, ToolError> {
-        let step = steps.next().await.ok_or(ToolError::Cancelled)?;
+        let Approved { step, .. } = steps.next().await.ok_or(ToolError::Cancelled)?;
         let text = self
             .bank
             .lock()

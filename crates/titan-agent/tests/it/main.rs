@@ -8,3 +8,4 @@ mod taint;
 mod trust;
 mod turns;
 mod undo;
+mod written;

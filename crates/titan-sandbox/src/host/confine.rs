@@ -113,6 +113,15 @@ impl Leave {
         self.writes.iter().any(|written| path.starts_with(written))
     }
 
+    /// Whether all that another leave opens is open already, given that this much is open anyway.
+    fn includes(&self, other: &Self, reach: &Reach) -> bool {
+        let reads = |path: &PathBuf| self.reads.contains(path) || reach.opens(path);
+        (self.network || !other.network)
+            && other.reads.iter().all(reads)
+            && other.writes.iter().all(|path| self.covers(path))
+            && other.removes.iter().all(|path| self.removes(path))
+    }
+
     /// Makes the folders that are not there, but for those in the engine's home.
     fn make_folders(&self, places: &Places) {
         let made = self
@@ -369,6 +378,16 @@ impl Bounds {
         }
     }
 
+    /// Whether a program that was started with one leave may do what another one opens.
+    pub(super) fn admits(&self, places: &Places, leave: &Leave, wanted: &Leave) -> bool {
+        leave.includes(wanted, self.reach(places))
+    }
+
+    fn reach(&self, places: &Places) -> &Reach {
+        self.reach
+            .get_or_init(|| Reach::look(&self.environment, &self.program_folders, &places.home))
+    }
+
     /// Makes a program's confinement ready. Looks at the file system.
     ///
     /// # Errors
@@ -383,9 +402,7 @@ impl Bounds {
         let machine = self
             .machine
             .get_or_init(|| Confinement::of_this_machine().clone());
-        let reach = self
-            .reach
-            .get_or_init(|| Reach::look(&self.environment, &self.program_folders, &places.home));
+        let reach = self.reach(places);
         let scratch = self.scratch()?;
         leave.make_folders(places);
         let mut plan = Plan::new(reach, places, leave)?;

@@ -11,13 +11,15 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use titan_protocol::{BoxStream, Command, Exit, ProcessEvent, WorkbenchError};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use titan_protocol::{BoxStream, Command, Exit, ProcessEvent, SCRIPT, WorkbenchError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
 use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -51,15 +53,23 @@ const TARGET: &str = "CARGO_TARGET_DIR";
 type Event = Result<ProcessEvent, WorkbenchError>;
 type Events = mpsc::Sender<Event>;
 
-/// Starts a program and gives what it does. See [`titan_protocol::Workbench::run`].
-pub(super) fn run(command: Command, shared: Arc<Shared>, leave: Arc<Leave>) -> BoxStream<Event> {
+/// A script that is still being written.
+type Script = BoxStream<Bytes>;
+
+/// Starts a program and gives what it does. See [`titan_protocol::Workbench::start`].
+pub(super) fn run(
+    command: Command,
+    script: Option<Script>,
+    shared: Arc<Shared>,
+    leave: Arc<Leave>,
+) -> BoxStream<Event> {
     let (events, reader) = mpsc::channel(OUTPUT_AHEAD_MAX);
     let counted = Counted::begin();
     let dropped = CancellationToken::new();
     let on_drop = dropped.clone().drop_guard();
     tokio::spawn(async move {
         let _counted = counted;
-        if let Err(error) = conduct(command, shared, leave, &events, dropped).await {
+        if let Err(error) = conduct(command, script, shared, leave, &events, dropped).await {
             // A reader that is gone needs no error.
             let _ = events.send(Err(error)).await;
         }
@@ -101,6 +111,7 @@ pub(super) async fn all_ended() -> bool {
 /// A program from its start to its end.
 async fn conduct(
     command: Command,
+    script: Option<Script>,
     shared: Arc<Shared>,
     leave: Arc<Leave>,
     events: &Events,
@@ -109,15 +120,32 @@ async fn conduct(
     let deadline = Instant::now() + command.wall_clock_max;
     let output_bytes_max = command.output_bytes_max;
     let marker = Tree::fresh_marker();
+    let (feed, unread) = match script {
+        Some(script) => {
+            let (feed, unread) = Feed::new(script, &command)?;
+            (Some(feed), Some(unread))
+        }
+        None => (None, None),
+    };
     let start = {
         let marker = marker.clone();
-        move || Launch::prepare(command, &shared, &marker)?.launch(&shared, &leave)
+        move || Launch::prepare(command, unread, &shared, &marker)?.launch(&shared, &leave)
     };
     let Started { child, hold, guard } = super::blocking(start).await?;
     let mut running = Running::new(child, hold, marker);
-    let followed = running
-        .follow(events, output_bytes_max, deadline, &dropped)
-        .await;
+    let followed = {
+        let following = running.follow(events, output_bytes_max, deadline, &dropped);
+        let feeding = async {
+            if let Some(feed) = feed {
+                feed.write().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            followed = following => followed,
+            () = feeding => Ok(None),
+        }
+    };
     running.finish().await;
     tell_what_was_put_back(guard.fall_due(), events).await;
     running.hold.let_go();
@@ -140,6 +168,51 @@ async fn tell_what_was_put_back(guard: Guard, events: &Events) {
     }
 }
 
+/// A shell's script, on its way to the shell.
+struct Feed {
+    script: Script,
+    pipe: pipe::Sender,
+    /// What comes before it: the shell has its own way to the script by then, and what it starts gets none.
+    opening: Option<String>,
+}
+
+impl Feed {
+    /// The way of a script, and the end that the shell reads.
+    fn new(script: Script, command: &Command) -> Result<(Self, OwnedFd), WorkbenchError> {
+        let no_pipe = |error: std::io::Error| {
+            WorkbenchError::Failed(format!("the script can't be handed over: {error}"))
+        };
+        let (pipe, unread) = pipe::pipe().map_err(no_pipe)?;
+        let unread = unread.into_blocking_fd().map_err(no_pipe)?;
+        // Other shells know no descriptors of more than one digit here.
+        let is_bash = Path::new(&command.program).ends_with("bash");
+        let opening = is_bash.then(|| format!("exec {}<&-; ", unread.as_raw_fd()));
+        let feed = Self {
+            script,
+            pipe,
+            opening,
+        };
+        Ok((feed, unread))
+    }
+
+    /// Writes the script as it comes, until its end or until nobody reads it any more.
+    async fn write(mut self) {
+        while let Some(piece) = self.script.next().await {
+            if piece.is_empty() {
+                continue;
+            }
+            let piece = match self.opening.take() {
+                Some(opening) => [opening.as_bytes(), &piece].concat().into(),
+                None => piece,
+            };
+            if let Err(error) = self.pipe.write_all(&piece).await {
+                tracing::debug!(%error, "a shell ended before its script");
+                return;
+            }
+        }
+    }
+}
+
 /// All that is needed to start a program, checked.
 struct Launch {
     program: PathBuf,
@@ -147,10 +220,16 @@ struct Launch {
     arguments: Vec<String>,
     directory: PathBuf,
     environment: BTreeMap<String, String>,
+    script: Option<OwnedFd>,
 }
 
 impl Launch {
-    fn prepare(command: Command, shared: &Shared, marker: &str) -> Result<Self, WorkbenchError> {
+    fn prepare(
+        command: Command,
+        script: Option<OwnedFd>,
+        shared: &Shared,
+        marker: &str,
+    ) -> Result<Self, WorkbenchError> {
         let Shared {
             places,
             environment,
@@ -170,12 +249,19 @@ impl Launch {
         let mut environment = environment.with(&command.environment)?;
         environment.insert(MARKER.to_owned(), marker.to_owned());
         environment.insert("PWD".to_owned(), directory.display().to_string());
+        let mut arguments = command.arguments;
+        if let Some(script) = &script {
+            let path = format!("/dev/fd/{}", script.as_raw_fd());
+            let places = arguments.iter_mut().filter(|argument| *argument == SCRIPT);
+            places.for_each(|argument| argument.clone_from(&path));
+        }
         Ok(Self {
             program,
             name: command.program,
-            arguments: command.arguments,
+            arguments,
             directory,
             environment,
+            script,
         })
     }
 
@@ -225,6 +311,18 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(script) = &self.script {
+            let script = script.as_raw_fd();
+            let keep = move || {
+                // SAFETY: a system call on a number; `self` keeps it open until the program has started.
+                match unsafe { libc::fcntl(script, libc::F_SETFD, 0) } {
+                    -1 => Err(std::io::Error::last_os_error()),
+                    _ => Ok(()),
+                }
+            };
+            // SAFETY: it makes one system call and takes no memory and no lock.
+            unsafe { command.pre_exec(keep) };
+        }
         command
     }
 }

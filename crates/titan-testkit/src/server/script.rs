@@ -5,6 +5,7 @@ use crate::gate::Gate;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 use titan_protocol::{StopReason, Usage};
 
 /// One reply of a model, or one failure of a server.
@@ -17,6 +18,22 @@ pub struct Reply {
     pub(super) piece_bytes: Option<usize>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) fault: Option<Fault>,
+    pub(super) stamps: Option<Stamps>,
+}
+
+/// When each delta of a reply had been handed to the system. Clones are the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps(Arc<Mutex<Vec<SystemTime>>>);
+
+impl Stamps {
+    /// The moments so far, in the order of the deltas.
+    pub fn all(&self) -> Vec<SystemTime> {
+        self.0.lock().clone()
+    }
+
+    pub(super) fn stamp(&self) {
+        self.0.lock().push(SystemTime::now());
+    }
 }
 
 /// A piece of a [`Reply`].
@@ -180,6 +197,12 @@ impl Reply {
     /// Spreads the deltas over time: the first at once, each at its own due time whatever became of the others.
     pub fn per_second(mut self, tokens_per_second: f64) -> Self {
         self.tokens_per_second = Some(tokens_per_second);
+        self
+    }
+
+    /// Writes down when each delta was sent.
+    pub fn stamped(mut self, stamps: &Stamps) -> Self {
+        self.stamps = Some(stamps.clone());
         self
     }
 

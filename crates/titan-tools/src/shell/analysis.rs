@@ -70,24 +70,46 @@ pub(super) enum Place {
 
 /// What a script would do, each thing once, in order.
 pub(super) fn analyze(script: &str) -> Vec<Claim> {
-    let mut walker = Walker {
-        claims: Vec::new(),
-        folders: Some(vec![String::new()]),
-        depth: 0,
-        scripts: 0,
-        commands: 0,
-        is_altered: false,
-        moves_later: false,
-        target: None,
-    };
-    walker.script(script);
-    if walker.claims.len() > CLAIMS_MAX || walker.commands > COMMANDS_MAX {
-        return vec![opaque(script)];
+    Analysis::default().add(script)
+}
+
+/// What is known of a script after the part that was read.
+#[derive(Clone)]
+pub(super) struct Analysis(Walker);
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self(Walker {
+            claims: Vec::new(),
+            folders: Some(vec![String::new()]),
+            depth: 0,
+            scripts: 0,
+            commands: 0,
+            is_altered: false,
+            moves_later: false,
+            target: None,
+        })
     }
-    if walker.is_altered {
-        walker.claims.iter_mut().for_each(distrust);
+}
+
+impl Analysis {
+    /// Reads on: what this next part would do, each thing once, in order.
+    pub(super) fn add(&mut self, script: &str) -> Vec<Claim> {
+        let walker = &mut self.0;
+        walker.scripts = 0;
+        walker.commands = 0;
+        walker.script(script);
+        let mut claims = std::mem::take(&mut walker.claims);
+        if claims.len() > CLAIMS_MAX || walker.commands > COMMANDS_MAX {
+            walker.is_altered = true;
+            walker.folders = None;
+            return vec![opaque(script)];
+        }
+        if walker.is_altered {
+            claims.iter_mut().for_each(distrust);
+        }
+        claims
     }
-    walker.claims
 }
 
 fn opaque(source: &str) -> Claim {
@@ -105,6 +127,7 @@ fn distrust(claim: &mut Claim) {
     }
 }
 
+#[derive(Clone)]
 struct Walker {
     claims: Vec<Claim>,
     /// Where commands may run, relative to the workspace or absolute; `None` when not known.

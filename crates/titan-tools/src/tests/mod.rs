@@ -19,8 +19,8 @@ use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 use titan_protocol::{
-    CallId, Embedder, PlanItem, SessionId, Step, Taint, Tool, ToolCall, ToolContext, ToolError,
-    ToolOutput, ToolSignals, TurnId, UnixMillis,
+    Approved, CallId, Embedder, PlanItem, SessionId, Step, Taint, Tool, ToolCall, ToolContext,
+    ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::storage::MemoryStore;
@@ -83,7 +83,22 @@ impl Place {
     }
 
     async fn run(&self, name: &str, arguments: Value) -> Result<ToolOutput, ToolError> {
-        let steps = stream::iter([step(name, arguments)]).boxed();
+        self.run_steps(name, [arguments]).await
+    }
+
+    /// Runs a call in steps, all of them approved.
+    async fn run_steps(
+        &self,
+        name: &str,
+        steps: impl IntoIterator<Item = Value>,
+    ) -> Result<ToolOutput, ToolError> {
+        let approved = steps.into_iter().map(|arguments| Approved {
+            step: step(name, arguments),
+            effects: Vec::new(),
+            workbench: Arc::new(self.workbench.clone()),
+        });
+        let approved: Vec<Approved> = approved.collect();
+        let steps = stream::iter(approved).boxed();
         self.tool(name).run(self.context(), steps).await
     }
 
@@ -107,14 +122,11 @@ fn step(name: &str, arguments: Value) -> Step {
         Value::Object(map) => map,
         _ => Map::new(),
     };
-    Step {
-        index: 0,
-        call: ToolCall {
-            id: CallId::from("c1"),
-            name: name.to_owned(),
-            arguments,
-        },
-    }
+    Step::whole(ToolCall {
+        id: CallId::from("c1"),
+        name: name.to_owned(),
+        arguments,
+    })
 }
 
 fn outcome_text(outcome: Result<ToolOutput, ToolError>) -> String {

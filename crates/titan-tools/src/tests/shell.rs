@@ -26,7 +26,7 @@ async fn shell_streams_both_outputs_in_the_order_of_arrival() {
     .assert_eq(&place.call("shell", json!({"script": "x"})).await);
     expect![[r#"["one\n", "two\n", "€"]"#]]
         .assert_eq(&format!("{:?}", place.signals.output.lock().unwrap()));
-    expect![[r#"[Command { program: "/usr/bin/sh", arguments: ["-c", "--", "x"], directory: None, environment: {}, wall_clock_max: 120s, output_bytes_max: 4194304 }]"#]].assert_eq(&format!("{:?}", place.workbench.commands()));
+    expect![[r#"[Command { program: "/usr/bin/sh", arguments: ["-c", "--", "x"], directory: None, environment: {}, wall_clock_max: 86400s, output_bytes_max: 4194304 }]"#]].assert_eq(&format!("{:?}", place.workbench.commands()));
 }
 
 #[tokio::test]

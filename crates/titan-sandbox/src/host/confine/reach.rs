@@ -207,6 +207,17 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Whether a path may be read without anybody's leave.
+    pub(super) fn opens(&self, path: &Path) -> bool {
+        let Ok(path) = path::follow(path) else {
+            return false;
+        };
+        let is_in = |places: &[PathBuf]| places.iter().any(|place| path.starts_with(place));
+        is_in(&self.readable) && !is_in(&self.secret) && !path.starts_with(&self.barred)
+    }
+}
+
 fn existing(paths: impl Iterator<Item = PathBuf>) -> impl Iterator<Item = PathBuf> {
     let followed = paths.filter_map(|path| path::follow(&path).ok());
     let mut seen = std::collections::BTreeSet::new();

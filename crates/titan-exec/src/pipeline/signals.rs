@@ -1,0 +1,120 @@
+//! What a running call tells the person, and the time that it waits for them.
+
+use super::EventSink;
+use crate::provenance::Provenance;
+use crate::redact::RedactStream;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use titan_protocol::{CallId, Event, PlanItem, StorageError, ToolSignals};
+use tokio::sync::mpsc;
+
+/// Pieces of output that wait to be shown; the tool waits when there are more.
+pub(super) const OUTPUT_PIECES_MAX: usize = 64;
+
+/// Output that comes faster than it is shown is shown in events of about this many bytes; the tool waits when there is
+/// more.
+const OUTPUT_EVENT_BYTES_MAX: usize = 64 << 10;
+
+/// The least time between two events with output of one call: 30 in a second are as many as anybody sees.
+const OUTPUT_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Passes output on as events while the tool runs, redacted: the first piece at once, those that follow it closely
+/// joined. Ends when all senders are gone.
+pub(super) async fn show(
+    events: &dyn EventSink,
+    call: CallId,
+    mut redactor: RedactStream,
+    mut pieces: mpsc::Receiver<String>,
+) -> Result<(), StorageError> {
+    let mut quiet_until = tokio::time::Instant::now();
+    while let Some(mut joined) = pieces.recv().await {
+        while joined.len() < OUTPUT_EVENT_BYTES_MAX
+            && let Ok(Some(next)) = tokio::time::timeout_at(quiet_until, pieces.recv()).await
+        {
+            joined.push_str(&next);
+        }
+        if !pieces.is_closed() {
+            tokio::time::sleep_until(quiet_until).await;
+        }
+        tell(events, &call, redactor.push(&joined)).await?;
+        quiet_until = tokio::time::Instant::now() + OUTPUT_INTERVAL;
+    }
+    tell(events, &call, redactor.finish()).await
+}
+
+async fn tell(events: &dyn EventSink, call: &CallId, text: String) -> Result<(), StorageError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let call = call.clone();
+    events.emit(Event::ToolOutputDelta { call, text }).await
+}
+
+/// A call's way to the person.
+pub(super) struct Signals {
+    pub(super) events: Arc<dyn EventSink>,
+    pub(super) heard: Arc<Mutex<Provenance>>,
+    pub(super) pieces: mpsc::Sender<String>,
+    pub(super) waited: Waited,
+}
+
+/// How long a call has waited for the person, which its own time does not count.
+#[derive(Clone, Default)]
+pub(super) struct Waited(Arc<Mutex<(Duration, u32)>>);
+
+impl Waited {
+    pub(super) fn get(&self) -> Duration {
+        self.0.lock().0
+    }
+
+    /// Waits for the person, off the clock.
+    pub(super) async fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        self.0.lock().1 += 1;
+        let answer = answer.await;
+        let mut waited = self.0.lock();
+        waited.0 += started.elapsed();
+        waited.1 -= 1;
+        answer
+    }
+
+    /// Returns when a call has run for `limit`, waits for the person left out.
+    pub(super) async fn limit(&self, limit: Duration) {
+        let mut counted = Duration::ZERO;
+        let mut left = limit;
+        loop {
+            tokio::time::sleep(left).await;
+            let (waited, waiting) = *self.0.lock();
+            match waited - counted {
+                Duration::ZERO if waiting == 0 => return,
+                // Still waiting: look again when as much time again has gone by.
+                Duration::ZERO => left = limit,
+                more => left = more,
+            }
+            counted = waited;
+        }
+    }
+}
+
+#[async_trait]
+impl ToolSignals for Signals {
+    async fn output(&self, text: &str) {
+        // The receiver lives as long as the call runs; after that nobody listens, and nothing is lost: the whole
+        // output is the call's result.
+        let _ = self.pieces.send(text.to_owned()).await;
+    }
+
+    async fn plan(&self, items: Vec<PlanItem>) {
+        if let Err(error) = self.events.emit(Event::PlanUpdated { items }).await {
+            tracing::error!(%error, "a plan could not be stored");
+        }
+    }
+
+    async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
+        let answer = self.waited.wait(self.events.ask(question, choices)).await?;
+        self.heard.lock().person_said(&answer);
+        Some(answer)
+    }
+}

@@ -1,0 +1,370 @@
+//! Calls that run while they are being written.
+//!
+//! A call's arguments arrive piece by piece. Its tool's segmenter cuts them into steps, and each is judged before it
+//! reaches the tool. Steps that policy allows by itself go ahead at once. The first that is not ends the haste: it and
+//! all after it are judged as one step when the call is whole, so that a person is asked no more often than about a
+//! call that arrived whole, and sees all of it. What was cut off never runs.
+
+use super::{Ended, Held, Pipeline, Run, Scope, Ticket, Waited, fatal, lasting, unless_cancelled};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use titan_protocol::{
+    Approved, ArgumentPiece, CallId, Cut, Effect, Event, Origin, Segmenter, Step, Tool, ToolCall,
+    ToolError, ToolOutput, Verdict,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Steps that wait for their tool.
+const STEPS_AHEAD_MAX: usize = 16;
+
+/// A call that is being written. One that is dropped before it was whole is cut.
+pub struct Writing(mpsc::UnboundedSender<Fed>);
+
+/// What happens to a call while it is written.
+enum Fed {
+    Piece(ArgumentPiece),
+    Whole(Map<String, Value>),
+    Cut(String),
+}
+
+impl Writing {
+    /// The next piece of the arguments has arrived.
+    pub fn push(&self, piece: ArgumentPiece) {
+        // A call that has ended takes in nothing more.
+        let _ = self.0.send(Fed::Piece(piece));
+    }
+
+    /// The call is whole, with these arguments. `ToolCallReady` has been told.
+    pub fn whole(self, arguments: Map<String, Value>) {
+        let _ = self.0.send(Fed::Whole(arguments));
+    }
+
+    /// The call will never be whole, for this reason.
+    pub fn cut(self, why: String) {
+        let _ = self.0.send(Fed::Cut(why));
+    }
+}
+
+/// A call on its way from its writing to its steps.
+struct Arriving<'s> {
+    scope: &'s Scope,
+    origin: Origin,
+    id: CallId,
+    name: String,
+    tool: Arc<dyn Tool>,
+    segmenter: Box<dyn Segmenter>,
+    fed: mpsc::UnboundedReceiver<Fed>,
+    /// Where approved steps go; its end is the end of the steps.
+    approved: Option<mpsc::Sender<Approved>>,
+    held: Held<'s>,
+    run: Run,
+    /// The clock of the call stands still while it is being written.
+    waited: Waited,
+    /// Steps that were let go ahead.
+    n_released: u32,
+    /// When the first was.
+    released_at: Option<Instant>,
+    /// How long a person was waited for since then.
+    asked: Duration,
+}
+
+/// How the writing of a call came to its end.
+enum Written {
+    /// Whole, with the verdict on what was left by then.
+    Whole(ToolCall, Result<(), ToolError>),
+    /// Cut, for this reason.
+    Cut(String),
+}
+
+impl Arriving<'_> {
+    fn call(&self, arguments: Map<String, Value>) -> ToolCall {
+        ToolCall {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            arguments,
+        }
+    }
+
+    fn tool_has_ended(&self) -> bool {
+        self.approved.as_ref().is_none_or(mpsc::Sender::is_closed)
+    }
+
+    fn step(&self, cut: Cut) -> Step {
+        Step {
+            index: self.n_released,
+            call: self.call(cut.arguments),
+            before: cut.before,
+            known: cut.known,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Begins a call that is still being written; `None` when its tool takes calls whole only. The future tells
+    /// everything that happens to the call as events, the last of which is `ToolCallEnded`; a call that is cut before
+    /// any of it ran leaves no event. A call that is cut later is told by `ToolCallReady` with the part that ran.
+    ///
+    /// Its place among the calls of the turn, what its output says and what dropping the future does are as with
+    /// [`Pipeline::run`].
+    ///
+    /// # Errors
+    /// The future fails with `Fatal` when the journal can't be written or the tool says so; the turn has to end.
+    pub fn open(
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
+        origin: Origin,
+        id: CallId,
+        name: &str,
+    ) -> Option<(
+        Writing,
+        impl Future<Output = Result<(), ToolError>> + Send + use<>,
+    )> {
+        let tool = self.registry.get(name)?.clone();
+        let segmenter = tool.segmenter()?;
+        let (sender, fed) = mpsc::unbounded_channel();
+        let (this, scope, ticket) = (self.clone(), scope.clone(), scope.ticket());
+        let name = name.to_owned();
+        let running = async move {
+            let run = Run::new(name.clone());
+            let (approved, steps) = mpsc::channel(STEPS_AHEAD_MAX);
+            let arriving = Arriving {
+                scope: &scope,
+                origin,
+                id,
+                name,
+                tool,
+                segmenter,
+                fed,
+                approved: Some(approved),
+                held: Held::Nothing,
+                run,
+                waited: Waited::default(),
+                n_released: 0,
+                released_at: None,
+                asked: Duration::ZERO,
+            };
+            this.run_as_written(arriving, steps, ticket).await
+        };
+        Some((Writing(sender), running))
+    }
+
+    async fn run_as_written(
+        &self,
+        mut arriving: Arriving<'_>,
+        steps: mpsc::Receiver<Approved>,
+        mut ticket: Ticket,
+    ) -> Result<(), ToolError> {
+        let (scope, tool, id) = (arriving.scope, arriving.tool.clone(), arriving.id.clone());
+        scope.start(&id)?;
+        ticket.turn().await;
+        let waited = arriving.waited.clone();
+        let steps = ReceiverStream::new(steps).boxed();
+        let place = scope.place_for(&[]);
+        let mut running =
+            std::pin::pin!(self.execute(scope, tool.as_ref(), &id, place, steps, &waited));
+        let mut early = None;
+        let written = {
+            let mut judging = std::pin::pin!(self.judge_as_written(&mut arriving));
+            loop {
+                tokio::select! {
+                    biased;
+                    written = &mut judging => break written?,
+                    ended = &mut running, if early.is_none() => early = Some(ended),
+                }
+            }
+        };
+        arriving.approved = None;
+        if !matches!(arriving.held, Held::Alone { .. }) {
+            drop(ticket);
+        }
+        if arriving.n_released == 0 {
+            // Nothing reached the tool; what it has got ready is dropped with it.
+            return self.record_unstarted(arriving, written).await;
+        }
+        let ended = match early {
+            Some(ended) => ended,
+            None => running.await,
+        };
+        self.record_written(arriving, written, ended).await
+    }
+
+    /// A call of which nothing ran.
+    async fn record_unstarted(
+        &self,
+        arriving: Arriving<'_>,
+        written: Written,
+    ) -> Result<(), ToolError> {
+        let Written::Whole(call, verdict) = written else {
+            return Ok(());
+        };
+        let nothing = ToolError::Reply("There is nothing in it to run.".to_owned());
+        let mut run = arriving.run;
+        run.source = self.source_of(&call);
+        let output = run.output(verdict.and(Err(nothing)))?;
+        self.record(arriving.scope, arriving.id, output, run).await
+    }
+
+    /// A call that ran, in full or in part.
+    async fn record_written(
+        &self,
+        mut arriving: Arriving<'_>,
+        written: Written,
+        ended: Ended,
+    ) -> Result<(), ToolError> {
+        if let Some(released_at) = arriving.released_at {
+            arriving.run.elapsed = released_at.elapsed().saturating_sub(arriving.asked);
+        }
+        if let Ok(output) = &ended {
+            arriving.run.recorded_sums = arriving.tool.recorded_sums(output);
+        }
+        let output = arriving.run.output(ended)?;
+        let (call, output) = match written {
+            Written::Whole(call, Ok(()) | Err(ToolError::Cancelled)) => (call, output),
+            Written::Whole(_, Err(error @ ToolError::Fatal(_))) => return Err(error),
+            Written::Whole(call, Err(ToolError::Reply(reason))) => {
+                let told = format!("[What came before ran. The rest did not. {reason}]");
+                (call, with_note(output, &told))
+            }
+            Written::Cut(why) => {
+                let call = arriving.call(arriving.segmenter.released());
+                let ready = Event::ToolCallReady {
+                    call: call.clone(),
+                    origin: arriving.origin,
+                };
+                arriving.scope.events.emit(ready).await.map_err(fatal)?;
+                let told = format!(
+                    "[This call was cut while it was being written: {why}. What stands in it ran; nothing after it \
+                     did. Go on from there and repeat nothing.]"
+                );
+                (call, with_note(output, &told))
+            }
+        };
+        arriving.run.source = self.source_of(&call);
+        self.record(arriving.scope, arriving.id, output, arriving.run)
+            .await
+    }
+
+    /// Lets the steps of a call go ahead as they come, until it is whole or cut.
+    async fn judge_as_written(&self, arriving: &mut Arriving<'_>) -> Result<Written, ToolError> {
+        let mut waits_for_all = false;
+        loop {
+            let waited = arriving.waited.clone();
+            let fed = async { Ok(waited.wait(arriving.fed.recv()).await) };
+            match unless_cancelled(arriving.scope, fed).await {
+                Ok(Some(Fed::Piece(piece))) => arriving.segmenter.push(&piece),
+                Ok(Some(Fed::Whole(arguments))) => {
+                    let call = arriving.call(arguments);
+                    let verdict = self.judge_rest(arriving, &call).await;
+                    return Ok(Written::Whole(call, verdict));
+                }
+                Ok(Some(Fed::Cut(why))) => return Ok(Written::Cut(why)),
+                Ok(None) | Err(ToolError::Cancelled) => {
+                    return Ok(Written::Cut("the turn was stopped".to_owned()));
+                }
+                Err(error) => return Err(error),
+            }
+            while !waits_for_all && let Some(cut) = arriving.segmenter.next() {
+                let step = arriving.step(cut);
+                match self.allow_at_once(arriving, &step).await? {
+                    Some(effects) if !arriving.tool_has_ended() => {
+                        self.release(arriving, step, effects).await?;
+                    }
+                    _ => waits_for_all = true,
+                }
+            }
+        }
+    }
+
+    /// What a step would do, if policy allows that without asking anybody.
+    async fn allow_at_once(
+        &self,
+        arriving: &Arriving<'_>,
+        step: &Step,
+    ) -> Result<Option<Vec<Effect>>, ToolError> {
+        let scope = arriving.scope;
+        let judged = arriving.tool.effects(step, scope.workbench.as_ref());
+        let effects = match unless_cancelled(scope, judged).await {
+            Ok(effects) => effects,
+            // It is told when the call is whole.
+            Err(ToolError::Reply(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let grants = scope.grants.lock().clone();
+        let verdict = self.judge(scope, arriving.origin, step, &effects, &grants, "");
+        if !matches!(verdict, Verdict::Allow { .. }) {
+            return Ok(None);
+        }
+        let decided = Event::StepDecided {
+            call: step.call.id.clone(),
+            step: step.index,
+            lasting: lasting(&effects, &verdict),
+            verdict,
+        };
+        scope.events.emit(decided).await.map_err(fatal)?;
+        Ok(Some(effects))
+    }
+
+    /// Judges what is left of a call that is whole now, and lets it go ahead.
+    async fn judge_rest(
+        &self,
+        arriving: &mut Arriving<'_>,
+        call: &ToolCall,
+    ) -> Result<(), ToolError> {
+        let fits = self.registry.find(&call.name, &call.arguments);
+        fits.map_err(ToolError::Reply)?;
+        let Some(cut) = arriving.segmenter.rest(&call.arguments)? else {
+            return Ok(());
+        };
+        if arriving.tool_has_ended() {
+            // As a script does that exits: what comes after is not run, so nobody is asked about it.
+            return Ok(());
+        }
+        let step = arriving.step(cut);
+        let asked_at = Instant::now();
+        let tool = arriving.tool.as_ref();
+        let approving = self.approve(arriving.scope, arriving.origin, tool, &step);
+        let effects = arriving.waited.wait(approving).await;
+        arriving.asked += asked_at.elapsed();
+        self.release(arriving, step, effects?).await
+    }
+
+    async fn release(
+        &self,
+        arriving: &mut Arriving<'_>,
+        step: Step,
+        effects: Vec<Effect>,
+    ) -> Result<(), ToolError> {
+        let scope = arriving.scope;
+        self.record_effects(scope, &effects, &mut arriving.run)
+            .await?;
+        arriving.held.take(scope, &effects).await?;
+        arriving.n_released += 1;
+        arriving.released_at.get_or_insert_with(Instant::now);
+        arriving.segmenter.release();
+        let workbench = scope.place_for(&effects);
+        let approval = Approved {
+            step,
+            effects,
+            workbench,
+        };
+        if let Some(approved) = &arriving.approved {
+            // A tool that has ended takes no more steps.
+            let _ = approved.send(approval).await;
+        }
+        Ok(())
+    }
+}
+
+fn with_note(mut output: ToolOutput, note: &str) -> ToolOutput {
+    if !output.text.is_empty() && !output.text.ends_with('\n') {
+        output.text.push('\n');
+    }
+    output.text.push_str(note);
+    ToolOutput {
+        is_error: true,
+        ..output
+    }
+}
