@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     ]);
     tests
         .env("TITAN_KILLS", kills.to_string())
-        .env("TITAN_POWER_CUTS", cuts.to_string());
+        .env("TITAN_POWER_CUTS", cuts.to_string())
+        .env("TITAN_CUT_STEP", "1");
     cargo::run(tests)
 }

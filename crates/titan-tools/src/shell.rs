@@ -13,6 +13,8 @@ mod toolchains;
 mod words;
 
 #[cfg(test)]
+mod equivalence;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use super::programs::{
     GIT_NETWORK, GitOperands, NETWORK, Options, Reads, SHELLS, Sorted, VERSIONED, Writes, sort,
 };
 use super::scripts::{awk_only_looks, sed_only_looks};
+use super::segment::Segmenter;
 use super::toolchains::{self, Cache, below_home};
 use super::words::{Argument, Kind, Opaque, Scanned, parse, scan, scan_here_document};
 use brush_parser::ast;
@@ -68,9 +69,28 @@ pub(super) enum Place {
     Anywhere,
 }
 
-/// What a script would do, each thing once, in order.
+/// What a script would do, each thing once, in order. It is read statement by statement, as it is while it is written.
 pub(super) fn analyze(script: &str) -> Vec<Claim> {
-    Analysis::default().add(script)
+    let mut analysis = Analysis::default();
+    let mut statements = Segmenter::default().push(script);
+    let given = statements.iter().map(String::len).sum();
+    statements.push(script[given..].to_owned());
+    let mut claims = Vec::new();
+    for claim in statements
+        .iter()
+        .flat_map(|statement| analysis.add(statement))
+    {
+        if !claims.contains(&claim) {
+            claims.push(claim);
+        }
+    }
+    if claims.len() > CLAIMS_MAX {
+        return vec![opaque(script)];
+    }
+    if analysis.0.is_altered {
+        claims.iter_mut().for_each(distrust);
+    }
+    claims
 }
 
 /// What is known of a script after the part that was read.

@@ -18,7 +18,9 @@ use titan_protocol::{
 
 /// Lines of a running tool's output that are shown under it.
 const OUTPUT_LINES_MAX: usize = 3;
-/// Bytes of a running tool's output that are kept for that.
+/// Lines that are shown of a call that is being written.
+const WRITTEN_LINES_MAX: usize = 3;
+/// Bytes of a running tool's output, and of its arguments, that are kept for that.
 const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 /// Lines of an error that are shown when a call failed.
 const ERROR_LINES_MAX: usize = 4;
@@ -56,6 +58,8 @@ struct Call {
     id: CallId,
     name: String,
     summary: String,
+    /// Its arguments while they are being written, raw.
+    written: String,
     output: String,
     /// The person called it and wants to see all that came of it.
     is_by_hand: bool,
@@ -140,9 +144,16 @@ impl TurnView {
                 self.open_call(call, name);
                 lines
             }
+            Event::ToolArgumentsDelta { call, json } => {
+                if let Some(call) = self.calls.iter_mut().find(|open| open.id == *call) {
+                    push_bounded(&mut call.written, json);
+                }
+                Vec::new()
+            }
             Event::ToolCallReady { call, origin } => {
                 let lines = self.end_text(layout);
                 let open = self.open_call(&call.id, &call.name);
+                open.written.clear();
                 open.summary = summary(call);
                 open.is_by_hand = *origin == Origin::Person;
                 self.waiting = Waiting::Tools;
@@ -312,6 +323,7 @@ impl TurnView {
                 call,
                 "",
             ));
+            lines.extend(tail(&unescaped(&call.written), WRITTEN_LINES_MAX, "  ✎ "));
             lines.extend(tail(&call.output, OUTPUT_LINES_MAX, "  │ "));
         }
         if self.calls.is_empty() {
@@ -343,7 +355,12 @@ impl TurnView {
             Waiting::Model { model } => format!("waiting for {}", clean(model)),
             Waiting::Thinking => "thinking".to_owned(),
             Waiting::Writing => "writing".to_owned(),
-            Waiting::Arguments { tool } => format!("preparing {}", clean(tool)),
+            Waiting::Arguments { tool } => match self.calls.last() {
+                Some(call) if !call.output.is_empty() => {
+                    format!("running {} while it is written", clean(tool))
+                }
+                _ => format!("preparing {}", clean(tool)),
+            },
             Waiting::Tools => match self.calls.as_slice() {
                 [] => "waiting for the model".to_owned(),
                 [call] => format!("running {}", clean(&call.name)),
@@ -385,6 +402,7 @@ impl TurnView {
                     id: id.clone(),
                     name: name.to_owned(),
                     summary: String::new(),
+                    written: String::new(),
                     output: String::new(),
                     is_by_hand: false,
                 });
@@ -512,6 +530,27 @@ fn tail(text: &str, lines_max: usize, lead: &str) -> Vec<Line> {
         .iter()
         .map(|line| Line::dim(format!("{lead}{line}")))
         .collect()
+}
+
+/// The text in the raw JSON of a call that is being written, or in its end: good enough to read along.
+fn unescaped(json: &str) -> String {
+    let text = json.split_once("\":").map_or(json, |(_, value)| value);
+    let text = text.trim_start().trim_start_matches('"');
+    let mut shown = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, c == '\\') {
+            (_, false) => shown.push(c),
+            _ => match chars.next() {
+                Some('n') => shown.push('\n'),
+                Some('t') => shown.push('\t'),
+                Some(c @ ('"' | '\\' | '/')) => shown.push(c),
+                Some(c) => shown.extend(['\\', c]),
+                None => {}
+            },
+        }
+    }
+    shown
 }
 
 fn push_bounded(output: &mut String, text: &str) {
@@ -692,6 +731,52 @@ mod tests {
                 elapsed_ms: 3_400,
             },
         ]
+    }
+
+    #[test]
+    fn a_call_is_drawn_as_it_is_written_with_what_it_puts_out_meanwhile() {
+        let written = |json: &str| Event::ToolArgumentsDelta {
+            call: "c1".into(),
+            json: json.into(),
+        };
+        let events = vec![
+            Event::ToolCallStarted {
+                call: "c1".into(),
+                name: "shell".into(),
+            },
+            written(r#"{"script":"make \"all\"\nma"#),
+            Event::ToolOutputDelta {
+                call: "c1".into(),
+                text: "made".into(),
+            },
+            written(r#"ke test\n"}"#),
+            Event::ToolCallReady {
+                call: call("make \"all\"\nmake test\n"),
+                origin: Origin::Model,
+            },
+        ];
+        check(true, events, expect![[r#"
+            ~ ⠋ shell 
+            ~ ⠋ preparing shell 2s
+            ~ ⠋ shell 
+            ~   ✎ make "all"
+            ~   ✎ ma
+            ~ ⠋ preparing shell 2s
+            ~ ⠋ shell 
+            ~   ✎ make "all"
+            ~   ✎ ma
+            ~   │ made
+            ~ ⠋ running shell while it is written 2s
+            ~ ⠋ shell 
+            ~   ✎ make "all"
+            ~   ✎ make test
+            ~   ✎ "}
+            ~   │ made
+            ~ ⠋ running shell while it is written 2s
+            ~ ⠋ shell make "all" make test
+            ~   │ made
+            ~ ⠋ running shell 2s
+        "#]]);
     }
 
     #[test]

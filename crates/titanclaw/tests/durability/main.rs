@@ -9,3 +9,4 @@ mod disks;
 mod kills;
 mod load;
 mod place;
+mod written;

@@ -21,7 +21,7 @@ pub(crate) struct Place {
     _folder: tempfile::TempDir,
     pub(crate) home: PathBuf,
     pub(crate) work: PathBuf,
-    _server: ScriptServer,
+    pub(crate) server: ScriptServer,
 }
 
 impl Place {
@@ -34,7 +34,18 @@ impl Place {
 
     /// The same with the home elsewhere.
     pub(crate) fn with_home(folder: tempfile::TempDir, home: PathBuf) -> Self {
-        let server = ScriptServer::start(Wire::Chat, Script::choose(answer)).expect("a server");
+        Self::with_script(folder, home, Script::choose(answer))
+    }
+
+    /// A place whose model answers by this script.
+    pub(crate) fn answering(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let home = folder.path().join("home");
+        Self::with_script(folder, home, Script::choose(answer))
+    }
+
+    fn with_script(folder: tempfile::TempDir, home: PathBuf, script: Script) -> Self {
+        let server = ScriptServer::start(Wire::Chat, script).expect("a server");
         let work = folder.path().join("work");
         std::fs::create_dir(&work).expect("a workspace");
         let mut private = std::fs::DirBuilder::new();
@@ -49,7 +60,7 @@ impl Place {
             _folder: folder,
             home,
             work,
-            _server: server,
+            server,
         }
     }
 
