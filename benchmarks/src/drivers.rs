@@ -46,6 +46,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("tool_ttfb_stream", written::tool_ttfb_stream),
     bench("tool_ttfb_closed", written::tool_ttfb_closed),
     bench("overlap_e2e", written::overlap_e2e),
+    bench("validator_saves", written::validator_saves),
     bench("block_eager", written::block_eager),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),

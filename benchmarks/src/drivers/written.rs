@@ -45,7 +45,11 @@ fn ttfb(setup: &Setup, bench: &'static str, cases: &[(usize, f64, usize)]) -> Re
                     let ran = place.turn().await?;
                     ensure!(ran.stamps.len() == *lines, "a script ran in part: {ran:?}");
                     if turn > 0 {
-                        from_end.push(ran.ms_from(first_line_end(wire), 0)?);
+                        let end = match wire {
+                            Wire::Ollama => 0,
+                            _ => ran.token(&script, first_line_end()),
+                        };
+                        from_end.push(ran.ms_from(end, 0)?);
                         from_begin.push(ran.ms_from(0, 0)?);
                     }
                 }
@@ -83,7 +87,7 @@ pub(super) fn overlap_e2e(setup: &Setup) -> Result<Vec<Row>> {
         let steps = "sleep 0.15\n".repeat(10);
         let mut seconds = Vec::new();
         for script in [steps.clone(), format!("{{\n{steps}}}\n")] {
-            let tokens = u32::try_from(script.len().div_ceil(TOKEN_CHARS))?;
+            let tokens = u32::try_from(n_tokens(&script))?;
             let reply = call(&script).per_second(f64::from(tokens) / 1.8);
             let mut place = Place::start(setup, Wire::Anthropic, reply).await?;
             let mut taken = Vec::new();
@@ -107,6 +111,38 @@ pub(super) fn overlap_e2e(setup: &Setup) -> Result<Vec<Row>> {
     })
 }
 
+/// Scripts of forty statements that fail at an early one, at fifty tokens a second: what the model did not write any
+/// more because it was stopped, as a share of the script's tokens, and the seconds that this would have taken.
+pub(super) fn validator_saves(setup: &Setup) -> Result<Vec<Row>> {
+    const RATE: f64 = 50.0;
+    // A program of which nobody knows what it does, so that what comes after counts as building on it.
+    let rest = "sh -c 'exit 0'\n".repeat(40);
+    let scripts = [
+        format!("set -e\nsh -c 'exit 3'\n{rest}"),
+        format!("sh -c 'echo \"error: could not compile it\"; exit 101'\n{rest}"),
+        format!("sh -c 'echo \"test result: FAILED. 1 failed\"; exit 101'\n{rest}"),
+        format!("no-such-program\n{rest}"),
+        format!("sh -c 'exit 0'\nexit 1\n{rest}"),
+        // Nothing fails, so nothing is saved.
+        rest.clone(),
+    ];
+    block_on(async {
+        let (mut shares, mut seconds) = (Vec::new(), Vec::new());
+        for script in scripts {
+            let reply = call(&script).per_second(RATE);
+            let mut place = Place::start(setup, Wire::Chat, reply).await?;
+            let ran = place.turn().await?;
+            place.daemon.stop().await?;
+            let all = u32::try_from(n_tokens(&script))?;
+            let unwritten = all.saturating_sub(u32::try_from(ran.tokens.len())?);
+            shares.push(f64::from(unwritten) * 100.0 / f64::from(all));
+            seconds.push(f64::from(unwritten) / RATE);
+        }
+        let row = |metric, unit, samples| Row::new("validator_saves", metric, unit, samples);
+        Ok(vec![row("tokens", "%", shares), row("time", "s", seconds)])
+    })
+}
+
 /// Three calls in one reply: from the token that ends each until it runs, while the others are still being written.
 pub(super) fn block_eager(setup: &Setup) -> Result<Vec<Row>> {
     block_on(async {
@@ -116,7 +152,6 @@ pub(super) fn block_eager(setup: &Setup) -> Result<Vec<Row>> {
             reply.and_call("shell", &arguments, &sizes)
         });
         let mut place = Place::start(setup, Wire::Anthropic, reply.per_second(100.0)).await?;
-        let per_call = arguments.chars().count().div_ceil(TOKEN_CHARS);
         let mut waits = Vec::new();
         for turn in 0..10 {
             let ran = place.turn().await?;
@@ -126,7 +161,8 @@ pub(super) fn block_eager(setup: &Setup) -> Result<Vec<Row>> {
                 ran.stamps.len()
             );
             for call in (0..3).filter(|_| turn > 0) {
-                waits.push(ran.ms_from(per_call * (call + 1) - 1, call)?);
+                let last = ran.tokens.len() / 3 * (call + 1) - 1;
+                waits.push(ran.ms_from(last, call)?);
             }
         }
         place.daemon.stop().await?;
@@ -146,11 +182,17 @@ pub(super) fn delta_relay(setup: &Setup) -> Result<Vec<Row>> {
     })
 }
 
+/// The number that the person said, behind what the engine says of the workspace.
+fn stream_of(said: &str) -> usize {
+    let number = said.rsplit_once('#').map(|(_, number)| number.trim());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 async fn relay(setup: &Setup, n_streams: usize) -> Result<Vec<f64>> {
     let stamps: Vec<Stamps> = (0..n_streams).map(|_| Stamps::default()).collect();
     let by_stream = stamps.clone();
     let script = Script::choose(move |request| {
-        let stream = request.last_user_text().trim().parse().unwrap_or(0);
+        let stream = stream_of(&request.last_user_text());
         Reply::tokens(100)
             .per_second(50.0)
             .stamped(&by_stream[stream])
@@ -162,7 +204,7 @@ async fn relay(setup: &Setup, n_streams: usize) -> Result<Vec<f64>> {
     let mut records = control::follow(&daemon.socket(), None, 0).await?;
     let mut turns: Vec<TurnId> = Vec::new();
     for stream in 0..n_streams {
-        let (turn, op) = daemon.turn(&stream.to_string());
+        let (turn, op) = daemon.turn(&format!("#{stream}"));
         turns.push(turn);
         control::submit(&daemon.socket(), &op).await?;
     }
@@ -260,15 +302,16 @@ fn call(script: &str) -> Reply {
     Reply::default().and_call("shell", &arguments, &[TOKEN_CHARS])
 }
 
-/// Which token holds the end of the first line. A wire that sends calls whole has one token.
-fn first_line_end(wire: Wire) -> usize {
+fn n_tokens(script: &str) -> usize {
+    let arguments = json!({ "script": script }).to_string();
+    arguments.chars().count().div_ceil(TOKEN_CHARS)
+}
+
+/// Which token of the arguments holds the end of the first line.
+fn first_line_end() -> usize {
     let before = json!({ "script": format!("{STAMP}\n") }).to_string();
     // Without the quote and the bracket at the end.
-    let chars = before.chars().count() - 2;
-    match wire {
-        Wire::Ollama => 0,
-        _ => chars.div_ceil(TOKEN_CHARS) - 1,
-    }
+    (before.chars().count() - 2).div_ceil(TOKEN_CHARS) - 1
 }
 
 fn names(wire: Wire) -> [&'static str; 2] {
@@ -301,6 +344,11 @@ struct Ran {
 }
 
 impl Ran {
+    /// The position of a token of the arguments; some wires begin with one that is empty.
+    fn token(&self, script: &str, token: usize) -> usize {
+        token + self.tokens.len().saturating_sub(n_tokens(script))
+    }
+
     fn ms_from(&self, token: usize, command: usize) -> Result<f64> {
         let sent = self.tokens.get(token).context("a token was not sent")?;
         let ran = self.stamps.get(command).context("a command did not run")?;

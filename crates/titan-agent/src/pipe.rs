@@ -36,6 +36,11 @@ impl Pipe {
         }
     }
 
+    /// Returns when there is no use in writing on, with the reason. Safe to drop.
+    pub(crate) fn pointless(&self) -> impl Future<Output = String> + Send + use<> {
+        self.writing.pointless()
+    }
+
     /// The call is whole, with these arguments.
     pub(crate) fn whole(self, arguments: Map<String, Value>) {
         self.writing.whole(arguments);

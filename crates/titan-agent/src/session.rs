@@ -11,6 +11,8 @@ use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, CallOutcome, Input, Turn};
 use crate::{forget, summary, surroundings, trust, undo};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -501,6 +503,8 @@ struct Running {
     calls: JoinSet<(CallId, Result<(), ToolError>)>,
     /// Calls that are being written and may run meanwhile.
     pipes: HashMap<CallId, Pipe>,
+    /// One of them needs no more of what the model is writing.
+    pointless: FuturesUnordered<BoxFuture<'static, String>>,
     deadline: Instant,
     started: Instant,
 }
@@ -582,6 +586,7 @@ impl Running {
             model: None,
             calls: JoinSet::new(),
             pipes: HashMap::new(),
+            pointless: FuturesUnordered::new(),
             deadline: started + config.turn_limits.wall_clock_max,
             started,
         }
@@ -667,6 +672,7 @@ impl Running {
         must_compact: bool,
     ) -> Result<(), Broken> {
         self.shape.with_tools = with_tools;
+        self.pointless.clear();
         let mut request = self.request(session).await;
         let mut tokens_estimated = estimate_tokens(&request);
         let room = session.shared.config.context_tokens_max * COMPACT_AT_PERCENT / 100;
@@ -731,7 +737,9 @@ impl Running {
         let pipeline = &session.shared.parts.pipeline;
         let id = call.clone();
         if let Some((writing, running)) = pipeline.open(&self.scope, Origin::Model, id, name) {
-            self.pipes.insert(call.clone(), Pipe::new(writing));
+            let pipe = Pipe::new(writing);
+            self.pointless.push(pipe.pointless().boxed());
+            self.pipes.insert(call.clone(), pipe);
             self.spawn(call, running);
         }
     }
@@ -758,6 +766,7 @@ impl Running {
 
     /// Waits for the next thing to happen and says what is to be done about it.
     async fn wait(&mut self, session: &mut Session) -> Result<Vec<Action>, Broken> {
+        let is_writing = self.model.is_some();
         let model = async {
             match &mut self.model {
                 Some(model) => model.next().await,
@@ -775,6 +784,9 @@ impl Running {
             biased;
             command = session.inbox.recv() => self.command(session, command).await,
             (call, ended) = call => self.call_ended(session, call, ended).await,
+            Some(why) = self.pointless.next(), if is_writing => {
+                Ok(self.turn.next(Input::Pointless(why)))
+            }
             () = tokio::time::sleep_until(self.deadline) => Ok(self.time_is_up()),
             burst = model => Ok(self.model_said(burst)),
         }

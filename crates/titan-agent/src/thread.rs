@@ -126,6 +126,7 @@ impl Thread {
             | Event::ApprovalRequested { .. }
             | Event::ApprovalDecided { .. }
             | Event::ToolOutputDelta { .. }
+            | Event::ValidatorFinding { .. }
             | Event::QuestionAsked { .. }
             | Event::QuestionAnswered { .. }
             | Event::ModelCallEnded { .. }

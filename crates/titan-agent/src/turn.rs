@@ -75,6 +75,8 @@ pub(crate) enum Input {
         /// How, unless it was cut before anything of it ran.
         ended: Option<CallOutcome>,
     },
+    /// What the model is still writing has become pointless, for this reason.
+    Pointless(String),
     /// The person said something meanwhile.
     Steered,
     /// The person interrupts.
@@ -221,6 +223,7 @@ impl Turn {
             Input::Model(event) => self.model(event, &mut actions),
             Input::ModelFailed(error) => self.model_failed(error, &mut actions),
             Input::CallEnded { call, ended } => self.call_ended(&call, ended, &mut actions),
+            Input::Pointless(why) => self.stop_writing(&why, &mut actions),
             Input::Steered => self.unread = true,
             Input::Cancel => self.stop(Ending::Interrupted, &mut actions),
             Input::Elapsed(elapsed) => self.elapsed(elapsed, &mut actions),
@@ -551,6 +554,25 @@ impl Turn {
             elapsed_ms: 0,
         };
         actions.extend([Action::Emit(ready), Action::Emit(ended)]);
+    }
+
+    /// Ends the reply where it is. What was said and called stands, and the model is asked again when the calls have ended.
+    fn stop_writing(&mut self, why: &str, actions: &mut Vec<Action>) {
+        if !self.reply.is_open {
+            return;
+        }
+        self.reply.is_open = false;
+        self.reply.stop = Some(StopReason::ToolCalls);
+        self.usage = self.usage.plus(self.reply.usage);
+        self.end_stitch(actions);
+        self.said.clear();
+        let ended = Event::ModelCallEnded {
+            usage: self.reply.usage,
+            stop: StopReason::ToolCalls,
+        };
+        actions.extend([Action::StopModel, Action::Emit(ended)]);
+        self.cut_what_is_written(why, actions);
+        self.settle(actions);
     }
 
     /// Whether the turn takes in nothing more that is said.

@@ -13,6 +13,7 @@ mod policy;
 mod provenance;
 mod redact;
 mod registry;
+mod validator;
 
 pub use approvals::{Approvals, DecideError};
 pub use envelope::{disarm, enclose};

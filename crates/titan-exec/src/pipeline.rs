@@ -10,18 +10,19 @@ use crate::policy::{Policy, Question};
 use crate::provenance::Provenance;
 use crate::redact::Redactor;
 use crate::registry::Registry;
+use crate::validator::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use signals::{OUTPUT_PIECES_MAX, Signals, Waited, show};
+use signals::{OUTPUT_PIECES_MAX, Reader, Signals, Waited, show};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use titan_protocol::{
     Approved, Blobs, BoxStream, CallId, Change, Decision, Effect, Egress, Event, Grant, GrantScope,
-    Origin, Records, SessionId, Step, StorageError, Taint, Tool, ToolCall, ToolContext, ToolError,
-    ToolOutput, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
+    Origin, Records, SessionId, Step, Stopped, StorageError, Taint, Tool, ToolCall, ToolContext,
+    ToolError, ToolOutput, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -379,7 +380,15 @@ impl Pipeline {
         let waited = Waited::default();
         let started = Instant::now();
         let ended = self
-            .execute(scope, tool.as_ref(), &call, workbench, steps, &waited)
+            .execute(
+                scope,
+                tool.as_ref(),
+                &call,
+                workbench,
+                steps,
+                &waited,
+                &Arc::default(),
+            )
             .await;
         run.elapsed = started.elapsed().saturating_sub(waited.get());
         if let Ok(output) = &ended {
@@ -597,7 +606,28 @@ impl Pipeline {
         }
     }
 
+    /// Tells what the validator found and what was stopped for it.
+    async fn tell(
+        &self,
+        scope: &Scope,
+        call: &CallId,
+        finding: &Finding,
+        stopped: Stopped,
+    ) -> Result<(), ToolError> {
+        let found = Event::ValidatorFinding {
+            call: call.clone(),
+            rule: finding.rule.to_owned(),
+            text: self.redactor.redact(&finding.what).into_owned(),
+            stopped,
+        };
+        scope.events.emit(found).await.map_err(fatal)
+    }
+
     /// Runs a call's steps as they are approved, under the clock and the turn's cancellation.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a different thing that only the caller knows"
+    )]
     async fn execute(
         &self,
         scope: &Scope,
@@ -606,6 +636,7 @@ impl Pipeline {
         workbench: Arc<dyn Workbench>,
         steps: BoxStream<Approved>,
         waited: &Waited,
+        reader: &Arc<Reader>,
     ) -> Ended {
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
         let context = ToolContext {
@@ -618,6 +649,7 @@ impl Pipeline {
                 heard: scope.heard.clone(),
                 pieces: shown,
                 waited: waited.clone(),
+                reader: reader.clone(),
             }),
             cancel: scope.cancel.child_token(),
         };
@@ -629,6 +661,11 @@ impl Pipeline {
                 biased;
                 () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
                 ended = tool.run(context, steps) => ended,
+                finding = reader.hopeless() => {
+                    self.tell(scope, call, &finding, Stopped::Call).await?;
+                    let Finding { what, .. } = finding;
+                    Err(ToolError::Reply(format!("{}\n[Stopped, because {what}.]", reader.tail().trim_end())))
+                }
                 () = waited.limit(limit) => {
                     let most = limit.as_secs();
                     Err(ToolError::Reply(format!("Stopped: it ran longer than {most} s, the most one call may.")))

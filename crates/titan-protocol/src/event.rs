@@ -151,6 +151,17 @@ pub enum Event {
         /// The piece, redacted.
         text: String,
     },
+    /// The validator, who reads along, found that it is no use to go on.
+    ValidatorFinding {
+        /// The call whose output it read.
+        call: CallId,
+        /// Its rule.
+        rule: String,
+        /// What it saw, in words that follow "because".
+        text: String,
+        /// What was stopped.
+        stopped: Stopped,
+    },
     /// A call ended.
     ToolCallEnded {
         /// The call.
@@ -254,6 +265,16 @@ pub enum Event {
     },
     /// Content was deleted. Stands in the place of what it replaces.
     Forgotten,
+}
+
+/// What the validator stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// The call: it would not have come to an end by itself.
+    Call,
+    /// The model: what it was still writing had become pointless.
+    Model,
 }
 
 /// What is at a path, told by its hash.

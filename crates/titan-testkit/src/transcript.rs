@@ -115,6 +115,15 @@ impl Transcript {
             Event::StepDecided { call, verdict, .. } => {
                 format!("step_decided {} {}", self.call(call), verdict_text(verdict))
             }
+            Event::ValidatorFinding {
+                call,
+                rule,
+                text,
+                stopped,
+            } => format!(
+                "validator_finding {} {rule} stopped {stopped:?}: {text:?}",
+                self.call(call)
+            ),
             Event::ApprovalRequested {
                 call,
                 reason,

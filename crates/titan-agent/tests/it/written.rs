@@ -246,3 +246,65 @@ async fn a_script_that_has_only_looked_goes_on_with_more_leave_when_it_needs_it(
     let text = transcript(&records);
     assert!(text.contains("built\\ntested\\n"), "{text}");
 }
+
+#[tokio::test]
+async fn a_model_that_writes_on_after_its_script_has_failed_is_stopped_and_told_why() {
+    let failed = Process::exits(1).stderr("error[E0308]: mismatched types\n");
+    let reply = "begin shell {\"script\":\"build\\n\ngate a\nmore: deploy\\nlo\ngate b\nmore: ok\\n\"}\nwhole:";
+    let mut rig = shell([reply, "I see"], [("build", failed)]).open().await;
+    rig.say("build, test and deploy it").await;
+    until(&rig, |event| puts_out(event, "E0308")).await;
+    rig.gate("a").open();
+    // The second gate stays closed: nothing more is read from this model.
+    let records = until(&rig, is_end).await;
+    expect![[r#"
+        tool_call_started c1 shell
+        step_decided c1 allow (within the rules)
+        output c1 "error[E0308]: mismatched types\n"
+        validator_finding c1 build stopped Model: "it said \"error[E0308]: mismatched types\""
+        model_call_ended ToolCalls 0+0
+        tool_call_ready c1 shell {"script":"build\n"}
+        tool_call_failed c1 "error[E0308]: mismatched types\n[exit status 1]\n[This call was cut while it was being written: it said \"error[E0308]: mismatched types\". What stands in it ran; nothing after it did. Go on from there and repeat nothing.]"
+        model_call_started script/scripted
+        text "I see\n"
+        model_call_ended End 0+0
+        turn_ended completed 0+0
+    "#]].assert_eq(&since_call(&records));
+}
+
+#[tokio::test]
+async fn what_only_looks_runs_on_after_a_failure() {
+    let failed = Process::exits(1).stderr("test result: FAILED. 1 failed\n");
+    let reply = "begin shell {\"script\":\"build\\n\ngate a\nmore: ls\\n\"}\nwhole:";
+    let mut setup = shell([reply, "I see"], [("build", failed), ("ls", said("a log"))]);
+    setup.workbench = setup.workbench.program("ls", |_| Process::exits(0));
+    let mut rig = setup.open().await;
+    rig.say("build it").await;
+    until(&rig, |event| puts_out(event, "FAILED")).await;
+    rig.gate("a").open();
+    let text = transcript(&until(&rig, is_end).await);
+    assert!(text.contains("a log"), "{text}");
+    assert!(!text.contains("validator_finding"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_waits_for_an_answer_is_stopped() {
+    let asks = Process::exits(0).stdout("Overwrite it? [y/N] ").hangs();
+    let reply = "call shell {\"script\":\"build\"}";
+    let mut rig = shell([reply, "I see"], [("build", asks)]).open().await;
+    let records = rig.turn("build it", &[]).await;
+    expect![[r#"
+        tool_call_started c1 shell
+        tool_call_ready c1 shell {"script":"build"}
+        model_call_ended ToolCalls 0+0
+        step_decided c1 allow (within the rules)
+        output c1 "Overwrite it? [y/N] "
+        validator_finding c1 question stopped Call: "it asks \"Overwrite it? [y/N]\", and nothing can be answered: its input is empty"
+        tool_call_failed c1 "Overwrite it? [y/N]\n[Stopped, because it asks \"Overwrite it? [y/N]\", and nothing can be answered: its input is empty.]"
+        model_call_started script/scripted
+        text "I see\n"
+        model_call_ended End 0+0
+        turn_ended completed 0+0
+    "#]].assert_eq(&since_call(&records));
+    assert_eq!(rig.workbench.running(), 0);
+}

@@ -3,12 +3,13 @@
 use super::EventSink;
 use crate::provenance::Provenance;
 use crate::redact::RedactStream;
+use crate::validator::{Finding, Validator};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use titan_protocol::{CallId, Event, PlanItem, StorageError, ToolSignals};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Pieces of output that wait to be shown; the tool waits when there are more.
 pub(super) const OUTPUT_PIECES_MAX: usize = 64;
@@ -58,6 +59,56 @@ pub(super) struct Signals {
     pub(super) heard: Arc<Mutex<Provenance>>,
     pub(super) pieces: mpsc::Sender<String>,
     pub(super) waited: Waited,
+    pub(super) reader: Arc<Reader>,
+}
+
+/// Who reads along what a call puts out.
+#[derive(Default)]
+pub(super) struct Reader {
+    validator: Mutex<Validator>,
+    has_read: Notify,
+}
+
+/// A program that said nothing for so long after a question waits for its answer.
+const QUESTION_WAIT: Duration = Duration::from_secs(5);
+
+impl Reader {
+    fn push(&self, text: &str) {
+        self.validator.lock().push(text);
+        self.has_read.notify_one();
+    }
+
+    /// Something failed in a way that whatever builds on it fails too.
+    pub(super) fn failure(&self) -> Option<Finding> {
+        self.validator.lock().failure().cloned()
+    }
+
+    /// The end of what was put out.
+    pub(super) fn tail(&self) -> String {
+        self.validator.lock().tail()
+    }
+
+    /// Returns when the call can't come to an end by itself, with the reason. Safe to drop.
+    pub(super) async fn hopeless(&self) -> Finding {
+        loop {
+            let (question, repetition) = {
+                let validator = self.validator.lock();
+                (validator.question(), validator.repetition())
+            };
+            if let Some(finding) = repetition {
+                return finding;
+            }
+            let read = self.has_read.notified();
+            match question {
+                None => read.await,
+                Some(finding) => {
+                    if tokio::time::timeout(QUESTION_WAIT, read).await.is_err() {
+                        return finding;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// How long a call has waited for the person, which its own time does not count.
@@ -101,6 +152,7 @@ impl Waited {
 #[async_trait]
 impl ToolSignals for Signals {
     async fn output(&self, text: &str) {
+        self.reader.push(text);
         // The receiver lives as long as the call runs; after that nobody listens, and nothing is lost: the whole
         // output is the call's result.
         let _ = self.pieces.send(text.to_owned()).await;

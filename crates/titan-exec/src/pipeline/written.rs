@@ -5,23 +5,29 @@
 //! all after it are judged as one step when the call is whole, so that a person is asked no more often than about a
 //! call that arrived whole, and sees all of it. What was cut off never runs.
 
-use super::{Ended, Held, Pipeline, Run, Scope, Ticket, Waited, fatal, lasting, unless_cancelled};
+use super::{
+    Ended, Held, Pipeline, Reader, Run, Scope, Ticket, Waited, fatal, lasting, unless_cancelled,
+};
+use crate::validator::Finding;
 use futures::StreamExt;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use titan_protocol::{
-    Approved, ArgumentPiece, CallId, Cut, Effect, Event, Origin, Segmenter, Step, Tool, ToolCall,
-    ToolError, ToolOutput, Verdict,
+    Approved, ArgumentPiece, CallId, Cut, Effect, Event, Origin, Segmenter, Step, Stopped, Tool,
+    ToolCall, ToolError, ToolOutput, Verdict,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Steps that wait for their tool.
 const STEPS_AHEAD_MAX: usize = 16;
 
 /// A call that is being written. One that is dropped before it was whole is cut.
-pub struct Writing(mpsc::UnboundedSender<Fed>);
+pub struct Writing {
+    fed: mpsc::UnboundedSender<Fed>,
+    pointless: watch::Receiver<Option<String>>,
+}
 
 /// What happens to a call while it is written.
 enum Fed {
@@ -34,17 +40,31 @@ impl Writing {
     /// The next piece of the arguments has arrived.
     pub fn push(&self, piece: ArgumentPiece) {
         // A call that has ended takes in nothing more.
-        let _ = self.0.send(Fed::Piece(piece));
+        let _ = self.fed.send(Fed::Piece(piece));
+    }
+
+    /// Returns when there is no use in writing on, with the reason; never when there is. Safe to drop.
+    pub fn pointless(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut pointless = self.pointless.clone();
+        async move {
+            let told = pointless.wait_for(Option::is_some).await;
+            let why = told.ok().and_then(|why| why.clone());
+            match why {
+                Some(why) => why,
+                // The call has ended, and nobody knows better.
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The call is whole, with these arguments. `ToolCallReady` has been told.
     pub fn whole(self, arguments: Map<String, Value>) {
-        let _ = self.0.send(Fed::Whole(arguments));
+        let _ = self.fed.send(Fed::Whole(arguments));
     }
 
     /// The call will never be whole, for this reason.
     pub fn cut(self, why: String) {
-        let _ = self.0.send(Fed::Cut(why));
+        let _ = self.fed.send(Fed::Cut(why));
     }
 }
 
@@ -63,6 +83,13 @@ struct Arriving<'s> {
     run: Run,
     /// The clock of the call stands still while it is being written.
     waited: Waited,
+    reader: Arc<Reader>,
+    /// Whether all that was let go ahead only looks, so that what it puts out tells of no failure of its own.
+    only_looked: bool,
+    /// Tells the writer that there is no use in writing on.
+    pointless: watch::Sender<Option<String>>,
+    /// How the tool ended, if it did so by itself.
+    how_ended: Arc<OnceLock<String>>,
     /// Steps that were let go ahead.
     n_released: u32,
     /// When the first was.
@@ -86,6 +113,25 @@ impl Arriving<'_> {
             name: self.name.clone(),
             arguments,
         }
+    }
+
+    fn is_pointless(&self) -> bool {
+        self.pointless.borrow().is_some()
+    }
+
+    /// What makes all further steps pointless: the tool has ended by itself, as a script does that exits.
+    fn ending(&self) -> Option<Finding> {
+        let how = self.how_ended.get()?;
+        Some(Finding {
+            rule: "ended",
+            what: format!("it had ended before this was written: {how}"),
+        })
+    }
+
+    /// The failure that makes a step pointless which does more than look: whoever looks may want to know of it.
+    fn failure_under(&self, effects: &[Effect]) -> Option<Finding> {
+        let builds_on_it = !self.only_looked && effects.iter().any(super::changes_something);
+        builds_on_it.then(|| self.reader.failure()).flatten()
     }
 
     fn tool_has_ended(&self) -> bool {
@@ -125,6 +171,7 @@ impl Pipeline {
         let tool = self.registry.get(name)?.clone();
         let segmenter = tool.segmenter()?;
         let (sender, fed) = mpsc::unbounded_channel();
+        let (pointless, is_pointless) = watch::channel(None);
         let (this, scope, ticket) = (self.clone(), scope.clone(), scope.ticket());
         let name = name.to_owned();
         let running = async move {
@@ -142,13 +189,21 @@ impl Pipeline {
                 held: Held::Nothing,
                 run,
                 waited: Waited::default(),
+                reader: Arc::default(),
+                only_looked: true,
+                pointless,
+                how_ended: Arc::default(),
                 n_released: 0,
                 released_at: None,
                 asked: Duration::ZERO,
             };
             this.run_as_written(arriving, steps, ticket).await
         };
-        Some((Writing(sender), running))
+        let writing = Writing {
+            fed: sender,
+            pointless: is_pointless,
+        };
+        Some((writing, running))
     }
 
     async fn run_as_written(
@@ -160,11 +215,12 @@ impl Pipeline {
         let (scope, tool, id) = (arriving.scope, arriving.tool.clone(), arriving.id.clone());
         scope.start(&id)?;
         ticket.turn().await;
-        let waited = arriving.waited.clone();
+        let (waited, reader) = (arriving.waited.clone(), arriving.reader.clone());
+        let how_ended = arriving.how_ended.clone();
         let steps = ReceiverStream::new(steps).boxed();
         let place = scope.place_for(&[]);
-        let mut running =
-            std::pin::pin!(self.execute(scope, tool.as_ref(), &id, place, steps, &waited));
+        let running = self.execute(scope, tool.as_ref(), &id, place, steps, &waited, &reader);
+        let mut running = std::pin::pin!(running);
         let mut early = None;
         let written = {
             let mut judging = std::pin::pin!(self.judge_as_written(&mut arriving));
@@ -172,7 +228,11 @@ impl Pipeline {
                 tokio::select! {
                     biased;
                     written = &mut judging => break written?,
-                    ended = &mut running, if early.is_none() => early = Some(ended),
+                    ended = &mut running, if early.is_none() => {
+                        // Judging asks for it only once the tool is gone.
+                        let _ = how_ended.set(how(&ended));
+                        early = Some(ended);
+                    }
                 }
             }
         };
@@ -266,16 +326,40 @@ impl Pipeline {
                 }
                 Err(error) => return Err(error),
             }
-            while !waits_for_all && let Some(cut) = arriving.segmenter.next() {
+            while !waits_for_all
+                && !arriving.is_pointless()
+                && let Some(cut) = arriving.segmenter.next()
+            {
                 let step = arriving.step(cut);
+                if let Some(ending) = arriving.ending() {
+                    self.tell_pointless(arriving, ending).await?;
+                    break;
+                }
                 match self.allow_at_once(arriving, &step).await? {
-                    Some(effects) if !arriving.tool_has_ended() => {
-                        self.release(arriving, step, effects).await?;
-                    }
-                    _ => waits_for_all = true,
+                    Some((effects, verdict)) => match arriving.failure_under(&effects) {
+                        Some(failure) => self.tell_pointless(arriving, failure).await?,
+                        None => {
+                            self.tell_allowed(arriving, &step, &effects, verdict)
+                                .await?;
+                            self.release(arriving, step, effects).await?;
+                        }
+                    },
+                    None => waits_for_all = true,
                 }
             }
         }
+    }
+
+    /// Tells the writer, and the person, that there is no use in writing on.
+    async fn tell_pointless(
+        &self,
+        arriving: &Arriving<'_>,
+        finding: Finding,
+    ) -> Result<(), ToolError> {
+        let told = self.tell(arriving.scope, &arriving.id, &finding, Stopped::Model);
+        told.await?;
+        arriving.pointless.send_replace(Some(finding.what));
+        Ok(())
     }
 
     /// What a step would do, if policy allows that without asking anybody.
@@ -283,7 +367,7 @@ impl Pipeline {
         &self,
         arriving: &Arriving<'_>,
         step: &Step,
-    ) -> Result<Option<Vec<Effect>>, ToolError> {
+    ) -> Result<Option<(Vec<Effect>, Verdict)>, ToolError> {
         let scope = arriving.scope;
         let judged = arriving.tool.effects(step, scope.workbench.as_ref());
         let effects = match unless_cancelled(scope, judged).await {
@@ -294,17 +378,24 @@ impl Pipeline {
         };
         let grants = scope.grants.lock().clone();
         let verdict = self.judge(scope, arriving.origin, step, &effects, &grants, "");
-        if !matches!(verdict, Verdict::Allow { .. }) {
-            return Ok(None);
-        }
+        let is_allowed = matches!(verdict, Verdict::Allow { .. });
+        Ok(is_allowed.then_some((effects, verdict)))
+    }
+
+    async fn tell_allowed(
+        &self,
+        arriving: &Arriving<'_>,
+        step: &Step,
+        effects: &[Effect],
+        verdict: Verdict,
+    ) -> Result<(), ToolError> {
         let decided = Event::StepDecided {
             call: step.call.id.clone(),
             step: step.index,
-            lasting: lasting(&effects, &verdict),
+            lasting: lasting(effects, &verdict),
             verdict,
         };
-        scope.events.emit(decided).await.map_err(fatal)?;
-        Ok(Some(effects))
+        arriving.scope.events.emit(decided).await.map_err(fatal)
     }
 
     /// Judges what is left of a call that is whole now, and lets it go ahead.
@@ -342,6 +433,7 @@ impl Pipeline {
             .await?;
         arriving.held.take(scope, &effects).await?;
         arriving.n_released += 1;
+        arriving.only_looked &= !effects.iter().any(super::changes_something);
         arriving.released_at.get_or_insert_with(Instant::now);
         arriving.segmenter.release();
         let workbench = scope.place_for(&effects);
@@ -355,6 +447,13 @@ impl Pipeline {
             let _ = approved.send(approval).await;
         }
         Ok(())
+    }
+}
+
+fn how(ended: &Ended) -> String {
+    match ended {
+        Ok(output) => output.text.lines().last().unwrap_or_default().to_owned(),
+        Err(error) => error.to_string(),
     }
 }
 

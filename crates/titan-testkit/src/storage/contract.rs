@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use titan_protocol::{
     ApprovalId, BlobId, Blobs, BoxStream, CallId, Change, Decision, Delivery, Document, Effect,
     Event, FileState, Journal, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus, Query,
-    QuestionId, Record, Records, Search, Seq, SessionId, StopReason, StorageError, Taint, ToolCall,
-    TurnId, TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict, Versioned,
+    QuestionId, Record, Records, Search, Seq, SessionId, StopReason, Stopped, StorageError, Taint,
+    ToolCall, TurnId, TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict, Versioned,
 };
 
 /// More than any subscription holds.
@@ -398,6 +398,12 @@ fn sample_events() -> Vec<Event> {
         Event::ToolOutputDelta {
             call: call.clone(),
             text: nasty.into(),
+        },
+        Event::ValidatorFinding {
+            call: call.clone(),
+            rule: "build".into(),
+            text: nasty.into(),
+            stopped: Stopped::Model,
         },
         Event::ToolCallEnded {
             call,

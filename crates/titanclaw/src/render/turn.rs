@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use titan_protocol::{
     ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
-    QuestionId, Record, ToolCall, TurnOutcome, Verdict,
+    QuestionId, Record, Stopped, ToolCall, TurnOutcome, Verdict,
 };
 
 /// Lines of a running tool's output that are shown under it.
@@ -187,6 +187,14 @@ impl TurnView {
                 &format!("not allowed: {reason}"),
                 layout,
             ),
+            Event::ValidatorFinding { text, stopped, .. } => {
+                let what = match stopped {
+                    Stopped::Call => "stopped",
+                    Stopped::Model => "the model was stopped while it still wrote",
+                };
+                let text = format!("{what}, because {text}");
+                self.note("!", Style::color(Color::Yellow), &text, layout)
+            }
             Event::ApprovalRequested {
                 approval,
                 call,
@@ -755,7 +763,10 @@ mod tests {
                 origin: Origin::Model,
             },
         ];
-        check(true, events, expect![[r#"
+        check(
+            true,
+            events,
+            expect![[r#"
             ~ ⠋ shell 
             ~ ⠋ preparing shell 2s
             ~ ⠋ shell 
@@ -776,7 +787,8 @@ mod tests {
             ~ ⠋ shell make "all" make test
             ~   │ made
             ~ ⠋ running shell 2s
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
