@@ -1,14 +1,15 @@
 //! A small team of threads that shares one loop at a time.
 //!
 //! A forward pass hands out some two hundred loops per token, each a fraction of a millisecond long, so members wait
-//! by spinning a little before they sleep. Units are taken from a counter, never assigned: on a busy machine the
-//! caller does the work of a member that is not scheduled, and nobody waits for it. Not a general thread pool: one
-//! loop at a time, started by the one thread that owns the [`Pool`].
+//! by spinning a little before they sleep. Each has a span of units of its own and takes them in order, so that memory
+//! is read in long runs; who has none left takes from the end of another's: on a busy machine the caller does the work
+//! of a member that is not scheduled, and nobody waits for it. Not a general thread pool: one loop at a time, started
+//! by the one thread that owns the [`Pool`].
 
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,10 @@ pub(crate) struct Pool {
 
 struct Shared {
     gate: AtomicU32,
-    next: AtomicUsize,
-    units: AtomicUsize,
+    /// Counts the loops.
+    round: AtomicU32,
+    /// The caller's span and each member's.
+    spans: Vec<Span>,
     stop: AtomicBool,
     panicked: AtomicBool,
     asleep: Vec<AtomicBool>,
@@ -56,8 +59,8 @@ impl Pool {
         let nothing: &'static Body = &|_| {};
         let shared = Arc::new(Shared {
             gate: AtomicU32::new(0),
-            next: AtomicUsize::new(0),
-            units: AtomicUsize::new(0),
+            round: AtomicU32::new(0),
+            spans: (0..=others).map(|_| Span::default()).collect(),
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             asleep: (0..others).map(|_| AtomicBool::new(false)).collect(),
@@ -99,12 +102,15 @@ impl Pool {
             *shared.body.get() =
                 std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const Body>(body);
         }
-        shared.units.store(units, Ordering::Relaxed);
-        shared.next.store(0, Ordering::Relaxed);
-        shared.gate.store(OPEN, Ordering::SeqCst);
+        let count = shared.spans.len();
+        for (i, span) in shared.spans.iter().enumerate() {
+            span.set(units * i / count, units * (i + 1) / count);
+        }
+        shared.gate.store(OPEN, Ordering::Release);
+        shared.round.fetch_add(1, Ordering::SeqCst);
         let closing = Closing(shared);
         self.wake(units - 1);
-        shared.take_units(body, units);
+        shared.take_units(body, 0);
         drop(closing);
         assert!(
             !shared.panicked.load(Ordering::Relaxed),
@@ -129,6 +135,41 @@ impl Drop for Pool {
             // A member that panicked was reported by `run`; there is nothing left to say.
             drop(member.join());
         }
+    }
+}
+
+/// Units that are left of a member's share: the first in the upper half, where the last ends in the lower. On a cache
+/// line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Span(AtomicU64);
+
+impl Span {
+    fn set(&self, from: usize, to: usize) {
+        self.0
+            .store((from as u64) << 32 | to as u64, Ordering::Relaxed);
+    }
+
+    fn take_first(&self) -> Option<usize> {
+        self.take(|from, to| (from, (from + 1) << 32 | to))
+    }
+
+    fn take_last(&self) -> Option<usize> {
+        self.take(|from, to| (to - 1, from << 32 | (to - 1)))
+    }
+
+    fn take(&self, one: impl Fn(u64, u64) -> (u64, u64)) -> Option<usize> {
+        let split = |span: u64| {
+            let (from, to) = (span >> 32, span & u64::from(u32::MAX));
+            (from < to).then(|| one(from, to))
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |span| {
+                split(span).map(|(_, left)| left)
+            })
+            .ok()
+            .and_then(split)
+            .map(|(unit, _)| unit as usize)
     }
 }
 
@@ -163,27 +204,29 @@ impl Drop for Inside<'_> {
 }
 
 impl Shared {
-    fn take_units(&self, body: &(dyn Fn(usize) + Sync), units: usize) {
-        loop {
-            let unit = self.next.fetch_add(1, Ordering::Relaxed);
-            if unit >= units {
-                return;
-            }
+    /// Takes the units of this member's span, then what is left of the others'.
+    fn take_units(&self, body: &(dyn Fn(usize) + Sync), member: usize) {
+        while let Some(unit) = self.spans[member].take_first() {
             body(unit);
+        }
+        for span in &self.spans {
+            while let Some(unit) = span.take_last() {
+                body(unit);
+            }
         }
     }
 
     fn serve(&self, index: usize) {
-        while !self.stop.load(Ordering::SeqCst) {
-            match self.enter() {
-                Some(inside) => {
-                    // SAFETY: inside the open gate the body is not written and its borrow is alive.
-                    let body = unsafe { &**self.body.get() };
-                    self.take_units(body, self.units.load(Ordering::Relaxed));
-                    drop(inside);
-                    self.wait(index);
-                }
-                None => self.wait(index),
+        let mut seen = 0;
+        while self.wait(index, seen) {
+            // A round that is over already is one to be glad of.
+            seen = self.round.load(Ordering::SeqCst);
+            if let Some(inside) = self.enter() {
+                seen = self.round.load(Ordering::SeqCst);
+                // SAFETY: inside the open gate the body is not written and its borrow is alive.
+                let body = unsafe { &**self.body.get() };
+                self.take_units(body, index + 1);
+                drop(inside);
             }
         }
     }
@@ -197,35 +240,33 @@ impl Shared {
             .map(|_| Inside(self))
     }
 
-    /// Returns when there may be units to take: spins first, then sleeps.
-    fn wait(&self, index: usize) {
+    /// Returns when there is a round that was not seen yet: spins first, then sleeps. Whether to go on.
+    fn wait(&self, index: usize, seen: u32) -> bool {
+        let is_new = || self.round.load(Ordering::SeqCst) != seen;
         let start = Instant::now();
         while start.elapsed() < SPIN_MAX {
             for _ in 0..SPINS_PER_LOOK {
-                if self.has_units() {
-                    return;
+                if is_new() {
+                    return true;
                 }
                 std::hint::spin_loop();
             }
         }
         let asleep = &self.asleep[index];
         asleep.store(true, Ordering::SeqCst);
-        // The owner opens the gate before it looks who sleeps: one of the two sees the other.
-        while !self.has_units() && !self.stop.load(Ordering::SeqCst) {
+        // The owner begins the round before it looks who sleeps: one of the two sees the other.
+        while !is_new() && !self.stop.load(Ordering::SeqCst) {
             std::thread::park();
         }
         asleep.store(false, Ordering::SeqCst);
-    }
-
-    fn has_units(&self) -> bool {
-        self.gate.load(Ordering::SeqCst) & OPEN != 0
-            && self.next.load(Ordering::Relaxed) < self.units.load(Ordering::Relaxed)
+        !self.stop.load(Ordering::SeqCst)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn every_unit_runs_exactly_once() {

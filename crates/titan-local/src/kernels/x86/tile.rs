@@ -1,6 +1,7 @@
 //! Products of many inputs at once: sixteen rows against all activations.
 
 use super::super::{Activations, Isa, Kind, TILE_ROWS};
+use super::scales_then_minima;
 use crate::quant::{
     Q4K_BYTES, Q6K_BYTES, Q8_BYTES, SMALL, SUPER, scales_and_minima, unpack_q4k, unpack_q6k,
 };
@@ -101,15 +102,149 @@ unsafe fn fill_512(
     columns: usize,
     scratch: &mut Scratch,
 ) {
-    unpack(kind, rows, length, first, columns, 0x80, scratch);
+    let from = first / kind.block_len() * kind.block_bytes();
+    // SAFETY: for the K formats columns come in whole blocks, so each of the sixteen rows has one at `from`.
+    unsafe {
+        match kind {
+            Kind::Q4K => fill_q4k_512(&rows[from..], length, &mut scratch.tile),
+            Kind::Q6K => fill_q6k_512(&rows[from..], length, &mut scratch.tile),
+            Kind::Q8 => fill_q8_512(rows, length, first, columns, scratch),
+        }
+    }
+}
+
+/// Sixteen words at the same place in sixteen rows, turned: one register for each word, one lane for each row.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn turned(rows: *const u8, length: usize) -> [__m512i; TILE_ROWS] {
+    let mut lanes = [_mm512_setzero_si512(); TILE_ROWS];
+    for (row, lane) in lanes.iter_mut().enumerate() {
+        // SAFETY: the caller has 64 bytes there in each row.
+        *lane = unsafe { _mm512_loadu_si512(rows.add(row * length).cast()) };
+    }
+    turn(&mut lanes);
+    lanes
+}
+
+/// Asks for the blocks that come after these in the sixteen rows.
+#[inline(always)]
+fn fetch_next(rows: *const u8, length: usize, block: usize) {
+    for row in 0..TILE_ROWS {
+        for line in (0..block).step_by(64) {
+            let next = rows.wrapping_add(row * length + block + line);
+            // SAFETY: a prefetch reads nothing that the program could see, so the address may lie past the matrix.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) };
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn fill_q4k_512(rows: &[u8], length: usize, tile: &mut Tile) {
+    let low = _mm512_set1_epi8(15);
+    let which = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
+    let rows = rows.as_ptr();
+    fetch_next(rows, length, Q4K_BYTES);
+    tile.subs = 8;
+    // SAFETY: each row has a block here: two halves, twelve bytes of scales and minima, 128 bytes of nibbles. The
+    // tile's rows are whole registers.
+    unsafe {
+        let mut lanes = [_mm512_setzero_si512(); TILE_ROWS];
+        for (row, lane) in lanes.iter_mut().enumerate() {
+            let block = rows.add(row * length);
+            let halves = _mm_cvtph_ps(_mm_cvtsi32_si128(block.cast::<i32>().read_unaligned()));
+            let worth = _mm512_permutexvar_ps(which, _mm512_castps128_ps512(halves));
+            let scales = _mm512_cvtepu16_epi32(scales_then_minima(block.add(4)));
+            let scales = _mm512_mul_ps(_mm512_cvtepi32_ps(scales), worth);
+            *lane = _mm512_castps_si512(scales);
+        }
+        turn(&mut lanes);
+        for (four, lanes) in lanes.chunks_exact(4).enumerate() {
+            let out = if four % 2 == 0 {
+                &mut tile.scales
+            } else {
+                &mut tile.offsets
+            };
+            for (i, lane) in lanes.iter().enumerate() {
+                let out = out.get_unchecked_mut(four / 2 * 4 + i).as_mut_ptr();
+                _mm512_store_ps(out, _mm512_castsi512_ps(*lane));
+            }
+        }
+        for half in 0..2 {
+            let lanes = turned(rows.add(16 + half * 64), length);
+            for (i, lane) in lanes.iter().enumerate() {
+                let group = half * 32 + i / 8 * 16 + i % 8;
+                let out = tile.quants.as_mut_ptr().add(group);
+                _mm512_store_si512(out.cast(), _mm512_and_si512(*lane, low));
+                let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(*lane), low);
+                _mm512_store_si512(out.add(8).cast(), upper);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn fill_q6k_512(rows: &[u8], length: usize, tile: &mut Tile) {
+    let low = _mm512_set1_epi8(15);
+    let high = _mm512_set1_epi8(0x30);
+    let rows = rows.as_ptr();
+    fetch_next(rows, length, Q6K_BYTES);
+    tile.subs = 16;
+    // SAFETY: each row has a block here: 128 low bytes, 64 high bytes, 16 scales, a half. The tile's rows are whole
+    // registers.
+    unsafe {
+        let mut lanes = [_mm512_setzero_si512(); TILE_ROWS];
+        for (row, lane) in lanes.iter_mut().enumerate() {
+            let block = rows.add(row * length);
+            let scale = i32::from(block.add(208).cast::<u16>().read_unaligned());
+            let scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(scale)));
+            let scales = _mm512_cvtepi8_epi32(_mm_loadu_si128(block.add(192).cast()));
+            *lane = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(scales), scale));
+        }
+        turn(&mut lanes);
+        for (sub, lane) in lanes.iter().enumerate() {
+            let worth = _mm512_castsi512_ps(*lane);
+            _mm512_store_ps(tile.scales[sub].as_mut_ptr(), worth);
+            let offset = _mm512_mul_ps(worth, _mm512_set1_ps(32.0));
+            _mm512_store_ps(tile.offsets[sub].as_mut_ptr(), offset);
+        }
+        let highs = turned(rows.add(128), length);
+        for half in 0..2 {
+            let lanes = turned(rows.add(half * 64), length);
+            for (i, lane) in lanes.iter().enumerate() {
+                let bits = highs[half * 8 + i % 8];
+                let (first, second) = if i < 8 {
+                    (_mm512_slli_epi16::<4>(bits), bits)
+                } else {
+                    (_mm512_slli_epi16::<2>(bits), _mm512_srli_epi16::<2>(bits))
+                };
+                let out = tile.quants.as_mut_ptr().add(half * 32 + i);
+                let lower = _mm512_and_si512(*lane, low);
+                let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(*lane), low);
+                let first = _mm512_or_si512(lower, _mm512_and_si512(first, high));
+                let second = _mm512_or_si512(upper, _mm512_and_si512(second, high));
+                _mm512_store_si512(out.cast(), first);
+                _mm512_store_si512(out.add(16).cast(), second);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn fill_q8_512(
+    rows: &[u8],
+    length: usize,
+    first: usize,
+    columns: usize,
+    scratch: &mut Scratch,
+) {
+    unpack(Kind::Q8, rows, length, first, columns, 0x80, scratch);
     for quarter in 0..columns.div_ceil(64) {
         // SAFETY: both sides are whole: sixteen rows of 256 bytes, 64 groups of 64 bytes.
         unsafe {
-            let mut lanes = [_mm512_setzero_si512(); 16];
-            for (lane, row) in lanes.iter_mut().zip(&scratch.rows.0) {
-                *lane = _mm512_load_si512(row.as_ptr().add(quarter * 64).cast());
-            }
-            turn(&mut lanes);
+            let lanes = turned(
+                scratch.rows.0.as_ptr().cast::<u8>().add(quarter * 64),
+                SUPER,
+            );
             for (group, lane) in lanes.iter().enumerate() {
                 let out = scratch.tile.quants[quarter * 16 + group].as_mut_ptr();
                 _mm512_store_si512(out.cast(), *lane);
