@@ -331,8 +331,34 @@ impl Decoder {
     ) -> Result<&[f32], Cancelled> {
         assert!(!tokens.is_empty(), "nothing to read");
         self.feed(cache, tokens, cancelled)?;
-        self.likelihoods(tokens.len());
+        let last = (tokens.len() - 1) % BATCH_TOKENS;
+        self.likelihoods(&[last]);
         Ok(&self.room.logits)
+    }
+
+    /// Reads `tokens` and then `opening`, and gives the likelihood of each token to come next after each of the two.
+    ///
+    /// # Errors
+    /// As for [`Decoder::feed`].
+    ///
+    /// # Panics
+    /// Also when one of the two is empty, or `opening` has as many tokens as a batch.
+    pub(crate) fn read_both(
+        &mut self,
+        cache: &mut Cache,
+        tokens: &[u32],
+        opening: &[u32],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(&[f32], &[f32]), Cancelled> {
+        assert!(!tokens.is_empty() && !opening.is_empty(), "nothing to read");
+        assert!(opening.len() < BATCH_TOKENS, "the opening is too long");
+        let all = [tokens, opening].concat();
+        // The last batch has the opening and the token before it.
+        let (first, last) = all.split_at(all.len().saturating_sub(BATCH_TOKENS));
+        self.feed(cache, first, cancelled)?;
+        self.feed(cache, last, cancelled)?;
+        self.likelihoods(&[last.len() - 1 - opening.len(), last.len() - 1]);
+        Ok(self.room.logits.split_at(self.vocabulary()))
     }
 
     fn read_batch(
@@ -367,20 +393,17 @@ impl Decoder {
         Ok(())
     }
 
-    fn likelihoods(&mut self, count: usize) {
+    /// Of what comes after these tokens of the last batch.
+    fn likelihoods(&mut self, tokens: &[usize]) {
         let width = self.shape.width;
-        let last = (count - 1) % BATCH_TOKENS;
         let room = &mut self.room;
-        room.normed.resize(width, 0.0);
-        math::rms_norm(
-            self.isa,
-            &room.x[last * width..(last + 1) * width],
-            &self.norm,
-            self.shape.epsilon,
-            &mut room.normed,
-        );
+        room.normed.resize(tokens.len() * width, 0.0);
+        for (token, normed) in tokens.iter().zip(room.normed.chunks_exact_mut(width)) {
+            let x = &room.x[token * width..(token + 1) * width];
+            math::rms_norm(self.isa, x, &self.norm, self.shape.epsilon, normed);
+        }
         let weights = self.head.as_ref().unwrap_or(&self.embedding);
-        room.logits.resize(weights.rows(), 0.0);
+        room.logits.resize(tokens.len() * weights.rows(), 0.0);
         let mut products = [Product {
             weights,
             out: &mut room.logits,
@@ -860,6 +883,26 @@ mod tests {
                 at_once.iter().any(|n| n.abs() > 1e-3),
                 "{family}: nothing but zeros"
             );
+        }
+    }
+
+    #[test]
+    fn what_follows_is_known_with_and_without_an_opening() {
+        let mut decoder = load("qwen2", Isa::best());
+        for count in [1, 20, BATCH_TOKENS - 1, BATCH_TOKENS + 40] {
+            let tokens = tokens(count + 3);
+            let (first, opening) = tokens.split_at(count);
+            let mut cache = decoder.new_cache();
+            let without = decoder.read(&mut cache, first, &NEVER).unwrap().to_vec();
+            let with = decoder.read(&mut cache, opening, &NEVER).unwrap().to_vec();
+            let mut cache = decoder.new_cache();
+            let both = decoder
+                .read_both(&mut cache, first, opening, &NEVER)
+                .unwrap();
+            assert!(distance(&without, both.0) < 0.02, "{count}");
+            assert!(distance(&with, both.1) < 0.02, "{count}");
+            assert!(distance(&without, &with) > 0.02, "{count}");
+            assert_eq!(cache.tokens(), tokens);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::prefix::PrefixStore;
 use crate::prompt::{Frame, Prompt, render};
 use crate::sample::{Sampler, is_stuck};
 use crate::tokenizer::{Tokenizer, Utf8Stream};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use titan_protocol::{ModelError, ModelEvent, ModelRequest, StopReason, ToolChoice, Usage};
@@ -71,16 +72,23 @@ pub(crate) type Emit<'a> = dyn FnMut(ModelEvent) -> Result<(), Cancelled> + 'a;
 impl Model {
     /// Loads the model at `path`.
     pub(crate) fn load(path: &Path, name: &str, config: &LocalConfig) -> Result<Self, LocalError> {
-        let mut file = Gguf::open(path)?;
+        let file = Arc::new(Gguf::open(path)?);
         file.read_ahead();
+        // Side by side, because a process that has just started has somebody waiting.
+        let (tokenizer, decoder) = std::thread::scope(|scope| {
+            let tokenizer = std::thread::Builder::new()
+                .name("model-tokens".into())
+                .spawn_scoped(scope, || Tokenizer::load(&file))?;
+            let threads = config.threads.unwrap_or_else(crate::threads::idle);
+            let decoder = Decoder::load(&file, Pool::new(threads)?, Isa::best());
+            let tokenizer = tokenizer
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic));
+            Ok::<_, LocalError>((Arc::new(tokenizer?), decoder?))
+        })?;
         let identity = identity(&file);
-        let tokenizer = Arc::new(Tokenizer::load(&file)?);
-        file.forget_lists();
-        let file = Arc::new(file);
         let frame = Frame::of(&tokenizer)
             .ok_or_else(|| file.unsupported("it knows no chat format: it is not a chat model"))?;
-        let threads = config.threads.unwrap_or_else(crate::threads::idle);
-        let decoder = Decoder::load(&file, Pool::new(threads)?, Isa::best())?;
         if decoder.vocabulary() < tokenizer.len() {
             return Err(file.damaged("it has more tokens than rows for them"));
         }
@@ -130,10 +138,6 @@ impl Model {
         let no_call = self.no_call(request);
         let decides = choice::is_open(request);
         let last_call = choice::last_made(request);
-        if decides {
-            // Made while the model reads.
-            self.grammars.want().map_err(GrammarError::from)?;
-        }
         let mut cache = self.take_slot(&prompt);
         let known = cache.tokens().len();
         let mut writing = Writing {
@@ -157,6 +161,7 @@ impl Model {
             },
             utf8: Utf8Stream::default(),
             written: Vec::new(),
+            ahead: None,
             calls: 0,
             cap,
         };
@@ -166,6 +171,10 @@ impl Model {
             self.keep_prefix(&cache, &prompt.tokens[..prompt.fixed]);
         }
         self.slots.insert(0, cache);
+        if decides && let Err(error) = self.grammars.want() {
+            // Made while the model rests: a request that ends in words need not wait for them.
+            tracing::debug!(%error, "grammars are made when they are needed");
+        }
         outcome
     }
 
@@ -328,6 +337,8 @@ struct Writing<'a, 'e> {
     mode: Mode,
     utf8: Utf8Stream,
     written: Vec<u32>,
+    /// The likelihoods of what comes next, where they are known without reading more.
+    ahead: Option<Vec<f32>>,
     calls: u32,
     cap: usize,
 }
@@ -343,7 +354,8 @@ impl Writing<'_, '_> {
         let mut pending = tokens[self.cache.tokens().len()..].to_vec();
         let mut allowed = Vec::new();
         if self.decides {
-            pending = self.decide(pending)?;
+            self.decide(&pending)?;
+            pending.clear();
         }
         let stop = loop {
             let certain = self.certain();
@@ -362,7 +374,11 @@ impl Writing<'_, '_> {
             if self.written.len() >= self.cap {
                 break StopReason::Length;
             }
-            let logits = self.decoder.read(self.cache, &pending, self.cancelled)?;
+            let ahead = self.ahead.take().filter(|_| pending.is_empty());
+            let logits = match &ahead {
+                Some(known) => known,
+                None => self.decoder.read(self.cache, &pending, self.cancelled)?,
+            };
             let token = match &mut self.mode {
                 Mode::Free(held) => {
                     let is_barred = !held.decided && (self.written.is_empty() || !self.may_call);
@@ -394,33 +410,36 @@ impl Writing<'_, '_> {
         self.finish(stop, prompt.tokens.len(), known)
     }
 
-    /// Whether to answer or to call a tool, asked as a choice between names: left to itself, a small model announces
-    /// a call, or invents. Gives the tokens to read next.
-    fn decide(&mut self, mut pending: Vec<u32>) -> Result<Vec<u32>, Ended> {
+    /// Reads the rest of the prompt and decides whether to answer or to call a tool, asked as a choice between names:
+    /// left to itself, a small model announces a call, or invents. What comes next is then known either way.
+    fn decide(&mut self, rest: &[u32]) -> Result<(), Ended> {
         let opening = self.tokenizer.encode(CALL_OPENING);
-        pending.extend_from_slice(&opening);
-        let logits = self.decoder.read(self.cache, &pending, self.cancelled)?;
+        let (answer, call) = self
+            .decoder
+            .read_both(self.cache, rest, &opening, self.cancelled)?;
         let likelihood = |name: &str| {
             let first = self.tokenizer.encode(name).first().copied();
-            first.map_or(f32::NEG_INFINITY, |id| logits[id as usize])
+            first.map_or(f32::NEG_INFINITY, |id| call[id as usize])
         };
         let tools = &self.request.tools;
-        let call = tools.iter().map(|tool| likelihood(&tool.name));
-        let margin = call.fold(f32::NEG_INFINITY, f32::max) - likelihood(choice::ANSWER);
+        let names = tools.iter().map(|tool| likelihood(&tool.name));
+        let margin = names.fold(f32::NEG_INFINITY, f32::max) - likelihood(choice::ANSWER);
         let wanted = choice::margin(self.request);
         tracing::debug!(margin, wanted, "a tool rather than an answer");
-        let read = self.cache.tokens().len();
         if margin < wanted {
-            return Ok(self.back_to(read - opening.len()));
+            self.ahead = Some(answer.to_vec());
+            self.cache
+                .truncate(self.cache.tokens().len() - opening.len());
+            return Ok(());
         }
+        self.ahead = Some(call.to_vec());
         let mut constraint = self.grammars.get()?.calls(tools)?;
         if !constraint.take_all(&opening) {
             return Err(GrammarError::unopened().into());
         }
         self.mode = Mode::Calls(constraint, CallReader::default());
         self.held_call = self.last_call.is_some().then(Vec::new);
-        self.accept(&opening)?;
-        Ok(self.back_to(read))
+        self.accept(&opening)
     }
 
     /// Forgets what was read after so many tokens. Gives the last of them to be read again, because what comes next is

@@ -9,6 +9,7 @@
 use crate::error::LocalError;
 use crate::quant::Format;
 use memmap2::Mmap;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -48,9 +49,15 @@ pub(crate) enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
-    Texts(Vec<String>),
-    Integers(Vec<i64>),
-    Floats(Vec<f32>),
+    List(List),
+}
+
+/// A list of the metadata, left in the file until someone asks for its items: vocabularies are long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct List {
+    kind: u32,
+    count: usize,
+    bytes: Range<usize>,
 }
 
 /// Where a tensor lies and how it is stored.
@@ -102,11 +109,37 @@ impl Gguf {
         self.map.len()
     }
 
-    /// Asks the system to read the whole file ahead.
-    pub(crate) fn read_ahead(&self) {
+    /// Begins to bring the whole file into memory, and to map it on a thread of its own, where the system can: asked for
+    /// page by page it would come late.
+    pub(crate) fn read_ahead(self: &Arc<Self>) {
         #[cfg(unix)]
         if let Err(error) = self.map.advise(memmap2::Advice::WillNeed) {
             tracing::debug!(%error, "no read-ahead for the model file");
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let file = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("model-map".into());
+            let started = thread.spawn(move || file.map_pages());
+            if let Err(error) = started {
+                tracing::debug!(%error, "the model file is mapped as it is read");
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn map_pages(&self) {
+        for from in (0..self.map.len()).step_by(COPY_BYTES) {
+            let length = COPY_BYTES.min(self.map.len() - from);
+            if self.copy.get().is_some() {
+                return;
+            }
+            let populate = memmap2::Advice::PopulateRead;
+            if let Err(error) = self.map.advise_range(populate, from, length) {
+                // Kernels before 5.14 do not know how.
+                tracing::debug!(%error, "the model file is mapped as it is read");
+                return;
+            }
         }
     }
 
@@ -153,16 +186,6 @@ impl Gguf {
     #[cfg(not(target_os = "linux"))]
     fn copy_to_large_pages(&self) -> std::io::Result<()> {
         Err(std::io::ErrorKind::Unsupported.into())
-    }
-
-    /// Drops the long lists, which only the tokenizer needs and has copied.
-    pub(crate) fn forget_lists(&mut self) {
-        self.metadata.retain(|_, value| {
-            !matches!(
-                value,
-                Value::Texts(_) | Value::Integers(_) | Value::Floats(_)
-            )
-        });
     }
 
     /// A tensor by name.
@@ -212,17 +235,37 @@ impl Gguf {
         }
     }
 
-    pub(crate) fn texts(&self, key: &str) -> Option<&[String]> {
+    /// A list of texts. What is no UTF-8 in them is replaced.
+    pub(crate) fn texts(&self, key: &str) -> Option<impl ExactSizeIterator<Item = Cow<'_, str>>> {
+        let list = self.list(key).filter(|list| list.kind == TEXT)?;
+        let mut reader = self.items(list);
+        // The list was walked through when the head was read, so no item is missing.
+        Some(
+            (0..list.count)
+                .map(move |_| String::from_utf8_lossy(reader.text_bytes().unwrap_or(&[]))),
+        )
+    }
+
+    /// A list of whole numbers.
+    pub(crate) fn integers(&self, key: &str) -> Option<impl ExactSizeIterator<Item = i64>> {
+        let list = self
+            .list(key)
+            .filter(|list| integer_bytes(list.kind).is_some())?;
+        let mut reader = self.items(list);
+        Some((0..list.count).map(move |_| reader.integer(list.kind).unwrap_or(0)))
+    }
+
+    fn list(&self, key: &str) -> Option<&List> {
         match self.value(key)? {
-            Value::Texts(texts) => Some(texts),
+            Value::List(list) => Some(list),
             _ => None,
         }
     }
 
-    pub(crate) fn integers(&self, key: &str) -> Option<&[i64]> {
-        match self.value(key)? {
-            Value::Integers(numbers) => Some(numbers),
-            _ => None,
+    fn items(&self, list: &List) -> Reader<'_> {
+        Reader {
+            file: &self.map[..list.bytes.end],
+            at: list.bytes.start,
         }
     }
 
@@ -318,6 +361,21 @@ fn bounded(count: u64, max: u64, what: &str) -> Result<usize, Problem> {
     Ok(count as usize)
 }
 
+/// Codes of metadata types.
+const FLOAT: u32 = 6;
+const TEXT: u32 = 8;
+
+/// How many bytes a whole number of this type takes; `None` when it is another type.
+fn integer_bytes(kind: u32) -> Option<usize> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4 | 5 => Some(4),
+        10 | 11 => Some(8),
+        _ => None,
+    }
+}
+
 struct Reader<'a> {
     file: &'a [u8],
     at: usize,
@@ -346,17 +404,21 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Result<String, Problem> {
+    fn text_bytes(&mut self) -> Result<&'a [u8], Problem> {
         let length = bounded(self.u64()?, TEXT_BYTES_MAX, "bytes of text")?;
-        Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Result<String, Problem> {
+        Ok(String::from_utf8_lossy(self.text_bytes()?).into_owned())
     }
 
     fn value(&mut self, kind: u32) -> Result<Value, Problem> {
         Ok(match kind {
-            6 => Value::Float(self.array().map(f32::from_le_bytes)?.into()),
+            FLOAT => Value::Float(self.array().map(f32::from_le_bytes)?.into()),
             7 => Value::Bool(self.array::<1>()?[0] != 0),
-            8 => Value::Text(self.text()?),
-            9 => self.list()?,
+            TEXT => Value::Text(self.text()?),
+            9 => Value::List(self.list()?),
             12 => Value::Float(self.array().map(f64::from_le_bytes)?),
             _ => Value::Integer(self.integer(kind)?),
         })
@@ -377,21 +439,29 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn list(&mut self) -> Result<Value, Problem> {
+    /// Walks through a list, so that what is read of it later is known to be there.
+    fn list(&mut self) -> Result<List, Problem> {
         let kind = self.u32()?;
         let count = bounded(self.u64()?, ARRAY_ITEMS_MAX, "items in a list")?;
-        Ok(match kind {
-            6 => Value::Floats(
-                (0..count)
-                    .map(|_| self.array().map(f32::from_le_bytes))
-                    .collect::<Result<_, _>>()?,
-            ),
-            8 => Value::Texts((0..count).map(|_| self.text()).collect::<Result<_, _>>()?),
-            _ => Value::Integers(
-                (0..count)
-                    .map(|_| self.integer(kind))
-                    .collect::<Result<_, _>>()?,
-            ),
+        let start = self.at;
+        match (kind, integer_bytes(kind)) {
+            (TEXT, _) => {
+                for _ in 0..count {
+                    self.text_bytes()?;
+                }
+            }
+            (FLOAT, _) => {
+                self.take(count * 4)?;
+            }
+            (_, Some(size)) => {
+                self.take(count * size)?;
+            }
+            _ => return Err(damaged(format!("a list of unknown type {kind}"))),
+        }
+        Ok(List {
+            kind,
+            count,
+            bytes: start..self.at,
         })
     }
 

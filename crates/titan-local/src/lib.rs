@@ -5,6 +5,7 @@
 //! come from a [`LocalProvider`], vectors from a [`LocalEmbedder`], model files from [`fetch`](fetch::pull). Not a
 //! server and not for large models: one reply at a time on a few cores.
 
+mod bpe;
 mod catalogue;
 mod choice;
 mod constrain;

@@ -16,6 +16,8 @@ const FILES_MAX: usize = 16;
 const TOKENS_MIN: usize = 48;
 /// Longer prefixes are not kept; their files would be too large.
 const TOKENS_MAX: usize = 8_192;
+/// Tokens that a loaded snapshot has room for beyond its own.
+const SPARE_TOKENS: usize = 256;
 const EXTENSION: &str = "kv";
 
 /// A folder of snapshots of one model.
@@ -160,10 +162,11 @@ fn read(file: &File, tokens: &[u32]) -> io::Result<Cache> {
     let mut bytes = vec![0; count * width * 2];
     let mut halves = || -> io::Result<Vec<u16>> {
         input.read_exact(&mut bytes)?;
+        // With room for a request, which would else move all of it.
+        let mut halves = Vec::with_capacity((count + SPARE_TOKENS) * width);
         let pairs = bytes.chunks_exact(2);
-        Ok(pairs
-            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-            .collect())
+        halves.extend(pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])));
+        Ok(halves)
     };
     let layers = (0..layers)
         .map(|_| Ok((halves()?, halves()?)))

@@ -131,6 +131,47 @@ fn tokens_are_those_of_the_reference() {
 }
 
 #[test]
+fn whole_files_are_cut_and_merged_as_in_the_reference() {
+    use tokenizers::models::bpe::{BPE, Vocab};
+    use tokenizers::normalizers::unicode::NFC;
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+    use tokenizers::pre_tokenizers::sequence::Sequence;
+    use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+    use tokenizers::tokenizer::SplitDelimiterBehavior;
+    let Some(path) = file(SMALL_MODEL) else {
+        return;
+    };
+    let model = Gguf::open(&path).unwrap();
+    let tokens = model.texts("tokenizer.ggml.tokens").unwrap();
+    let merges = model.texts("tokenizer.ggml.merges").unwrap().map(|pair| {
+        let (left, right) = pair.split_once(' ').unwrap();
+        (left.to_owned(), right.to_owned())
+    });
+    let vocabulary: Vocab = tokens.map(|token| token.into_owned()).zip(0..).collect();
+    let bpe = BPE::builder().vocab_and_merges(vocabulary, merges.collect());
+    let mut reference = tokenizers::Tokenizer::new(bpe.build().unwrap());
+    reference.with_normalizer(Some(NFC)).unwrap();
+    let pattern = SplitPattern::Regex(crate::tokenizer::SPLIT_QWEN2.to_owned());
+    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).unwrap();
+    let bytes = ByteLevel::new(false, false, false);
+    reference.with_pre_tokenizer(Some(Sequence::new(vec![split.into(), bytes.into()])));
+
+    let tokenizer = Tokenizer::load(&model).unwrap();
+    let long_word = "ab1é ".repeat(50) + &"=".repeat(3000) + &"xy".repeat(2000);
+    let texts = [
+        include_str!("real_model.rs"),
+        include_str!("../../../README.md"),
+        include_str!("../../../Cargo.lock"),
+        "e\u{301}\u{fb01} \u{1100}\u{1161}\u{11a8} \u{1f980}\u{200d}\u{1f525}\r\n\t \u{a0}x  \n\n  y",
+        &long_word,
+    ];
+    for text in texts {
+        let expected = reference.encode_fast(text, false).unwrap();
+        assert_eq!(tokenizer.encode(text), expected.get_ids());
+    }
+}
+
+#[test]
 fn the_fixed_prompt_with_six_tools_stays_small() {
     const TOKENS_MAX: usize = 700;
     let Some(path) = file(SMALL_MODEL) else {

@@ -4,16 +4,13 @@
 //! contains `<|im_end|>` cannot end a message. Only byte-level BPE (`gpt2` in GGUF's words) is known, with the
 //! splitting rules of the families that the decoder runs.
 
+use crate::bpe::{Merges, Unmapping, Vocabulary};
 use crate::error::LocalError;
 use crate::gguf::Gguf;
 use std::collections::{HashMap, HashSet};
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::unicode::NFC;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::tokenizer::SplitDelimiterBehavior;
+use tokenizers::utils::SysRegex;
+use tokenizers::{NormalizedString, Normalizer};
 
 /// The kinds of tokens in GGUF that are not text: control and user-defined.
 const SPECIAL_KINDS: [i64; 2] = [3, 4];
@@ -27,34 +24,67 @@ const ENDS: [&str; 5] = [
     "</s>",
 ];
 
-const SPLIT_QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(crate) const SPLIT_QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const SPLIT_LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const SPLIT_GPT2: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// How text is cut before merging.
-enum Splitting {
-    Pattern(&'static str),
-    DigitsThenGpt2,
-    Gpt2,
+/// How text is cut into words before merging.
+struct Rules {
+    /// What the file calls them.
+    name: &'static str,
+    pattern: &'static str,
+    /// Text is composed (NFC) first.
+    compose: bool,
+    /// Each digit is a word.
+    digits: bool,
+    /// A word that is a token is that token, however merges would make it.
+    whole_first: bool,
 }
 
-/// Splitting rules by the name that the file gives, and whether text is composed (NFC) first.
-const SPLITTINGS: [(&str, Splitting, bool); 7] = [
-    ("qwen2", Splitting::Pattern(SPLIT_QWEN2), true),
-    ("llama-bpe", Splitting::Pattern(SPLIT_LLAMA3), false),
-    ("llama3", Splitting::Pattern(SPLIT_LLAMA3), false),
-    ("smaug-bpe", Splitting::Pattern(SPLIT_LLAMA3), false),
-    ("smollm", Splitting::DigitsThenGpt2, false),
-    ("gpt-2", Splitting::Gpt2, false),
-    ("default", Splitting::Gpt2, false),
+const RULES: [Rules; 7] = [
+    rules("qwen2", SPLIT_QWEN2).composed(),
+    rules("llama-bpe", SPLIT_LLAMA3).whole_first(),
+    rules("llama3", SPLIT_LLAMA3).whole_first(),
+    rules("smaug-bpe", SPLIT_LLAMA3),
+    rules("smollm", SPLIT_GPT2).digits(),
+    rules("gpt-2", SPLIT_GPT2),
+    rules("default", SPLIT_GPT2),
 ];
+
+const fn rules(name: &'static str, pattern: &'static str) -> Rules {
+    Rules {
+        name,
+        pattern,
+        compose: false,
+        digits: false,
+        whole_first: false,
+    }
+}
+
+impl Rules {
+    const fn composed(mut self) -> Self {
+        self.compose = true;
+        self
+    }
+
+    const fn digits(mut self) -> Self {
+        self.digits = true;
+        self
+    }
+
+    const fn whole_first(mut self) -> Self {
+        self.whole_first = true;
+        self
+    }
+}
 
 /// The tables of one model.
 pub(crate) struct Tokenizer {
-    merging: tokenizers::Tokenizer,
-    /// All tokens' bytes, one after another.
-    bytes: Vec<u8>,
-    /// Where each token begins in `bytes`, and where the last one ends.
-    starts: Vec<u32>,
+    vocabulary: Vocabulary,
+    merges: Merges,
+    rules: &'static Rules,
+    words: SysRegex,
     specials: HashMap<String, u32>,
     special_ids: HashSet<u32>,
     ends: HashSet<u32>,
@@ -68,27 +98,31 @@ impl Tokenizer {
         if model != "gpt2" {
             return Err(file.unsupported(format!("its tokenizer is of kind {model}, not gpt2")));
         }
+        let name = file.text("tokenizer.ggml.pre").unwrap_or("default");
+        let rules = RULES
+            .iter()
+            .find(|rules| rules.name == name)
+            .ok_or_else(|| file.unsupported(format!("it splits text by the rules of {name}")))?;
         let tokens = file
             .texts("tokenizer.ggml.tokens")
             .ok_or_else(|| file.damaged("it has no list of tokens"))?;
-        let kinds = file.integers("tokenizer.ggml.token_type").unwrap_or(&[]);
-        let is_special = |id: usize| kinds.get(id).is_some_and(|k| SPECIAL_KINDS.contains(k));
-        let unmapped = byte_of_char();
-        let mut bytes = Vec::with_capacity(tokens.len() * 8);
-        let mut starts = Vec::with_capacity(tokens.len() + 1);
+        let count = tokens.len();
+        let kinds = file.integers("tokenizer.ggml.token_type");
+        let mut kinds = kinds.into_iter().flatten();
+        let unmapping = Unmapping::new();
+        let mut bytes = Vec::with_capacity(count * 8);
+        let mut starts = Vec::with_capacity(count + 1);
         let mut specials = HashMap::new();
-        for (id, token) in tokens.iter().enumerate() {
+        for (id, token) in (0..).zip(tokens) {
             starts.push(bytes.len() as u32);
-            if is_special(id) {
+            if kinds
+                .next()
+                .is_some_and(|kind| SPECIAL_KINDS.contains(&kind))
+            {
                 bytes.extend_from_slice(token.as_bytes());
-                specials.insert(token.clone(), id as u32);
+                specials.insert(token.into_owned(), id);
             } else {
-                for char in token.chars() {
-                    match unmapped.get(&char) {
-                        Some(byte) => bytes.push(*byte),
-                        None => bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-                    }
-                }
+                unmapping.append(&token, &mut bytes);
             }
         }
         starts.push(bytes.len() as u32);
@@ -96,7 +130,7 @@ impl Tokenizer {
             .into_iter()
             .filter_map(|key| file.size(key))
             .map(|id| id as u32)
-            .filter(|id| (*id as usize) < tokens.len());
+            .filter(|id| (*id as usize) < count);
         let ends: HashSet<u32> = named
             .clone()
             .chain(ENDS.iter().filter_map(|end| specials.get(*end).copied()))
@@ -105,10 +139,22 @@ impl Tokenizer {
             .min()
             .or_else(|| ends.iter().min().copied())
             .ok_or_else(|| file.damaged("it does not say which token ends a text"))?;
+        let vocabulary = Vocabulary::new(bytes, starts);
+        let pairs = file.texts("tokenizer.ggml.merges");
+        let merges = Merges::new(
+            &vocabulary,
+            &unmapping,
+            pairs.into_iter().flatten(),
+            rules.whole_first,
+        )
+        .map_err(|problem| file.damaged(problem))?;
+        let words = SysRegex::new(rules.pattern)
+            .map_err(|error| file.damaged(format!("its tokenizer: {error}")))?;
         Ok(Self {
-            merging: merging(file, tokens)?,
-            bytes,
-            starts,
+            vocabulary,
+            merges,
+            rules,
+            words,
             special_ids: specials.values().copied().collect(),
             specials,
             ends,
@@ -118,41 +164,52 @@ impl Tokenizer {
 
     /// How many tokens there are.
     pub(crate) fn len(&self) -> usize {
-        self.starts.len() - 1
+        self.vocabulary.len()
     }
 
     /// Plain text as tokens; never a control token.
     pub(crate) fn encode(&self, text: &str) -> Vec<u32> {
-        match self.merging.encode_fast(text, false) {
-            Ok(encoding) => encoding.get_ids().to_vec(),
-            Err(error) => {
-                // Splitting can only fail on a text that exhausts the pattern's stack; bytes always have tokens.
-                tracing::warn!(%error, "a text was split into bytes");
-                self.encode_bytes(text.as_bytes())
-            }
+        let mut tokens = Vec::new();
+        if self.rules.compose && !text.is_ascii() {
+            self.encode_composed(&composed(text), &mut tokens);
+        } else {
+            self.encode_composed(text, &mut tokens);
+        }
+        tokens
+    }
+
+    fn encode_composed(&self, text: &str, tokens: &mut Vec<u32>) {
+        if !self.rules.digits {
+            return self.encode_words(text, tokens);
+        }
+        for piece in text.split_inclusive(char::is_numeric) {
+            let digit = piece.char_indices().next_back();
+            let digit = digit.filter(|(_, char)| char.is_numeric());
+            let (before, digit) = piece.split_at(digit.map_or(piece.len(), |(at, _)| at));
+            self.encode_words(before, tokens);
+            self.merges
+                .encode(&self.vocabulary, digit.as_bytes(), tokens);
         }
     }
 
-    fn encode_bytes(&self, text: &[u8]) -> Vec<u32> {
-        let single: HashMap<u8, u32> = (0..self.len() as u32)
-            .filter(|id| !self.is_special(*id))
-            .filter_map(|id| match self.bytes(id) {
-                [byte] => Some((*byte, id)),
-                _ => None,
-            })
-            .collect();
-        text.iter()
-            .filter_map(|byte| single.get(byte).copied())
-            .collect()
+    fn encode_words(&self, text: &str, tokens: &mut Vec<u32>) {
+        let mut add = |word: &str| {
+            self.merges
+                .encode(&self.vocabulary, word.as_bytes(), tokens);
+        };
+        let mut at = 0;
+        // What no word covers is one of its own: all that is left when a text exhausts the pattern's stack.
+        for (from, to) in self.words.find_iter(text) {
+            add(&text[at..from]);
+            add(&text[from..to]);
+            at = to;
+        }
+        add(&text[at..]);
     }
 
     /// A token's bytes; of a control token, its name.
     pub(crate) fn bytes(&self, id: u32) -> &[u8] {
-        let at = id as usize;
-        match (self.starts.get(at), self.starts.get(at + 1)) {
-            (Some(from), Some(to)) => &self.bytes[*from as usize..*to as usize],
-            _ => &[],
-        }
+        self.vocabulary.bytes(id)
     }
 
     /// The control token of this name.
@@ -176,72 +233,13 @@ impl Tokenizer {
     }
 }
 
-fn merging(file: &Gguf, tokens: &[String]) -> Result<tokenizers::Tokenizer, LocalError> {
-    let name = file.text("tokenizer.ggml.pre").unwrap_or("default");
-    let (_, splitting, compose) = SPLITTINGS
-        .iter()
-        .find(|row| row.0 == name)
-        .ok_or_else(|| file.unsupported(format!("it splits text by the rules of {name}")))?;
-    let vocabulary: Vocab = tokens.iter().cloned().zip(0..).collect();
-    let merges: Option<Merges> = file
-        .texts("tokenizer.ggml.merges")
-        .unwrap_or(&[])
-        .iter()
-        .map(|merge| {
-            let (left, right) = merge.split_once(' ')?;
-            Some((left.to_owned(), right.to_owned()))
-        })
-        .collect();
-    let merges = merges.ok_or_else(|| file.damaged("a merge in it is no pair"))?;
-    let whole_first = name == "llama-bpe" || name == "llama3";
-    let problem = |error: tokenizers::Error| file.damaged(format!("its tokenizer: {error}"));
-    let bpe = BPE::builder()
-        .vocab_and_merges(vocabulary, merges)
-        .ignore_merges(whole_first)
-        .build()
-        .map_err(problem)?;
-    let mut all = tokenizers::Tokenizer::new(bpe);
-    if *compose {
-        all.with_normalizer(Some(NFC)).map_err(problem)?;
+fn composed(text: &str) -> String {
+    let mut text = NormalizedString::from(text);
+    match NFC.normalize(&mut text) {
+        Ok(()) => {}
+        Err(error) => tracing::warn!(%error, "a text was not composed"),
     }
-    let bytes = ByteLevel::new(false, false, false);
-    let splits = match splitting {
-        Splitting::Pattern(pattern) => {
-            let pattern = SplitPattern::Regex((*pattern).to_owned());
-            let split =
-                Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(problem)?;
-            vec![split.into(), bytes.into()]
-        }
-        Splitting::DigitsThenGpt2 => {
-            vec![
-                Digits::new(true).into(),
-                ByteLevel::new(false, false, true).into(),
-            ]
-        }
-        Splitting::Gpt2 => vec![ByteLevel::new(false, false, true).into()],
-    };
-    all.with_pre_tokenizer(Some(Sequence::new(splits)));
-    Ok(all)
-}
-
-/// Byte-level BPE writes each byte as a printable character; this is the way back.
-fn byte_of_char() -> HashMap<char, u8> {
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let mut next = 256;
-    (0..=u8::MAX)
-        .map(|byte| {
-            let code = if printable(byte) {
-                u32::from(byte)
-            } else {
-                next += 1;
-                next - 1
-            };
-            (
-                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-                byte,
-            )
-        })
-        .collect()
+    text.get().to_owned()
 }
 
 /// Gives text out of bytes as soon as its characters are whole.
@@ -293,12 +291,5 @@ mod tests {
         assert_eq!(stream.push(&[0xac, b'b']), "€b");
         assert_eq!(stream.push(&[0xff, b'c', 0xf0]), "\u{fffd}c");
         assert_eq!(stream.finish(), "\u{fffd}");
-    }
-
-    #[test]
-    fn every_byte_has_its_character() {
-        let map = byte_of_char();
-        assert_eq!(map.len(), 256);
-        assert_eq!((map[&'Ġ'], map[&'Ċ'], map[&'a']), (b' ', b'\n', b'a'));
     }
 }
