@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// Up to this many activations, rows are multiplied one by one; above, tile by tile.
 const SINGLE_ROWS_MAX: usize = 8;
-/// Weight rows that one unit of work takes when rows are multiplied one by one.
-const ROWS_PER_UNIT: usize = 32;
+/// Weights that one unit of work takes, about, when rows are multiplied one by one, and its rows at most.
+const WEIGHTS_PER_UNIT: usize = 48 * 1024;
+const ROWS_PER_UNIT_MAX: usize = 32;
 /// Weight rows in a tile.
 const TILE_ROWS: usize = 16;
 /// Activations that one weight row meets while it is in registers.
@@ -343,7 +344,11 @@ pub(crate) fn multiply(
         workspace.smalls.quantise(isa, Kind::Q8, x, columns, pool);
     }
     let by_tile = rows > SINGLE_ROWS_MAX && isa != Isa::Portable;
-    let unit_rows = if by_tile { TILE_ROWS } else { ROWS_PER_UNIT };
+    let unit_rows = if by_tile {
+        TILE_ROWS
+    } else {
+        (WEIGHTS_PER_UNIT / columns).clamp(1, ROWS_PER_UNIT_MAX)
+    };
     let mut tasks = Vec::with_capacity(products.len());
     let mut units = 0;
     for product in products {

@@ -48,8 +48,9 @@ fn dot_some<const N: usize>(isa: Isa, kind: Kind, row: &[u8], xs: [&Row<'_>; N])
     }
 }
 
-/// Bytes ahead of the block at work that are asked for.
-const AHEAD_BYTES: usize = 3_072;
+/// How far ahead of the block at work bytes are asked for: first from memory, later into the first-level cache.
+const FAR_BYTES: usize = 6_144;
+const NEAR_BYTES: usize = 768;
 
 /// One activation, laid out for [`dot_rows`].
 #[derive(Default)]
@@ -118,7 +119,10 @@ pub(super) fn dot_rows(
 fn fetch_ahead(block: *const u8, length: usize) {
     for line in (0..length).step_by(64) {
         // SAFETY: a prefetch reads nothing that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD_BYTES + line).cast()) };
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(block.wrapping_add(FAR_BYTES + line).cast());
+            _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(NEAR_BYTES + line).cast());
+        }
     }
 }
 
