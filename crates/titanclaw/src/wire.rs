@@ -213,6 +213,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 /// # Errors
 /// When another process owns the home, or something it is made of can't be opened.
 pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Owned> {
+    files::forbid_core_dumps();
     context.home.prepare()?;
     let config = context.config()?;
     crate::config::edit::keep_good(&context.home.config())?;

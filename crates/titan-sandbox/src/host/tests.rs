@@ -157,6 +157,98 @@ async fn s19_a_file_swapped_for_a_link_is_neither_read_nor_written() {
     assert_eq!(found.kind, EntryKind::Other);
 }
 
+/// For a moment a link that leads outside stands where the workspace's own file or folder is.
+fn swap(path: &Path, aside: &Path, outside: &Path) {
+    // What is written or removed meanwhile may get in the way.
+    while std::fs::rename(path, aside).is_err() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "mine").unwrap();
+    }
+    while symlink(outside, path).is_err() {
+        clear(path);
+    }
+    std::thread::yield_now();
+    clear(path);
+    while std::fs::rename(aside, path).is_err() {
+        clear(path);
+    }
+}
+
+fn clear(path: &Path) {
+    // It is a link, a file or a folder; only the right one of these succeeds, and no link is followed.
+    let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s19_in_ten_thousand_swaps_no_path_leads_a_file_tool_outside() {
+    const SWAPS: usize = 10_000;
+    let machine = Machine::new();
+    for place in ["work/p/d/file", "outside/d/file", "outside/file"] {
+        let who = if place.starts_with("work") {
+            "mine"
+        } else {
+            "theirs"
+        };
+        machine.put(place, who);
+    }
+    let workbench = &machine.workbench;
+    let judged = workbench.resolve("p/d/file").await.unwrap().path;
+    let paths: Vec<PathBuf> = ["p", "p/d", "p/d/file"]
+        .map(|inner| machine.path("work").join(inner))
+        .into();
+    let aside = machine.path("aside");
+    let outside = [
+        machine.path("outside"),
+        machine.path("outside"),
+        machine.path("outside/file"),
+    ];
+    let swapping = std::thread::spawn(move || {
+        for n in 0..SWAPS {
+            let at = n % paths.len();
+            swap(&paths[at], &aside, &outside[at]);
+        }
+    });
+    let (mut reads, mut refused) = (0, 0);
+    while !swapping.is_finished() {
+        match workbench.read(&judged, 0, 100).await {
+            Ok(bytes) => {
+                assert_ne!(bytes, "theirs", "a link was followed");
+                reads += 1;
+            }
+            Err(_) => refused += 1,
+        }
+        if let Ok(titan_protocol::Captured::File { content, .. }) =
+            workbench.capture(&judged, 100).await
+        {
+            assert_ne!(content, "theirs", "a link was followed");
+        }
+        // They may fail; where they lead is looked at below.
+        let _ = workbench.metadata(&judged).await;
+        let _ = workbench.write(&judged, b"mine").await;
+        if reads % 16 == 0 {
+            let _ = workbench.remove(&judged).await;
+        }
+    }
+    swapping.join().unwrap();
+    println!("{SWAPS} swaps: {reads} reads, {refused} refused");
+    for place in ["outside/d/file", "outside/file"] {
+        let found = std::fs::read_to_string(machine.path(place)).unwrap();
+        assert_eq!(found, "theirs", "{place}");
+    }
+    let outside = std::fs::read_dir(machine.path("outside")).unwrap();
+    assert_eq!(outside.count(), 2, "nothing was made outside");
+    assert!(reads > 100 && refused > 100, "hardly anything raced");
+    let spelt = ["/proc/self/root", "/dev/fd/../.."]
+        .map(|lead| format!("{lead}{}", machine.path("outside/file").display()));
+    for path in spelt {
+        let resolved = workbench.resolve(&path).await;
+        assert!(
+            resolved.is_err() || !resolved.unwrap().in_workspace,
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn s19_writing_breaks_a_hard_link_instead_of_changing_the_other_name() {
     let machine = Machine::new();

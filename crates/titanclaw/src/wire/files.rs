@@ -1,5 +1,5 @@
-//! How many files this process may hold open. An engine holds connections, the store, models and the pipes of tools,
-//! so it takes what it is allowed to have, and says so where that is little.
+//! What this process may have of the system. An engine holds connections, the store, models and the pipes of tools, so it
+//! takes all the open files that it is allowed to have, and says so where they are few. It leaves no core dump.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,6 +19,17 @@ pub(crate) fn raise_open_files() -> u64 {
             tracing::warn!(%error, "the limit of open files stays as it was");
             limit.current.unwrap_or(u64::MAX)
         }
+    }
+}
+
+/// Has a crash write nothing: a core dump would hold keys in plain.
+pub(crate) fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps can't be switched off");
     }
 }
 

@@ -152,6 +152,29 @@ async fn with_64_open_files_an_engine_answers_or_says_why_not() {
     });
 }
 
+/// A limit of the engine that runs: what it is, and what it could be.
+fn limit_of_engine(place: &Place, name: &str) -> Vec<String> {
+    let status = place.run(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", status["engine"]["pid"]));
+    let limits = limits.expect("its limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix(name));
+    let fields = line.expect("a line").split_whitespace();
+    fields.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_crashing_engine_leaves_no_core_dump_with_its_keys() {
+    let server = ScriptServer::start(Wire::Chat, Script::replies([])).expect("a server");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        assert_eq!(place.run(&["daemon", "start"]).exit, Some(0));
+        let core = limit_of_engine(&place, "Max core file size");
+        assert_eq!(core[..2], ["0", "0"], "{core:?}");
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_takes_all_the_open_files_that_it_may_have() {
     let server = ScriptServer::start(Wire::Chat, Script::replies([])).expect("a server");
@@ -167,15 +190,8 @@ async fn an_engine_takes_all_the_open_files_that_it_may_have() {
             .output()
             .expect("the program starts");
         assert!(started.status.success(), "{started:?}");
-        let status = place.run(&["status", "--json"]);
-        let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");
-        let limits = std::fs::read_to_string(format!("/proc/{}/limits", status["engine"]["pid"]))
-            .expect("its limits");
-        let line = limits
-            .lines()
-            .find(|line| line.starts_with("Max open files"));
-        let fields: Vec<&str> = line.expect("a line").split_whitespace().collect();
-        assert_eq!(fields[3], fields[4], "{fields:?}");
+        let files = limit_of_engine(&place, "Max open files");
+        assert_eq!(files[0], files[1], "{files:?}");
         assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
     });
 }
