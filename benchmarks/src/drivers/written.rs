@@ -116,13 +116,15 @@ pub(super) fn overlap_e2e(setup: &Setup) -> Result<Vec<Row>> {
 pub(super) fn validator_saves(setup: &Setup) -> Result<Vec<Row>> {
     const RATE: f64 = 50.0;
     // A program of which nobody knows what it does, so that what comes after counts as building on it.
-    let rest = "sh -c 'exit 0'\n".repeat(40);
+    let works = "python3 -c ''\n";
+    let fails = |says: &str| format!("python3 -c 'print(\"{says}\"); exit(1)'\n");
+    let rest = works.repeat(40);
     let scripts = [
-        format!("set -e\nsh -c 'exit 3'\n{rest}"),
-        format!("sh -c 'echo \"error: could not compile it\"; exit 101'\n{rest}"),
-        format!("sh -c 'echo \"test result: FAILED. 1 failed\"; exit 101'\n{rest}"),
+        format!("set -e\n{}{rest}", fails("")),
+        format!("{}{rest}", fails("error: could not compile it")),
+        format!("{}{rest}", fails("test result: FAILED. 1 failed")),
         format!("no-such-program\n{rest}"),
-        format!("sh -c 'exit 0'\nexit 1\n{rest}"),
+        format!("{works}exit 1\n{rest}"),
         // Nothing fails, so nothing is saved.
         rest.clone(),
     ];
@@ -240,7 +242,7 @@ async fn relay(setup: &Setup, n_streams: usize) -> Result<Vec<f64>> {
 pub(super) fn liveness_streaming(setup: &Setup) -> Result<Vec<Row>> {
     const TURNS: usize = 1_000;
     block_on(async {
-        let script = Script::always(Reply::tokens(400).per_second(50.0));
+        let script = Script::always(Reply::tokens(300).per_second(5.0));
         let server = ScriptServer::start(Wire::Anthropic, script)?;
         let home = Home::fresh()?;
         home.configure(&server, Wire::Anthropic)?;
@@ -278,7 +280,17 @@ pub(super) fn liveness_streaming(setup: &Setup) -> Result<Vec<Row>> {
             let mut records = control::follow(&daemon.socket(), Some(session), 0).await?;
             let asked = Instant::now();
             control::submit(&daemon.socket(), &Op::Interrupt { session }).await?;
-            until_end(&mut records, turn).await?;
+            let ended = until_end(&mut records, turn).await?;
+            ensure!(
+                matches!(
+                    &ended.event,
+                    Event::TurnEnded {
+                        outcome: TurnOutcome::Interrupted,
+                        ..
+                    }
+                ),
+                "a turn had ended before it was interrupted: {ended:?}"
+            );
             cancel.push(milliseconds(asked.elapsed()));
         }
         let row = |metric, samples| {

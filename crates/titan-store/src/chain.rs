@@ -285,3 +285,23 @@ fn hash_of(row: &Row, idx: i32) -> Result<Hash, StorageError> {
 fn hex(hash: &Hash) -> String {
     blake3::Hash::from_bytes(*hash).to_hex().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m9_a_link_depends_on_all_before_it_and_on_its_own_place_and_content() {
+        let link = link_hash(&[1; 32], 3, 7, &[2; 32]);
+        let others = [
+            link_hash(&[9; 32], 3, 7, &[2; 32]),
+            link_hash(&[1; 32], 4, 7, &[2; 32]),
+            link_hash(&[1; 32], 3, 8, &[2; 32]),
+            link_hash(&[1; 32], 3, 7, &[9; 32]),
+        ];
+        assert!(
+            !others.contains(&link),
+            "who meddles has to forge all that follows"
+        );
+    }
+}

@@ -39,7 +39,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-/// A script is ended this long after its last statement was given, unless the call says otherwise, in seconds.
+/// A script is ended this long after all of it was given, unless the call says otherwise, in seconds.
 const TIMEOUT_S_DEFAULT: u64 = 120;
 /// The longest time that a call may give a script, in seconds.
 const TIMEOUT_S_MAX: u64 = 3_600;
@@ -250,11 +250,10 @@ impl<'a> Run<'a> {
                 Next::Step(Some(step)) if !shell.place.admits(&step.effects) => {
                     return Ok(End::Outgrown(step));
                 }
-                Next::Step(Some(step)) => {
-                    self.give(shell, &step)?;
-                    deadline = Instant::now() + self.timeout;
-                }
+                Next::Step(Some(step)) => self.give(shell, &step)?,
                 Next::Step(None) => {
+                    // Until now the model may have been writing, or a person thinking.
+                    deadline = Instant::now() + self.timeout;
                     shell.script = None;
                     if self.script.is_empty() {
                         return Ok(End::Exited(Exit::Status(0)));

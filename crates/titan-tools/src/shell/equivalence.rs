@@ -387,5 +387,7 @@ fn x20_of_every_beginning_of_a_script_only_complete_statements_of_the_whole_are_
     assert_eq!(given(scripts[2]).len(), 3);
     assert_eq!(given(scripts[3]).len(), 3);
     assert_eq!(given(scripts[4]), ["ls\n"]);
+    assert_eq!(given("ls \\\n-l\nls\n"), ["ls \\\n-l\n", "ls\n"]);
+    assert_eq!(given("ls \\\\\n-l\n"), ["ls \\\\\n", "-l\n"]);
     assert_eq!(given("shopt -s extglob\nls\n"), ["shopt -s extglob\n"]);
 }

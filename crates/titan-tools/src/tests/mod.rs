@@ -18,6 +18,7 @@ use expect_test::{Expect, expect};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use titan_protocol::{
     Approved, CallId, Embedder, PlanItem, SessionId, Step, Taint, Tool, ToolCall, ToolContext,
     ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
@@ -83,14 +84,15 @@ impl Place {
     }
 
     async fn run(&self, name: &str, arguments: Value) -> Result<ToolOutput, ToolError> {
-        self.run_steps(name, [arguments]).await
+        self.run_steps(name, [arguments], Duration::ZERO).await
     }
 
-    /// Runs a call in steps, all of them approved.
+    /// Runs a call in steps, all of them approved, each so long after the one before.
     async fn run_steps(
         &self,
         name: &str,
         steps: impl IntoIterator<Item = Value>,
+        apart: Duration,
     ) -> Result<ToolOutput, ToolError> {
         let approved = steps.into_iter().map(|arguments| Approved {
             step: step(name, arguments),
@@ -98,7 +100,14 @@ impl Place {
             workbench: Arc::new(self.workbench.clone()),
         });
         let approved: Vec<Approved> = approved.collect();
-        let steps = stream::iter(approved).boxed();
+        let steps = stream::iter(approved.into_iter().enumerate());
+        let steps = steps.then(move |(n, approved)| async move {
+            if n > 0 {
+                tokio::time::sleep(apart).await;
+            }
+            approved
+        });
+        let steps = steps.boxed();
         self.tool(name).run(self.context(), steps).await
     }
 

@@ -4,6 +4,7 @@ use super::{Place, outcome_text};
 use expect_test::expect;
 use futures::FutureExt;
 use serde_json::json;
+use std::time::Duration;
 use titan_protocol::{Exit, ToolError};
 use titan_testkit::gate::Gate;
 use titan_testkit::workbench::{MemoryWorkbench, Process};
@@ -97,4 +98,28 @@ async fn a_refused_write_is_explained_to_the_model_and_the_person() {
     assert!(text.ends_with("]\n[exit status 1]"), "{text}");
     let shown = place.signals.output.lock().unwrap().concat();
     assert!(shown.contains("mkdir -p FOLDER"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_script_stands_still_while_it_is_being_written_or_asked_about() {
+    let scripts = [
+        ("one", Process::exits(0).stdout("one\n")),
+        ("two", Process::exits(0).stdout("two\n")),
+        ("hang", Process::exits(0).hangs()),
+    ];
+    let place = Place::new(MemoryWorkbench::new().shell(scripts));
+    let script = |text: &str| json!({"script": format!("{text}\n"), "timeout_s": 7});
+    let hour = Duration::from_secs(3_600);
+    let ran = place
+        .run_steps("shell", [script("one"), script("two")], hour)
+        .await;
+    assert_eq!(ran.unwrap().text, "one\ntwo\n");
+    let ran = place
+        .run_steps("shell", [script("one"), script("hang")], hour)
+        .await;
+    let text = ran.unwrap().text;
+    assert!(
+        text.ends_with("[ended after 7 s; give a longer timeout_s, or run less]"),
+        "{text}"
+    );
 }
