@@ -54,9 +54,13 @@ impl Pipe {
 
 /// The arguments in the beginning of a text, the last one as far as it came.
 pub(crate) fn arguments_so_far(json: &str) -> Map<String, Value> {
-    let mut arguments = Map::new();
     // What is no JSON has no arguments.
-    let pieces = Scanner::new().push(json).unwrap_or_default();
+    collect(Scanner::new().push(json).unwrap_or_default())
+}
+
+/// What pieces of arguments amount to.
+pub(crate) fn collect(pieces: impl IntoIterator<Item = ArgumentPiece>) -> Map<String, Value> {
+    let mut arguments = Map::new();
     for piece in pieces {
         match piece {
             ArgumentPiece::Text { key, text } => {

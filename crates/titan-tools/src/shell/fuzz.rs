@@ -1,5 +1,6 @@
 //! Scripts that no person would write: kept in `fuzz/corpus/shell`.
 
+use super::segment::Segmenter;
 use super::{analysis, effects};
 use std::time::{Duration, Instant};
 use titan_protocol::Effect;
@@ -43,5 +44,24 @@ fn x1_fuzz_shell() {
         // A line of its own at the front is run whatever comes after it.
         let after = format!("rm -r src\n{script}");
         assert!(!only_looks(&after, &place), "{after:?}");
+    });
+}
+
+/// However a script is cut, the same statements come of it, and they are its beginning.
+#[test]
+fn x20_fuzz_segmenter() {
+    titan_testkit::fuzz::check("shell", |bytes| {
+        let Ok(script) = std::str::from_utf8(bytes) else {
+            return;
+        };
+        let whole = Segmenter::default().push(script);
+        let mut segmenter = Segmenter::default();
+        let mut buffer = [0; 4];
+        let pieces: Vec<String> = script
+            .chars()
+            .flat_map(|c| segmenter.push(c.encode_utf8(&mut buffer)))
+            .collect();
+        assert_eq!(pieces, whole);
+        assert!(script.starts_with(&whole.concat()));
     });
 }
