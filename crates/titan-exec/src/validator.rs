@@ -121,25 +121,20 @@ fn failure(line: &str) -> Option<&'static str> {
     line.ends_with(": command not found").then_some("missing")
 }
 
+/// Whether a line that is not ended asks for an answer.
 fn is_question(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    let asks = [
+    const ENDS: [&str; 6] = [
         "[y/n]",
         "(y/n)",
         "[yes/no]",
         "(yes/no)",
-        "(yes/no/[fingerprint])?",
-        "password:",
-        "passphrase:",
+        "password",
+        "passphrase",
     ];
-    let ends = |mark: &&str| {
-        lower
-            .trim_end_matches([' ', '?', ':'])
-            .ends_with(mark.trim_end_matches([':', '?']))
-    };
-    !lower.is_empty() && lower.len() < LINE_CHARS_MAX && asks.iter().any(|mark| ends(mark))
-        || lower.contains("press any key")
-        || lower.contains("press enter to continue")
+    const SAYS: [&str; 2] = ["press any key", "press enter to continue"];
+    let lower = line.to_ascii_lowercase();
+    let bare = lower.trim_end_matches([' ', '?', ':']);
+    ENDS.iter().any(|mark| bare.ends_with(mark)) || SAYS.iter().any(|mark| lower.contains(mark))
 }
 
 #[cfg(test)]

@@ -308,3 +308,14 @@ async fn a_program_that_waits_for_an_answer_is_stopped() {
     "#]].assert_eq(&since_call(&records));
     assert_eq!(rig.workbench.running(), 0);
 }
+
+#[tokio::test]
+async fn a_call_whose_tool_can_not_get_ready_says_why() {
+    let reply = "call shell {\"script\":\"build\\ntest\\n\"}";
+    let mut setup = Setup::new([reply, "I see"]);
+    setup.rules.run = Rule::Allow;
+    let records = setup.open().await.turn("go", &[]).await;
+    let text = transcript(&records);
+    assert!(text.contains("there is neither bash nor sh here"), "{text}");
+    assert!(text.ends_with("turn_ended completed 0+0\n"), "{text}");
+}

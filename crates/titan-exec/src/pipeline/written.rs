@@ -119,9 +119,10 @@ impl Arriving<'_> {
         self.pointless.borrow().is_some()
     }
 
-    /// What makes all further steps pointless: the tool has ended by itself, as a script does that exits.
+    /// What makes all further steps pointless: the tool has ended by itself, as a script does that exits. One that could
+    /// not get ready has its say when the call is whole.
     fn ending(&self) -> Option<Finding> {
-        let how = self.how_ended.get()?;
+        let how = self.how_ended.get().filter(|_| self.n_released > 0)?;
         Some(Finding {
             rule: "ended",
             what: format!("it had ended before this was written: {how}"),
@@ -240,11 +241,11 @@ impl Pipeline {
         if !matches!(arriving.held, Held::Alone { .. }) {
             drop(ticket);
         }
-        if arriving.n_released == 0 {
-            // Nothing reached the tool; what it has got ready is dropped with it.
-            return self.record_unstarted(arriving, written).await;
-        }
         let ended = match early {
+            // It could not even get ready, and says why.
+            Some(ended) if matches!(written, Written::Whole(_, Ok(()))) => ended,
+            // Nothing reached the tool; what it has got ready is dropped with it.
+            _ if arriving.n_released == 0 => return self.record_unstarted(arriving, written).await,
             Some(ended) => ended,
             None => running.await,
         };
@@ -336,6 +337,7 @@ impl Pipeline {
                     break;
                 }
                 match self.allow_at_once(arriving, &step).await? {
+                    Some(_) if arriving.tool_has_ended() => waits_for_all = true,
                     Some((effects, verdict)) => match arriving.failure_under(&effects) {
                         Some(failure) => self.tell_pointless(arriving, failure).await?,
                         None => {

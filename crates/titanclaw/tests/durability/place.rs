@@ -21,7 +21,7 @@ pub(crate) struct Place {
     _folder: tempfile::TempDir,
     pub(crate) home: PathBuf,
     pub(crate) work: PathBuf,
-    pub(crate) server: ScriptServer,
+    _server: ScriptServer,
 }
 
 impl Place {
@@ -60,7 +60,7 @@ impl Place {
             _folder: folder,
             home,
             work,
-            server,
+            _server: server,
         }
     }
 
