@@ -584,6 +584,68 @@ mod tests {
     }
 
     #[test]
+    fn m17_a_hundred_open_holds_stay_under_the_ceiling_and_each_gives_back_once() {
+        let ledger = Arc::new(Ledger::open(ceilings(1000, 1000, 1000), 0));
+        let all_hold = std::sync::Barrier::new(100);
+        let spent: u64 = std::thread::scope(|threads| {
+            let spenders: Vec<_> = (0..100)
+                .map(|n| {
+                    let (ledger, all_hold) = (&ledger, &all_hold);
+                    threads.spawn(move || {
+                        // 150 of these would fit, each alone; together not more than 1,000 are given.
+                        let hold = ledger.reserve(scope(1, 1), 7, 15);
+                        let reserved = hold.as_ref().map_or(0, |hold| hold.reserved);
+                        all_hold.wait();
+                        let is_full = ledger.reserve(scope(1, 1), 1_000, 1_000).is_err();
+                        all_hold.wait();
+                        assert!(is_full, "what is held can't be had twice");
+                        let spent = match hold {
+                            // A third is cut off, a third costs less, a third all of it.
+                            Ok(hold) if n % 3 == 0 => {
+                                drop(hold);
+                                0
+                            }
+                            Ok(hold) if n % 3 == 1 => {
+                                hold.settle(2);
+                                2
+                            }
+                            Ok(hold) => {
+                                hold.settle(reserved);
+                                reserved
+                            }
+                            Err(_) => 0,
+                        };
+                        (reserved, spent)
+                    })
+                })
+                .collect();
+            let ended: Vec<(u64, u64)> =
+                spenders.into_iter().map(|it| it.join().unwrap()).collect();
+            let reserved: u64 = ended.iter().map(|(reserved, _)| reserved).sum();
+            assert!((994..=1000).contains(&reserved), "{reserved} held at once");
+            ended.iter().map(|(_, spent)| spent).sum()
+        });
+        // What was given back is there again, and no more.
+        let left = 1000 - spent;
+        assert!(ledger.reserve(scope(1, 1), left + 1, left + 1).is_err());
+        assert!(ledger.reserve(scope(1, 1), left, left).is_ok());
+    }
+
+    #[test]
+    fn m17_what_one_call_gives_back_leaves_what_others_hold() {
+        let ledger = Arc::new(Ledger::open(ceilings(100, 100, 100), 0));
+        let held = ledger.reserve(scope(1, 1), 40, 40).unwrap();
+        ledger.reserve(scope(1, 1), 30, 30).unwrap().settle(5);
+        drop(ledger.reserve(scope(1, 1), 30, 30).unwrap());
+        assert!(
+            ledger.reserve(scope(1, 1), 56, 56).is_err(),
+            "40 are held and 5 spent"
+        );
+        drop(held);
+        assert!(ledger.reserve(scope(1, 1), 95, 95).is_ok());
+    }
+
+    #[test]
     fn the_accounts_are_bounded() {
         let ledger = Arc::new(Ledger::open(ceilings(10, 10, 1_000_000), 0));
         for n in 0..ACCOUNTS_MAX as u128 + 10 {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use titan_protocol::{
@@ -202,13 +203,19 @@ async fn s19_in_ten_thousand_swaps_no_path_leads_a_file_tool_outside() {
         machine.path("outside"),
         machine.path("outside/file"),
     ];
-    let swapping = std::thread::spawn(move || {
-        for n in 0..SWAPS {
-            let at = n % paths.len();
-            swap(&paths[at], &aside, &outside[at]);
+    let has_raced = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (mut reads, mut refused) = (0, 0);
+    let swapping = std::thread::spawn({
+        let has_raced = has_raced.clone();
+        move || {
+            // On a busy machine the readers may hardly have begun by then.
+            let goes_on = |n: &usize| *n < SWAPS || !has_raced.load(Ordering::Relaxed);
+            for n in (0..100 * SWAPS).take_while(goes_on) {
+                let at = n % paths.len();
+                swap(&paths[at], &aside, &outside[at]);
+            }
         }
     });
-    let (mut reads, mut refused) = (0, 0);
     while !swapping.is_finished() {
         match workbench.read(&judged, 0, 100).await {
             Ok(bytes) => {
@@ -228,9 +235,10 @@ async fn s19_in_ten_thousand_swaps_no_path_leads_a_file_tool_outside() {
         if reads % 16 == 0 {
             let _ = workbench.remove(&judged).await;
         }
+        has_raced.store(reads > 100 && refused > 100, Ordering::Relaxed);
     }
     swapping.join().unwrap();
-    println!("{SWAPS} swaps: {reads} reads, {refused} refused");
+    println!("{SWAPS} swaps or more: {reads} reads, {refused} refused");
     for place in ["outside/d/file", "outside/file"] {
         let found = std::fs::read_to_string(machine.path(place)).unwrap();
         assert_eq!(found, "theirs", "{place}");

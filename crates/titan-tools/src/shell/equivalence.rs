@@ -175,6 +175,8 @@ fn run(case: &Case, pieces: &[String]) -> Option<Ran> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         text.replace(&own, "HERE")
             .replace(&format!("/dev/fd/{descriptor}"), "SCRIPT")
+            // An error in the first line shows it as the shell was given it.
+            .replace(&format!("exec {descriptor}<&-; "), "")
     };
     Some(Ran {
         exit: (status.code(), status.signal()),
