@@ -77,12 +77,8 @@ async fn a_statement_runs_while_the_next_is_still_being_written() {
     .assert_eq(&since_call(&until(&rig, is_end).await));
 }
 
-#[tokio::test]
-async fn x20_what_must_be_asked_about_waits_for_all_that_follows_and_is_asked_about_once() {
-    let statements = [
-        ("build", said("built")),
-        ("rm -r out\ntest", said("removed and tested")),
-    ];
+/// What happens to a script that builds, deletes and tests, where a person is asked about what it changes.
+async fn deletes<const N: usize>(statements: [(&str, Process); N], decision: Decision) -> String {
     let reply = "call shell {\"script\":\"build\\nrm -r out\\ntest\\n\"}";
     let mut setup = shell([reply, "done"], statements);
     setup.workbench = setup
@@ -90,8 +86,16 @@ async fn x20_what_must_be_asked_about_waits_for_all_that_follows_and_is_asked_ab
         .program("rm", |_| Process::exits(0))
         .folder("out");
     setup.rules.write = Rule::Ask;
-    let mut rig = setup.open().await;
-    let records = rig.turn("go", &[Decision::Once]).await;
+    since_call(&setup.open().await.turn("go", &[decision]).await)
+}
+
+#[tokio::test]
+async fn x20_what_must_be_asked_about_waits_for_all_that_follows_and_is_asked_about_once() {
+    let statements = [
+        ("build", said("built")),
+        ("rm -r out\ntest", said("removed and tested")),
+    ];
+    let happened = deletes(statements, Decision::Once).await;
     expect![[r#"
         tool_call_started c1 shell
         tool_call_ready c1 shell {"script":"build\nrm -r out\ntest\n"}
@@ -107,21 +111,13 @@ async fn x20_what_must_be_asked_about_waits_for_all_that_follows_and_is_asked_ab
         model_call_ended End 0+0
         turn_ended completed 0+0
     "#]]
-    .assert_eq(&since_call(&records));
+    .assert_eq(&happened);
 }
 
 #[tokio::test]
 async fn x20_what_is_denied_ends_the_call_and_what_ran_before_is_told() {
     let statements = [("build", said("built"))];
-    let reply = "call shell {\"script\":\"build\\nrm -r out\\ntest\\n\"}";
-    let mut setup = shell([reply, "done"], statements);
-    setup.workbench = setup
-        .workbench
-        .program("rm", |_| Process::exits(0))
-        .folder("out");
-    setup.rules.write = Rule::Ask;
-    let mut rig = setup.open().await;
-    let records = rig.turn("go", &[Decision::Deny]).await;
+    let happened = deletes(statements, Decision::Deny).await;
     expect![[r#"
         tool_call_started c1 shell
         tool_call_ready c1 shell {"script":"build\nrm -r out\ntest\n"}
@@ -136,7 +132,7 @@ async fn x20_what_is_denied_ends_the_call_and_what_ran_before_is_told() {
         text "done\n"
         model_call_ended End 0+0
         turn_ended completed 0+0
-    "#]].assert_eq(&since_call(&records));
+    "#]].assert_eq(&happened);
 }
 
 #[tokio::test]
@@ -231,20 +227,6 @@ async fn what_only_looks_begins_when_all_that_it_needs_is_written() {
         turn_ended completed 0+0
     "#]]
     .assert_eq(&since_call(&until(&rig, is_end).await));
-}
-
-#[tokio::test]
-async fn a_script_that_has_only_looked_goes_on_with_more_leave_when_it_needs_it() {
-    let mut rig = shell(
-        [TWO, "done"],
-        [("build", said("built")), ("test", said("tested"))],
-    )
-    .open()
-    .await;
-    rig.gate("a").open();
-    let records = rig.turn("go", &[]).await;
-    let text = transcript(&records);
-    assert!(text.contains("built\\ntested\\n"), "{text}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod ask;
 mod attacks;
 mod daemon;
+mod leave;
 mod manners;
 mod terminal;
 mod undo;
