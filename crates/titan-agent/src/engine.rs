@@ -50,6 +50,8 @@ pub struct Config {
     pub thinking_tokens_max: Option<u32>,
     /// Whether sessions are named by the utility model after their first turn; else by their first words.
     pub are_titled: bool,
+    /// Whether the utility model is asked, now and then, if a program that has run for a while is worth waiting for.
+    pub reads_along: bool,
     /// The person's own instruction files: name and content, the most general first.
     pub identity: Vec<(String, String)>,
     /// The home directory, for the status.

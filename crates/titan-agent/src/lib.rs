@@ -15,6 +15,7 @@ mod forget;
 mod history;
 mod idle;
 mod log;
+mod opinion;
 mod pipe;
 mod prompt;
 mod questions;
@@ -28,6 +29,7 @@ mod title;
 mod trust;
 mod turn;
 mod undo;
+mod utility;
 
 pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
 pub use prompt::PromptSize;

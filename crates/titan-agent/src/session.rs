@@ -5,6 +5,7 @@ use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
 use crate::log::{Log, TurnLog};
+use crate::opinion::UtilityOpinion;
 use crate::pipe::Pipe;
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
@@ -554,7 +555,8 @@ impl Running {
                 .baselines
                 .of(&root, &parts.records, parts.now),
         );
-        let scope = Scope::new(
+        let provider = (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0));
+        let mut scope = Scope::new(
             session.id,
             id,
             Arc::new(recording.clone()),
@@ -565,13 +567,19 @@ impl Running {
             taint.union(trust::taint(&surroundings.material)),
             session.grants.clone(),
         );
+        if config.reads_along {
+            scope = scope.with_opinion(Arc::new(UtilityOpinion {
+                provider: provider.clone(),
+                log: session.log.clone(),
+            }));
+        }
         let started = Instant::now();
         Self {
             turn: Turn::new(id, config.turn_limits),
             id,
             scope: Arc::new(scope),
             recording,
-            provider: (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0)),
+            provider,
             cancel,
             surroundings,
             shape: Shape {
