@@ -1,6 +1,7 @@
 //! The engine: sessions over the ports it is opened with.
 
 use crate::baseline::Baselines;
+use crate::canvas;
 use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
@@ -231,6 +232,7 @@ impl Client for Engine {
                 self.tell(session, |accepted| Command::Say {
                     turn,
                     text: text.clone(),
+                    act: None,
                     options: options.clone(),
                     accepted,
                 })
@@ -250,6 +252,22 @@ impl Client for Engine {
                     text: text.clone(),
                     tool: tool.clone(),
                     arguments: arguments.clone(),
+                    options: options.clone(),
+                    accepted,
+                })
+                .await
+            }
+            Op::Act {
+                session,
+                turn,
+                act,
+                options,
+            } => {
+                let text = checked(canvas::words(&act))?;
+                self.tell(session, |accepted| Command::Say {
+                    turn,
+                    text: text.clone(),
+                    act: Some(act.clone()),
                     options: options.clone(),
                     accepted,
                 })

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod baseline;
+mod canvas;
 mod changes;
 mod checkpoint;
 mod compact;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use titan_protocol::{CallId, Event, PlanItem, Step, StorageError, ToolSignals};
+use titan_protocol::{CallId, Event, PlanItem, Step, StorageError, Surface, ToolSignals};
 use tokio::sync::{Notify, mpsc};
 
 /// Pieces of output that wait to be shown; the tool waits when there are more.
@@ -216,6 +216,14 @@ impl Waited {
     }
 }
 
+impl Signals {
+    async fn emit(&self, event: Event) {
+        if let Err(error) = self.events.emit(event).await {
+            tracing::error!(%error, "what a tool told could not be stored");
+        }
+    }
+}
+
 #[async_trait]
 impl ToolSignals for Signals {
     async fn output(&self, text: &str) {
@@ -226,9 +234,16 @@ impl ToolSignals for Signals {
     }
 
     async fn plan(&self, items: Vec<PlanItem>) {
-        if let Err(error) = self.events.emit(Event::PlanUpdated { items }).await {
-            tracing::error!(%error, "a plan could not be stored");
-        }
+        self.emit(Event::PlanUpdated { items }).await;
+    }
+
+    async fn draw(&self, surface: Surface) {
+        self.emit(Event::CanvasDrawn { surface }).await;
+    }
+
+    async fn remove_surface(&self, name: &str) {
+        let name = name.to_owned();
+        self.emit(Event::CanvasRemoved { name }).await;
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
