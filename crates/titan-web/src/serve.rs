@@ -30,51 +30,108 @@ const TOKEN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long answers may take to end when the gateway closes.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Why a gateway can't serve.
+/// Why a gateway can't be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub enum DoorError {
     /// It would be reached from other machines, and nobody said that it may.
     #[error(
-        "the gateway would listen at {0}, where other machines reach it, unencrypted. If that is meant, set gateway.expose = true and its name in gateway.hosts"
+        "the gateway would listen at {0}, where other machines reach it, and nothing is encrypted. If that is meant, set gateway.expose = true and its names in gateway.hosts"
     )]
     Exposed(SocketAddr),
-    /// The listener is of no use.
-    #[error("the gateway can't listen: {0}")]
-    Listener(#[from] io::Error),
+    /// The address can't be had.
+    #[error(
+        "the gateway can't listen at {address} ({source}). Choose another port: titanclaw web --port NUMBER"
+    )]
+    Taken {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
 }
 
-/// Answers at `listener` until `stop` is cancelled; then streams end, and other answers get two seconds.
-///
-/// Dropping the future closes all connections at once.
-///
-/// # Errors
-/// When the listener can be reached from other machines though the config does not say that it may, or is of no use.
-pub async fn serve(
+/// A gateway that has its address and waits to be served.
+#[derive(Debug)]
+pub struct Door {
     listener: TcpListener,
-    ports: Ports,
+    address: SocketAddr,
     access: Arc<Access>,
     config: Config,
-    stop: CancellationToken,
-) -> Result<(), ServeError> {
-    let address = listener.local_addr()?;
-    if !address.ip().is_loopback() && !config.is_exposed {
-        return Err(ServeError::Exposed(address));
+}
+
+impl Door {
+    /// Takes the address; port 0 is any that is free.
+    ///
+    /// # Errors
+    /// When it can be reached from other machines though the config does not say that it may, or can't be had.
+    pub async fn open(
+        address: SocketAddr,
+        access: Arc<Access>,
+        config: Config,
+    ) -> Result<Self, DoorError> {
+        if !address.ip().is_loopback() && !config.is_exposed {
+            return Err(DoorError::Exposed(address));
+        }
+        let taken = |source| DoorError::Taken { address, source };
+        let listener = TcpListener::bind(address).await.map_err(taken)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(taken)?,
+            listener,
+            access,
+            config,
+        })
     }
-    let gateway = Arc::new(Gateway::new(ports, access, config, address, stop.clone()));
-    let app = routes::router(&gateway);
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// An address that opens its page in one browser of this machine, once and within [`crate::CODE_LIFE`].
+    pub fn link(&self) -> impl Fn() -> String + Send + Sync + use<> {
+        let (access, page) = (Arc::clone(&self.access), self.page());
+        move || format!("{page}login?code={}", access.code())
+    }
+
+    /// The page's address as a browser of this machine reaches it.
+    pub fn page(&self) -> String {
+        let port = self.address.port();
+        match self.address.ip() {
+            ip if ip.is_unspecified() => format!("http://127.0.0.1:{port}/"),
+            _ => format!("http://{}/", self.address),
+        }
+    }
+
+    /// Answers until `stop` is cancelled; then streams end, and other answers get two seconds.
+    ///
+    /// Dropping the future closes all connections at once.
+    pub async fn serve(self, ports: Ports, stop: CancellationToken) {
+        let Self {
+            listener,
+            address,
+            access,
+            config,
+        } = self;
+        let gateway = Gateway::new(ports, access, config, address, stop);
+        serve(listener, &Arc::new(gateway)).await;
+    }
+}
+
+async fn serve(listener: TcpListener, gateway: &Arc<Gateway>) {
+    let app = routes::router(gateway);
     let mut connections = JoinSet::new();
     let mut look = tokio::time::interval(TOKEN_LOOK_INTERVAL);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = gateway.stop.cancelled() => break,
             _ = look.tick() => gateway.access.refresh(),
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let Some(place) = gateway.places.enter() else { continue };
                     let app = app.clone();
-                    connections.spawn(answer(Arc::clone(&gateway), app, stream, peer, place));
+                    connections.spawn(answer(Arc::clone(gateway), app, stream, peer, place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection to the gateway not accepted");
@@ -87,7 +144,6 @@ pub async fn serve(
     if tokio::time::timeout(CLOSE_WAIT_MAX, rest).await.is_err() {
         tracing::warn!("connections to the gateway were cut off");
     }
-    Ok(())
 }
 
 async fn answer(
