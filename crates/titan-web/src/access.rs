@@ -211,7 +211,9 @@ impl Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Access")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,7 +236,11 @@ pub fn renew(path: &Path) -> Result<(), AccessError> {
 }
 
 fn write(path: &Path) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{}", hex(&rand::random::<[u8; 32]>()))?;
     file.sync_all()
 }
@@ -256,7 +262,9 @@ fn read(path: &Path) -> Result<(Token, Stamp), AccessError> {
         return Err(AccessError::Open { path: shown() });
     }
     let mut text = String::new();
-    file.take(2 * TOKEN_CHARS as u64).read_to_string(&mut text).map_err(failed)?;
+    file.take(2 * TOKEN_CHARS as u64)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
     let text = text.trim_end();
     let is_token = text.len() == TOKEN_CHARS && text.bytes().all(|it| it.is_ascii_hexdigit());
     if !is_token {
@@ -430,12 +438,19 @@ mod tests {
     #[test]
     fn g32_the_token_is_for_its_owner_alone() {
         let (_folder, access) = opened();
-        let mode = std::fs::metadata(&access.path).unwrap().permissions().mode();
+        let mode = std::fs::metadata(&access.path)
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::set_permissions(&access.path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = Access::open(&access.path).unwrap_err().to_string();
         assert!(error.contains("--new-token"), "{error}");
-        assert_eq!(access.token().map(|_| ()), None, "one that was let in before");
+        assert_eq!(
+            access.token().map(|_| ()),
+            None,
+            "one that was let in before"
+        );
     }
 
     #[test]
@@ -446,11 +461,17 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             let opened = Access::open(&path);
-            assert!(matches!(opened, Err(AccessError::Damaged { .. })), "{content:?}: {opened:?}");
+            assert!(
+                matches!(opened, Err(AccessError::Damaged { .. })),
+                "{content:?}: {opened:?}"
+            );
         }
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-        assert!(matches!(Access::open(&path), Err(AccessError::Damaged { .. })));
+        assert!(matches!(
+            Access::open(&path),
+            Err(AccessError::Damaged { .. })
+        ));
         // One that is taken away while it serves lets nobody in either.
         std::fs::remove_file(&path).unwrap();
         let access = Access::open(&path).unwrap();
@@ -496,7 +517,11 @@ mod tests {
             let asked: Vec<_> = (0..64)
                 .map(|_| scope.spawn(|| access.redeem(&code, 1).is_some()))
                 .collect();
-            asked.into_iter().filter_map(|it| it.join().ok()).filter(|it| *it).count()
+            asked
+                .into_iter()
+                .filter_map(|it| it.join().ok())
+                .filter(|it| *it)
+                .count()
         });
         assert_eq!(let_in, 1);
     }
@@ -506,16 +531,25 @@ mod tests {
         let (_folder, access) = opened();
         let code = access.code();
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, format!("Bearer {code}").parse().unwrap());
+        headers.insert(
+            header::AUTHORIZATION,
+            format!("Bearer {code}").parse().unwrap(),
+        );
         let peer = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(access.judge(&headers, peer, 1), Err(NotShown::Unknown));
         let token = std::fs::read_to_string(&access.path).unwrap();
         assert!(!token.contains(&code) && !format!("{access:?}").contains(&code));
         let cookie = access.redeem(&code, 1).unwrap();
         assert!(!cookie.contains(token.trim()));
-        assert!(!std::fs::read_dir(access.path.parent().unwrap()).unwrap().any(|file| {
-            std::fs::read_to_string(file.unwrap().path()).unwrap().contains(&code)
-        }));
+        assert!(
+            !std::fs::read_dir(access.path.parent().unwrap())
+                .unwrap()
+                .any(|file| {
+                    std::fs::read_to_string(file.unwrap().path())
+                        .unwrap()
+                        .contains(&code)
+                })
+        );
     }
 
     #[test]
@@ -526,7 +560,9 @@ mod tests {
         assert!(token.made(&token.cookie(soon, 1), 1));
         assert!(!token.made(&token.cookie(soon, 1), 2), "another port");
         assert!(!token.made(&token.cookie(unix_seconds(), 1), 1), "too old");
-        let longer = token.cookie(soon, 1).replacen(&soon.to_string(), &(soon + 1).to_string(), 1);
+        let longer = token
+            .cookie(soon, 1)
+            .replacen(&soon.to_string(), &(soon + 1).to_string(), 1);
         assert!(!token.made(&longer, 1), "a time that somebody made longer");
         assert!(!Token::of("other").made(&token.cookie(soon, 1), 1));
         for odd in ["", ".", "1", "x.y", "99999999999999999999999.00"] {
@@ -546,7 +582,11 @@ mod tests {
             wrong.count(IpAddr::from(n.to_be_bytes()));
         }
         assert_eq!(wrong.by_address.len(), ADDRESSES_MAX);
-        assert_eq!(wrong.count(own), NotShown::Throttled, "not pushed out by others");
+        assert_eq!(
+            wrong.count(own),
+            NotShown::Throttled,
+            "not pushed out by others"
+        );
         assert_eq!(wrong.count(IpAddr::from([9; 4])), NotShown::Throttled);
         tokio::time::advance(WRONG_WINDOW).await;
         assert_eq!(wrong.count(own), NotShown::Unknown);

@@ -93,7 +93,10 @@ pub(crate) async fn sessions(
 ) -> Result<Json<Vec<SessionSummary>>, Refusal> {
     let limit = query::<Limit>(&uri)?.limit.unwrap_or(SESSIONS_DEFAULT);
     if !(1..=SESSIONS_MAX).contains(&limit) {
-        return Err(Refusal::unsupported("limit", "`limit` must be from 1 to 1000."));
+        return Err(Refusal::unsupported(
+            "limit",
+            "`limit` must be from 1 to 1000.",
+        ));
     }
     Ok(Json(gateway.ports.client.sessions(limit).await?))
 }

@@ -36,7 +36,13 @@ impl IntoResponse for &Asset {
     fn into_response(self) -> Response {
         let kind = HeaderValue::from_static(self.kind);
         let cached = HeaderValue::from_static("no-cache");
-        ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cached)], self.content)
+        (
+            [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, cached),
+            ],
+            self.content,
+        )
             .into_response()
     }
 }
@@ -49,7 +55,19 @@ mod tests {
     fn g4_the_page_speaks_to_no_other_gateway_whatever_its_address_says() {
         assert!(POLICY.contains("connect-src 'self';"));
         for file in FILES {
-            for way in ["location.search", "location.hash", "location.href", "localStorage", "sessionStorage", "URLSearchParams", "postMessage", "innerHTML", "http://", "https://", "eval("] {
+            for way in [
+                "location.search",
+                "location.hash",
+                "location.href",
+                "localStorage",
+                "sessionStorage",
+                "URLSearchParams",
+                "postMessage",
+                "innerHTML",
+                "http://",
+                "https://",
+                "eval(",
+            ] {
                 assert!(!file.content.contains(way), "{} uses {way}", file.path);
             }
         }
@@ -64,6 +82,9 @@ mod tests {
         for inline in ["<style", "style=", "onclick", "onload", "javascript:"] {
             assert!(!page.contains(inline), "{inline}");
         }
-        assert_eq!(page.matches("<script").count(), page.matches("<script src=").count());
+        assert_eq!(
+            page.matches("<script").count(),
+            page.matches("<script src=").count()
+        );
     }
 }

@@ -6,11 +6,11 @@ use crate::gate::Peer;
 use crate::places::Place;
 use crate::refusal::Refusal;
 use crate::{Gateway, api};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -51,7 +51,10 @@ pub(crate) async fn follow(
     let pass = Pass::new(&gateway, &peer)?;
     let client = Arc::clone(&gateway.ports.client);
     let following = Following {
-        records: client.follow(from.session, after).ready_chunks(BURST_MAX).boxed(),
+        records: client
+            .follow(from.session, after)
+            .ready_chunks(BURST_MAX)
+            .boxed(),
         beat: beat(&gateway),
         pass,
         gateway,
@@ -65,10 +68,12 @@ pub(crate) async fn follow(
     Ok(event_stream(Body::from_stream(hello.chain(rest))))
 }
 
-/// An answer that streams events.
+/// An answer that streams events. The connection ends with it.
 pub(crate) fn event_stream(body: Body) -> Response {
     let kind = HeaderValue::from_static("text/event-stream");
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
+    let close = HeaderValue::from_static("close");
+    let headers = [(header::CONTENT_TYPE, kind), (header::CONNECTION, close)];
+    (headers, body).into_response()
 }
 
 /// Ticks when a quiet stream needs a sign of life.
@@ -97,7 +102,8 @@ pub(crate) struct Pass {
 impl Pass {
     pub(crate) fn new(gateway: &Arc<Gateway>, peer: &Peer) -> Result<Self, Refusal> {
         let permit = Arc::clone(&gateway.streams).try_acquire_owned();
-        let permit = permit.map_err(|_| Refusal::busy("As many streams as there may be are open."))?;
+        let permit =
+            permit.map_err(|_| Refusal::busy("As many streams as there may be are open."))?;
         Ok(Self {
             generation: gateway.access.generation(),
             stop: gateway.stop.clone(),

@@ -102,7 +102,10 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
 fn host(request: &Request) -> Option<&str> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next()?.to_str().ok()?;
-    let target = request.uri().authority().map(|authority| authority.as_str());
+    let target = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
     (hosts.next().is_none() && target.is_none_or(|it| it.eq_ignore_ascii_case(host)))
         .then_some(host)
 }
@@ -181,7 +184,10 @@ fn dress(headers: &mut HeaderMap) {
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, assets::POLICY),
-        (PERMISSIONS, "camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+        (
+            PERMISSIONS,
+            "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+        ),
         (OPENER, "same-origin"),
         (RESOURCE, "same-origin"),
     ];

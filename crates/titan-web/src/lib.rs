@@ -1,7 +1,7 @@
 //! The gateway: the engine over HTTP, server-sent events and WebSocket, for browsers and programs of this machine.
 //!
-//! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work. A [`Door`] takes an
-//! address and is served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
+//! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work. A [`Door`] takes an address and is
+//! served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
 //! cookie made from it, from this machine too; `gate` holds what is asked of every request.
 //!
 //! Everything is bounded: connections, streams, turns asked for over `/v1`, sizes of requests, and the time that each

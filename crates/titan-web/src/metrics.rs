@@ -47,19 +47,67 @@ pub(crate) fn text(gateway: &Gateway, engine: &EngineStatus) -> String {
     let mut text = String::new();
     let mut put = |name: &str, kind: &str, about: &str, value: u64| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "# HELP {name} {about}\n# TYPE {name} {kind}\n{name} {value}");
+        let _ = writeln!(
+            text,
+            "# HELP {name} {about}\n# TYPE {name} {kind}\n{name} {value}"
+        );
     };
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    put("titanclaw_start_time_seconds", "gauge", "When the engine started.", engine.started_at / 1000);
-    put("titanclaw_resident_bytes", "gauge", "Memory of the engine's process.", engine.resident_bytes);
-    put("titanclaw_turns_running", "gauge", "Turns that run now.", engine.turns_running.into());
-    put("titanclaw_gateway_connections", "gauge", "Connections now.", count(gateway.places.held()));
-    put("titanclaw_gateway_streams", "gauge", "Streams of events now.", count(streams));
-    put("titanclaw_gateway_api_turns_running", "gauge", "Turns of /v1 that run now.", count(turns));
-    put("titanclaw_gateway_records_total", "counter", "Records sent to followers.", read(&metrics.records));
-    put("titanclaw_gateway_stalled_total", "counter", "Readers cut off because they took nothing.", read(&metrics.stalled));
-    put("titanclaw_gateway_unauthorized_total", "counter", "Requests without the right token.", read(&metrics.unauthorized));
+    put(
+        "titanclaw_start_time_seconds",
+        "gauge",
+        "When the engine started.",
+        engine.started_at / 1000,
+    );
+    put(
+        "titanclaw_resident_bytes",
+        "gauge",
+        "Memory of the engine's process.",
+        engine.resident_bytes,
+    );
+    put(
+        "titanclaw_turns_running",
+        "gauge",
+        "Turns that run now.",
+        engine.turns_running.into(),
+    );
+    put(
+        "titanclaw_gateway_connections",
+        "gauge",
+        "Connections now.",
+        count(gateway.places.held()),
+    );
+    put(
+        "titanclaw_gateway_streams",
+        "gauge",
+        "Streams of events now.",
+        count(streams),
+    );
+    put(
+        "titanclaw_gateway_api_turns_running",
+        "gauge",
+        "Turns of /v1 that run now.",
+        count(turns),
+    );
+    put(
+        "titanclaw_gateway_records_total",
+        "counter",
+        "Records sent to followers.",
+        read(&metrics.records),
+    );
+    put(
+        "titanclaw_gateway_stalled_total",
+        "counter",
+        "Readers cut off because they took nothing.",
+        read(&metrics.stalled),
+    );
+    put(
+        "titanclaw_gateway_unauthorized_total",
+        "counter",
+        "Requests without the right token.",
+        read(&metrics.unauthorized),
+    );
     text.push_str("# HELP titanclaw_gateway_answers_total Answers by route and status.\n# TYPE titanclaw_gateway_answers_total counter\n");
     for ((route, status), n) in metrics.answers.lock().iter() {
         let _ = writeln!(

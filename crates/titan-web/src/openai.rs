@@ -167,7 +167,14 @@ pub(crate) async fn complete(
 }
 
 fn said(message: Message) -> Result<Said, Refusal> {
-    let roles = ["system", "developer", "user", "assistant", "tool", "function"];
+    let roles = [
+        "system",
+        "developer",
+        "user",
+        "assistant",
+        "tool",
+        "function",
+    ];
     if !roles.contains(&message.role.as_str()) {
         return Err(Refusal::unsupported("role", "Nobody has that role."));
     }
@@ -228,14 +235,16 @@ impl Completion {
                 let last = self.frame(json!([{ "index": 0, "delta": {}, "logprobs": null, "finish_reason": finish(is_cut) }]), None);
                 let usage = wants_usage.then(|| self.frame(json!([]), Some(tokens(&usage))));
                 let done = "data: [DONE]\n\n".to_owned();
-                [Some(last), usage, Some(done)].into_iter().flatten().collect()
+                [Some(last), usage, Some(done)]
+                    .into_iter()
+                    .flatten()
+                    .collect()
             }
         }
     }
 
     fn chunk(&self, delta: Value) -> String {
-        let choice =
-            json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null });
+        let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null });
         self.frame(json!([choice]), None)
     }
 
@@ -338,7 +347,10 @@ pub(crate) async fn embed(
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
     let asked: ToEmbed = api::body(&gateway, request, REQUEST_BYTES_MAX).await?;
-    if asked.encoding_format.is_some_and(|format| format != "float") {
+    if asked
+        .encoding_format
+        .is_some_and(|format| format != "float")
+    {
         return Err(Refusal::unsupported(
             "encoding_format",
             "Vectors are given as numbers.",
@@ -357,7 +369,11 @@ pub(crate) async fn embed(
     let embedder = &gateway.ports.embedder;
     let vectors = embedder.embed(&texts).await.map_err(|error| {
         tracing::error!(%error, "no vectors were made");
-        Refusal::new(StatusCode::BAD_GATEWAY, "embedding_failed", "No vectors were made.")
+        Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            "embedding_failed",
+            "No vectors were made.",
+        )
     })?;
     let data: Vec<Value> = vectors
         .iter()

@@ -71,7 +71,11 @@ fn answers(route: &Route) -> Value {
         true => &[],
         false => &[401, 403, 429],
     };
-    for status in [400, 405, 421, 431, 500].iter().chain(closed).chain(route.refusals) {
+    for status in [400, 405, 421, 431, 500]
+        .iter()
+        .chain(closed)
+        .chain(route.refusals)
+    {
         let schema = match route.path == "/api/ready" && *status == 503 {
             true => "Word",
             false => "Refusal",

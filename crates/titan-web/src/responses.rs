@@ -139,7 +139,10 @@ impl Reply {
         vec![
             self.event("response.created", json!({ "response": begun })),
             self.event("response.in_progress", json!({ "response": begun })),
-            self.event("response.output_item.added", json!({ "output_index": 0, "item": item })),
+            self.event(
+                "response.output_item.added",
+                json!({ "output_index": 0, "item": item }),
+            ),
             self.part_event("response.content_part.added", "part", part),
         ]
     }
@@ -165,7 +168,10 @@ impl Reply {
                 vec![
                     self.part_event("response.output_text.done", "text", text.as_str().into()),
                     self.part_event("response.content_part.done", "part", part(&text)),
-                    self.event("response.output_item.done", json!({ "output_index": 0, "item": item })),
+                    self.event(
+                        "response.output_item.done",
+                        json!({ "output_index": 0, "item": item }),
+                    ),
                     self.event(name, json!({ "response": response })),
                 ]
             }
@@ -187,11 +193,8 @@ impl Reply {
     }
 
     fn ended(&self, is_cut: bool, usage: &Usage) -> Value {
-        let mut response = self.object(
-            status(is_cut),
-            json!([self.message(is_cut)]),
-            tokens(usage),
-        );
+        let mut response =
+            self.object(status(is_cut), json!([self.message(is_cut)]), tokens(usage));
         if is_cut {
             response["incomplete_details"] = json!({ "reason": "max_output_tokens" });
         }
@@ -219,7 +222,8 @@ impl Reply {
     }
 
     fn part_event(&mut self, name: &str, field: &str, value: Value) -> String {
-        let fields = json!({ "item_id": self.item(), "output_index": 0, "content_index": 0, field: value });
+        let fields =
+            json!({ "item_id": self.item(), "output_index": 0, "content_index": 0, field: value });
         self.event(name, fields)
     }
 

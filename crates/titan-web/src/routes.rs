@@ -96,7 +96,11 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "get",
         is_open: true,
         about: "Gives a browser its cookie for a one-time code, and leads it to the page.",
-        parameters: &[query("code", "Code", "From `titanclaw web`; good once, for two minutes.")],
+        parameters: &[query(
+            "code",
+            "Code",
+            "From `titanclaw web`; good once, for two minutes.",
+        )],
         body: None,
         answer: Answer {
             status: 303,
@@ -124,7 +128,11 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "get",
         is_open: false,
         about: "Sessions, newest first.",
-        parameters: &[query("limit", "Limit", "How many at most; 50 where nothing is said.")],
+        parameters: &[query(
+            "limit",
+            "Limit",
+            "How many at most; 50 where nothing is said.",
+        )],
         body: None,
         answer: json("Sessions"),
         is_streamed: false,
@@ -156,7 +164,11 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "get",
         is_open: false,
         about: "What model calls used, by day and model.",
-        parameters: &[query("since", "Count", "Milliseconds since 1970, UTC; 0 where nothing is said.")],
+        parameters: &[query(
+            "since",
+            "Count",
+            "Milliseconds since 1970, UTC; 0 where nothing is said.",
+        )],
         body: None,
         answer: json("Costs"),
         is_streamed: false,
@@ -309,11 +321,9 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
             })
     };
     let closed = part(false).route_layer(from_fn_with_state(Arc::clone(gateway), known));
-    let pages = assets::FILES
-        .iter()
-        .fold(part(true), |router, file| {
-            router.route(file.path, get(|| async { file.into_response() }))
-        });
+    let pages = assets::FILES.iter().fold(part(true), |router, file| {
+        router.route(file.path, get(|| async { file.into_response() }))
+    });
     Router::new()
         .merge(pages)
         .merge(closed)

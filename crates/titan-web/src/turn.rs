@@ -111,7 +111,9 @@ impl ApiTurn {
                 Some(Ok(record)) if record.turn == Some(self.turn) => self.piece(record.event),
                 Some(Ok(_)) => None,
                 Some(Err(error)) => Some(Piece::Ended(End::Failed(error.into()))),
-                None => Some(Piece::Ended(End::Failed(Refusal::busy("The engine ended.")))),
+                None => Some(Piece::Ended(End::Failed(Refusal::busy(
+                    "The engine ended.",
+                )))),
             };
             if let Some(piece) = piece {
                 self.has_ended = matches!(piece, Piece::Ended(_));

@@ -2,7 +2,9 @@
 
 use crate::place::{Answer, Place};
 use serde_json::{Value, json};
-use titan_protocol::{ApprovalId, Decision, Forget, Op, QuestionId, SessionId, TurnId, TurnOptions};
+use titan_protocol::{
+    ApprovalId, Decision, Forget, Op, QuestionId, SessionId, TurnId, TurnOptions,
+};
 
 const SESSION: SessionId = SessionId::from_u128(1);
 const TURN: TurnId = TurnId::from_u128(2);
@@ -66,7 +68,10 @@ fn check(description: &Value, schema: &str, value: &Value) {
     let mut whole = description.clone();
     whole["$ref"] = json!(format!("#/components/schemas/{schema}"));
     let validator = jsonschema::validator_for(&whole).unwrap();
-    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{schema}: {errors:?} in {value}");
 }
 
@@ -88,10 +93,15 @@ async fn every_command_crosses_unchanged_and_is_described() {
         let value = serde_json::to_value(&op).unwrap();
         check(&description, "Op", &value);
         let answer = place.post("/api/ops", &value).await;
-        assert_eq!((answer.status, answer.json()), (202, json!({ "status": "accepted" })));
+        assert_eq!(
+            (answer.status, answer.json()),
+            (202, json!({ "status": "accepted" }))
+        );
     }
     assert_eq!(*place.engine.ops.lock().unwrap(), ops());
-    let refused = place.post("/api/ops", &json!({ "op": "compact", "session": SESSION })).await;
+    let refused = place
+        .post("/api/ops", &json!({ "op": "compact", "session": SESSION }))
+        .await;
     assert_eq!(refused.status, 409);
     check(&description, "Refusal", &refused.json());
 }
@@ -100,7 +110,8 @@ async fn every_command_crosses_unchanged_and_is_described() {
 async fn a_command_that_is_none_is_refused_by_the_description_and_the_gateway() {
     let place = Place::new().await;
     let description = described(&place).await;
-    let turn = json!({ "op": "user_turn", "session": SESSION, "turn": TURN, "text": "hi", "options": {} });
+    let turn =
+        json!({ "op": "user_turn", "session": SESSION, "turn": TURN, "text": "hi", "options": {} });
     let without = |field: &str| {
         let mut turn = turn.clone();
         turn.as_object_mut().unwrap().remove(field);
@@ -157,13 +168,32 @@ async fn what_is_asked_is_answered_as_described() {
     let embedded = place.post("/v1/embeddings", &json!({ "input": "a" })).await;
     check(&description, "Embeddings", &embedded.json());
     assert_eq!(place.get("/api/status").await.json()["workspace"], "/w");
-    assert_eq!(place.get("/api/sessions?limit=2").await.json().as_array().unwrap().len(), 2);
+    assert_eq!(
+        place
+            .get("/api/sessions?limit=2")
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     let none = place.get(&format!("/api/sessions/{SESSION}/changes")).await;
     assert_eq!(none.status, 409);
     check(&description, "Refusal", &none.json());
     let metrics = place.get("/metrics").await;
-    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
-    assert!(metrics.body.contains("titanclaw_gateway_answers_total{route=\"/api/ready\",status=\"200\"} 1\n"), "{metrics:?}");
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    assert!(
+        metrics
+            .body
+            .contains("titanclaw_gateway_answers_total{route=\"/api/ready\",status=\"200\"} 1\n"),
+        "{metrics:?}"
+    );
     for line in metrics.body.lines().filter(|line| !line.starts_with('#')) {
         let (_, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
@@ -199,7 +229,10 @@ async fn every_reference_of_the_description_leads_somewhere_and_its_schemas_are_
     let text = description.to_string();
     for part in text.split("#/components/schemas/").skip(1) {
         let name = part.split('"').next().unwrap();
-        assert!(description["components"]["schemas"][name].is_object(), "{name}");
+        assert!(
+            description["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
     }
     for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
         assert!(jsonschema::meta::is_valid(schema), "{name}");
@@ -209,9 +242,17 @@ async fn every_reference_of_the_description_leads_somewhere_and_its_schemas_are_
 #[tokio::test]
 async fn a_method_that_there_is_not_is_told_with_those_that_there_are() {
     let place = Place::new().await;
-    for (method, path, allowed) in [("PATCH", "/api/ops", "POST"), ("DELETE", "/api/status", "GET,HEAD")] {
-        let answer = place.say(method, path, &[&place.host(), &place.bearer()], "").await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)));
+    for (method, path, allowed) in [
+        ("PATCH", "/api/ops", "POST"),
+        ("DELETE", "/api/status", "GET,HEAD"),
+    ] {
+        let answer = place
+            .say(method, path, &[&place.host(), &place.bearer()], "")
+            .await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some(allowed))
+        );
         assert_eq!(answer.json()["error"]["type"], "method_not_allowed");
     }
 }
@@ -227,10 +268,18 @@ async fn the_page_is_opened_by_a_link_that_works_once() {
     let cookie = place.cookie().await;
     let page = place.say("GET", "/", &[&place.host(), &cookie], "").await;
     assert!(page.body.contains("<title>TitanClaw</title>"));
-    let status = place.say("GET", "/api/status", &[&place.host(), &cookie], "").await;
+    let status = place
+        .say("GET", "/api/status", &[&place.host(), &cookie], "")
+        .await;
     assert_eq!(status.status, 200);
     let kind = "Content-Type: application/json";
     let op = json!({ "op": "interrupt", "session": SESSION }).to_string();
     let headers = [&place.host(), &cookie, &place.origin(), kind];
-    assert_eq!(place.say("POST", "/api/ops", &headers.map(|it| it as &str), &op).await.status, 202);
+    assert_eq!(
+        place
+            .say("POST", "/api/ops", &headers.map(|it| it as &str), &op)
+            .await
+            .status,
+        202
+    );
 }

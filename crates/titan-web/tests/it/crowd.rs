@@ -32,7 +32,10 @@ pub(crate) async fn send(socket: &mut Socket, value: &Value) {
 /// The next message; `None` when the socket is closed.
 pub(crate) async fn heard(socket: &mut Socket) -> Option<Value> {
     loop {
-        match tokio::time::timeout(WAIT_MAX, socket.next()).await.expect("in time")? {
+        match tokio::time::timeout(WAIT_MAX, socket.next())
+            .await
+            .expect("in time")?
+        {
             Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
             Ok(_) => {}
             Err(_) => return None,
@@ -53,13 +56,20 @@ async fn two_hundred_followers_see_every_record_once_while_two_read_nothing() {
     const RECORDS: u64 = 500;
     let place = Place::new().await;
     let query = format!("?session={SESSION}");
-    let stalled = [place.events(&query, &[]).await, place.events(&query, &[]).await];
+    let stalled = [
+        place.events(&query, &[]).await,
+        place.events(&query, &[]).await,
+    ];
     let mut over_events = Vec::new();
     let mut over_sockets = Vec::new();
     for _ in 0..FOLLOWERS {
         over_events.push(place.events(&query, &[]).await);
         let mut socket = socket(&place, &[&place.bearer()]).await.unwrap();
-        send(&mut socket, &json!({ "type": "follow", "session": SESSION, "after": 0 })).await;
+        send(
+            &mut socket,
+            &json!({ "type": "follow", "session": SESSION, "after": 0 }),
+        )
+        .await;
         over_sockets.push(socket);
     }
     let engine = place.engine.clone();
@@ -99,7 +109,10 @@ async fn two_hundred_followers_see_every_record_once_while_two_read_nothing() {
 
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
@@ -116,7 +129,9 @@ async fn a_reader_that_takes_nothing_costs_little_and_is_cut_off() {
     })
     .await;
     for _ in 0..RECORDS {
-        place.engine.tell(SESSION, TURN, delta(&"x".repeat(PIECE_BYTES)));
+        place
+            .engine
+            .tell(SESSION, TURN, delta(&"x".repeat(PIECE_BYTES)));
     }
     let before = resident_bytes();
     let mut stalled = Vec::new();
@@ -141,7 +156,9 @@ async fn a_reader_that_takes_nothing_costs_little_and_is_cut_off() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, cut_off).await.expect("all are cut off");
+    tokio::time::timeout(WAIT_MAX, cut_off)
+        .await
+        .expect("all are cut off");
     let grown = most.saturating_sub(before);
     let per_reader = grown / STALLED as u64;
     assert!(per_reader < 8 << 20, "{per_reader} bytes each");
@@ -155,11 +172,18 @@ async fn a_stream_goes_on_where_it_broke_off() {
         place.engine.tell(SESSION, TURN, delta("x"));
     }
     let mut events = place.events("", &[]).await;
-    assert_eq!((events.next().await, events.next().await), (Some(1), Some(2)));
+    assert_eq!(
+        (events.next().await, events.next().await),
+        (Some(1), Some(2))
+    );
     drop(events);
     // What the browser remembers goes before what the page's address says.
     let mut events = place.events("?after=0", &["Last-Event-ID: 2"]).await;
-    let rest = [events.next().await, events.next().await, events.next().await];
+    let rest = [
+        events.next().await,
+        events.next().await,
+        events.next().await,
+    ];
     assert_eq!(rest, [Some(3), Some(4), Some(5)]);
     place.engine.tell(SESSION, TURN, delta("y"));
     assert_eq!(events.next().await, Some(6));
@@ -171,9 +195,17 @@ async fn g29_a_position_of_elsewhere_replays_nothing_and_sessions_stay_apart() {
     let other = SessionId::from_u128(9);
     place.engine.tell(other, TURN, delta("not yours"));
     place.engine.tell(SESSION, TURN, delta("yours"));
-    let mut events = place.events(&format!("?session={SESSION}"), &["Last-Event-ID: 0"]).await;
+    let mut events = place
+        .events(&format!("?session={SESSION}"), &["Last-Event-ID: 0"])
+        .await;
     assert_eq!(events.next().await, Some(2));
-    for odd in ["x", "-1", "1e3", "18446744073709551615", "99999999999999999999999"] {
+    for odd in [
+        "x",
+        "-1",
+        "1e3",
+        "18446744073709551615",
+        "99999999999999999999999",
+    ] {
         let id = format!("Last-Event-ID: {odd}");
         let headers = [&place.host(), &place.bearer(), &id as &str];
         let answer = place.say("GET", "/api/events", &headers, "").await;
@@ -191,23 +223,44 @@ async fn a_socket_carries_commands_and_several_sessions() {
     let mut socket = socket(&place, &[&place.bearer()]).await.unwrap();
     let op = json!({ "op": "interrupt", "session": SESSION });
     send(&mut socket, &json!({ "type": "op", "id": 7, "op": op })).await;
-    assert_eq!(heard(&mut socket).await.unwrap(), json!({ "type": "accepted", "id": 7 }));
+    assert_eq!(
+        heard(&mut socket).await.unwrap(),
+        json!({ "type": "accepted", "id": 7 })
+    );
     assert_eq!(place.engine.ops.lock().unwrap().len(), 1);
     let op = json!({ "op": "compact", "session": SESSION });
     send(&mut socket, &json!({ "type": "op", "id": "b", "op": op })).await;
     let refused = heard(&mut socket).await.unwrap();
-    assert_eq!((&refused["type"], &refused["id"]), (&json!("refused"), &json!("b")));
+    assert_eq!(
+        (&refused["type"], &refused["id"]),
+        (&json!("refused"), &json!("b"))
+    );
     assert_eq!(refused["error"]["message"], "nothing to shorten");
-    send(&mut socket, &json!({ "type": "op", "id": 8, "op": { "op": "sudo" } })).await;
+    send(
+        &mut socket,
+        &json!({ "type": "op", "id": 8, "op": { "op": "sudo" } }),
+    )
+    .await;
     assert_eq!(heard(&mut socket).await.unwrap()["id"], 8);
     send(&mut socket, &json!("nonsense")).await;
     assert_eq!(heard(&mut socket).await.unwrap()["type"], "refused");
     for session in [SESSION, other] {
-        send(&mut socket, &json!({ "type": "follow", "session": session })).await;
+        send(
+            &mut socket,
+            &json!({ "type": "follow", "session": session }),
+        )
+        .await;
         place.engine.tell(session, TURN, delta("x"));
-        assert_eq!(heard(&mut socket).await.unwrap()["record"]["session"], json!(session));
+        assert_eq!(
+            heard(&mut socket).await.unwrap()["record"]["session"],
+            json!(session)
+        );
     }
-    send(&mut socket, &json!({ "type": "unfollow", "session": other })).await;
+    send(
+        &mut socket,
+        &json!({ "type": "unfollow", "session": other }),
+    )
+    .await;
     send(&mut socket, &json!({ "type": "ping" })).await;
     assert_eq!(heard(&mut socket).await.unwrap(), json!({ "type": "pong" }));
     place.engine.tell(other, TURN, delta("unheard"));
@@ -223,7 +276,12 @@ async fn streams_end_when_the_gateway_closes() {
     let mut socket = socket(&place, &[&place.bearer()]).await.unwrap();
     assert_eq!(events.next().await, Some(1));
     place.stop.cancel();
-    assert_eq!((events.next().await, heard(&mut socket).await), (None, None));
-    let served = tokio::time::timeout(WAIT_MAX, &mut place.serving).await.unwrap();
+    assert_eq!(
+        (events.next().await, heard(&mut socket).await),
+        (None, None)
+    );
+    let served = tokio::time::timeout(WAIT_MAX, &mut place.serving)
+        .await
+        .unwrap();
     assert!(served.is_ok(), "{served:?}");
 }

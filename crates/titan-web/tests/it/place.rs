@@ -101,7 +101,9 @@ impl Client for FakeEngine {
             Some((Ok(record), (idx + 1, n_records, records)))
         })
         .filter(move |record: &Result<Record, ClientError>| {
-            let is_asked = record.as_ref().is_ok_and(|it| session.is_none_or(|own| own == it.session));
+            let is_asked = record
+                .as_ref()
+                .is_ok_and(|it| session.is_none_or(|own| own == it.session));
             async move { is_asked }
         })
         .boxed()
@@ -125,7 +127,11 @@ impl Client for FakeEngine {
         Err(ClientError::Storage("SELECT x FROM /h/titanclaw.db".into()))
     }
 
-    async fn changes(&self, _: SessionId, turn: Option<TurnId>) -> Result<TurnChanges, ClientError> {
+    async fn changes(
+        &self,
+        _: SessionId,
+        turn: Option<TurnId>,
+    ) -> Result<TurnChanges, ClientError> {
         let turn = turn.ok_or_else(|| ClientError::Refused("nothing was changed".into()))?;
         Ok(TurnChanges {
             turn,
@@ -135,7 +141,10 @@ impl Client for FakeEngine {
     }
 
     async fn status(&self) -> Result<EngineStatus, ClientError> {
-        assert!(!self.panics.load(Ordering::Relaxed), "secret of titan_store at /h/titanclaw.db");
+        assert!(
+            !self.panics.load(Ordering::Relaxed),
+            "secret of titan_store at /h/titanclaw.db"
+        );
         Ok(status())
     }
 }
@@ -182,7 +191,9 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let access = Arc::new(Access::open(&folder.path().join("gateway.token")).unwrap());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let door = Door::open(loopback, access.clone(), config(limits)).await.unwrap();
+        let door = Door::open(loopback, access.clone(), config(limits))
+            .await
+            .unwrap();
         let address = door.address();
         let engine = Arc::new(FakeEngine::new());
         let ports = Ports {
@@ -206,7 +217,10 @@ impl Place {
     }
 
     pub(crate) fn token(&self) -> String {
-        std::fs::read_to_string(self.token_file()).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.token_file())
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     pub(crate) fn host(&self) -> String {
@@ -243,17 +257,30 @@ impl Place {
         // It may close before it has heard all.
         drop(stream.write_all(bytes).await);
         let mut answer = Vec::new();
-        drop(tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut answer)).await.unwrap());
+        drop(
+            tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut answer))
+                .await
+                .unwrap(),
+        );
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// A request with exactly these headers, on a connection of its own.
-    pub(crate) async fn say(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    pub(crate) async fn say(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Answer {
         let length = match body.is_empty() {
             true => String::new(),
             false => format!("Content-Length: {}\r\n", body.len()),
         };
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers: String = headers
+            .iter()
+            .map(|header| format!("{header}\r\n"))
+            .collect();
         let request =
             format!("{method} {path} HTTP/1.1\r\n{headers}{length}Connection: close\r\n\r\n{body}");
         Answer::of(&self.raw(request.as_bytes()).await)
@@ -261,13 +288,20 @@ impl Place {
 
     /// Asks as somebody who may.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.say("GET", path, &[&self.host(), &self.bearer()], "").await
+        self.say("GET", path, &[&self.host(), &self.bearer()], "")
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let kind = "Content-Type: application/json";
         let headers = [&self.host(), &self.bearer(), kind];
-        self.say("POST", path, &headers.map(|it| it as &str), &body.to_string()).await
+        self.say(
+            "POST",
+            path,
+            &headers.map(|it| it as &str),
+            &body.to_string(),
+        )
+        .await
     }
 
     /// What `/api/events` answers; the stream stays open.
@@ -284,7 +318,10 @@ impl Place {
         let mut text = String::new();
         while !text.contains("retry:") {
             let mut byte = [0];
-            tokio::time::timeout(WAIT_MAX, stream.read_exact(&mut byte)).await.unwrap().unwrap();
+            tokio::time::timeout(WAIT_MAX, stream.read_exact(&mut byte))
+                .await
+                .unwrap()
+                .unwrap();
             text.push(char::from(byte[0]));
         }
         Events {
@@ -311,8 +348,15 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-        let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
-        let body = match head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(0);
+        let body = match head
+            .to_ascii_lowercase()
+            .contains("transfer-encoding: chunked")
+        {
             true => unchunked(body),
             false => body.to_owned(),
         };
@@ -363,7 +407,9 @@ impl Events {
                 return Some(seq);
             }
             let mut buffer = vec![0; 64 * 1024];
-            let read = tokio::time::timeout(WAIT_MAX, self.stream.read(&mut buffer)).await.unwrap();
+            let read = tokio::time::timeout(WAIT_MAX, self.stream.read(&mut buffer))
+                .await
+                .unwrap();
             match read {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.text.push_str(&String::from_utf8_lossy(&buffer[..n])),
