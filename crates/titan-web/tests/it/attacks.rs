@@ -1,7 +1,7 @@
 //! Attacks that must fail. Each test begins with the identifier of its check.
 
 use crate::crowd::{heard, send, socket};
-use crate::place::{Answer, Place, WAIT_MAX, config};
+use crate::place::{Answer, Place, WAIT_MAX, config, resident_bytes};
 use futures::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
@@ -512,15 +512,6 @@ async fn g20_a_body_without_end_is_cut_off_while_it_comes() {
     let long = tokio_tungstenite::tungstenite::Message::text("x".repeat(2 << 20));
     drop(socket.send(long).await);
     assert_eq!(heard(&mut socket).await, None);
-}
-
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 #[tokio::test(flavor = "multi_thread")]

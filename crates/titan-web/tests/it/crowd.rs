@@ -1,6 +1,6 @@
 //! Many who follow one busy session, and some who stop reading.
 
-use crate::place::{Place, WAIT_MAX};
+use crate::place::{Place, WAIT_MAX, resident_bytes};
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -105,15 +105,6 @@ async fn two_hundred_followers_see_every_record_once_while_two_read_nothing() {
         assert_eq!(*seen, expected);
     }
     drop(stalled);
-}
-
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 #[tokio::test(flavor = "multi_thread")]

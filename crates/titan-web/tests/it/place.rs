@@ -424,3 +424,13 @@ fn next_id(text: &str) -> Option<(Seq, String)> {
     let (_, rest) = rest.split_once("\n\n")?;
     Some((id.parse().ok()?, rest.to_owned()))
 }
+
+/// Memory of this process, in bytes.
+pub(crate) fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
