@@ -31,16 +31,17 @@ pub(crate) async fn send(socket: &mut Socket, value: &Value) {
 
 /// The next message; `None` when the socket is closed.
 pub(crate) async fn heard(socket: &mut Socket) -> Option<Value> {
-    loop {
-        match tokio::time::timeout(WAIT_MAX, socket.next())
-            .await
-            .expect("in time")?
-        {
-            Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
-            Ok(_) => {}
-            Err(_) => return None,
+    let told = async {
+        loop {
+            match socket.next().await? {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
         }
-    }
+    };
+    let told = tokio::time::timeout(WAIT_MAX, told);
+    told.await.expect("a message, or the end, in time")
 }
 
 const SESSION: SessionId = SessionId::from_u128(1);

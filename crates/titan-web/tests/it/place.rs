@@ -401,16 +401,18 @@ pub(crate) struct Events {
 impl Events {
     /// The position of the next event; `None` when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Seq> {
+        let next = tokio::time::timeout(WAIT_MAX, self.read_on());
+        next.await.expect("an event, or the end, in time")
+    }
+
+    async fn read_on(&mut self) -> Option<Seq> {
         loop {
             if let Some((seq, rest)) = next_id(&self.text) {
                 self.text = rest;
                 return Some(seq);
             }
             let mut buffer = vec![0; 64 * 1024];
-            let read = tokio::time::timeout(WAIT_MAX, self.stream.read(&mut buffer))
-                .await
-                .unwrap();
-            match read {
+            match self.stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.text.push_str(&String::from_utf8_lossy(&buffer[..n])),
             }
