@@ -27,6 +27,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokenizers", "titan-local"),
     ("llguidance", "titan-local"),
     ("toktrie", "titan-local"),
+    ("axum", "titan-web"),
     ("clap", "titanclaw"),
     ("crossterm", "titanclaw"),
     ("pulldown-cmark", "titanclaw"),

@@ -48,6 +48,10 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "the proxy for providers and downloads, and what is reached without it",
     ),
     (
+        "DISPLAY, WAYLAND_DISPLAY",
+        "whether `titanclaw web` can open a browser",
+    ),
+    (
         "HOME, XDG_CACHE_HOME",
         "where the person's files and caches are",
     ),
@@ -68,6 +72,7 @@ pub(crate) struct Env {
     pub(crate) no_proxy: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) is_dumb_terminal: bool,
+    pub(crate) has_display: bool,
     pub(crate) user_home: Option<PathBuf>,
     pub(crate) cache: Option<PathBuf>,
 }
@@ -96,6 +101,7 @@ impl Env {
             no_proxy: either("NO_PROXY", "no_proxy"),
             no_color: get("NO_COLOR").is_some(),
             is_dumb_terminal: get("TERM").is_none_or(|term| term == "dumb"),
+            has_display: get("DISPLAY").or_else(|| get("WAYLAND_DISPLAY")).is_some(),
             cache: get("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(|| Some(user_home.as_ref()?.join(".cache"))),

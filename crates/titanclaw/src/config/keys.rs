@@ -231,6 +231,41 @@ pub(crate) const KEYS: &[Key] = &[
         "\"auto\"",
         "when colour is written",
     ),
+    // A section that is there opens the gateway with every engine in the background, so that none of these has a
+    // default that could be written down and mean nothing.
+    key(
+        "gateway.port",
+        Kind::Count {
+            min: 1,
+            max: 65_535,
+        },
+        "",
+        "the port of the page and the API; empty: 7717. With this section, `titanclaw daemon` serves them",
+    ),
+    key(
+        "gateway.address",
+        Kind::Text,
+        "",
+        "the address that they are served at; empty: 127.0.0.1",
+    ),
+    key(
+        "gateway.expose",
+        Kind::Flag,
+        "",
+        "whether that may be an address that other machines reach; nothing is encrypted",
+    ),
+    key(
+        "gateway.hosts",
+        Kind::Names,
+        "",
+        "more names by which the page may be called",
+    ),
+    key(
+        "gateway.workspace",
+        Kind::Text,
+        "",
+        "the folder for turns that name none; empty: where `titanclaw web` was started, or one in the cache",
+    ),
 ];
 
 /// What a `[[providers]]` entry holds.

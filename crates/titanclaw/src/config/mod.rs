@@ -27,6 +27,7 @@ struct RawConfig {
     local: RawLocal,
     policy: RawPolicy,
     display: RawDisplay,
+    gateway: Option<RawGateway>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +100,16 @@ struct RawDisplay {
     color: Option<ColorChoice>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawGateway {
+    port: Option<u16>,
+    address: Option<String>,
+    expose: Option<bool>,
+    hosts: Option<Vec<String>>,
+    workspace: Option<PathBuf>,
+}
+
 /// The API that a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +141,8 @@ pub(crate) struct Config {
     pub(crate) local: Local,
     pub(crate) policy: Policy,
     pub(crate) display: Display,
+    /// `None`: `titanclaw web` alone opens one.
+    pub(crate) gateway: Option<Gateway>,
 }
 
 /// `[models]`.
@@ -210,6 +223,37 @@ pub(crate) struct Display {
     pub(crate) color: ColorChoice,
 }
 
+/// `[gateway]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Gateway {
+    pub(crate) port: u16,
+    /// An IP address; it is read where it is used.
+    pub(crate) address: String,
+    /// Whether other machines may reach it.
+    pub(crate) is_exposed: bool,
+    pub(crate) hosts: Vec<String>,
+    /// `None`: the folder of `titanclaw web`, or one in the cache.
+    pub(crate) workspace: Option<PathBuf>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self::from(RawGateway::default())
+    }
+}
+
+impl From<RawGateway> for Gateway {
+    fn from(raw: RawGateway) -> Self {
+        Self {
+            port: raw.port.unwrap_or(7717),
+            address: filled(raw.address).unwrap_or_else(|| "127.0.0.1".to_owned()),
+            is_exposed: raw.expose.unwrap_or(false),
+            hosts: raw.hosts.unwrap_or_default(),
+            workspace: raw.workspace.filter(|path| !path.as_os_str().is_empty()),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::from(RawConfig::default())
@@ -264,6 +308,7 @@ impl From<RawConfig> for Config {
                 thinking: raw.display.thinking.unwrap_or(false),
                 color: raw.display.color.unwrap_or(ColorChoice::Auto),
             },
+            gateway: raw.gateway.map(Gateway::from),
         }
     }
 }
