@@ -4,13 +4,13 @@ import { useMemo, useState } from "preact/hooks";
 import { count, shortPath } from "../format";
 import type { FileDiff } from "../protocol";
 import { askUndo, transcript, type Dialog } from "../store";
+import { linesOf } from "../unified";
 import { visible } from "../visible";
 import { Frame } from "./dialogs";
 import { Icon } from "./icons";
 
 /** Lines of one file that are shown at once. */
 const LINES_MAX = 400;
-const TAB = "    ";
 
 export function DiffDialog({ changes, error }: Extract<Dialog, { type: "diff" }>) {
   const root = transcript().workspace;
@@ -37,13 +37,6 @@ export function DiffDialog({ changes, error }: Extract<Dialog, { type: "diff" }>
       )}
     </Frame>
   );
-}
-
-interface Line {
-  kind: "add" | "remove" | "hunk" | "same";
-  before: number | null;
-  after: number | null;
-  text: string;
 }
 
 function FileView({ file, root }: { file: FileDiff; root: string | null }) {
@@ -96,28 +89,3 @@ function FileView({ file, root }: { file: FileDiff; root: string | null }) {
 }
 
 const SIGNS = { add: "+", remove: "−", hunk: "", same: " " };
-
-/** The lines of a unified difference with their numbers. */
-export function linesOf(diff: string): Line[] {
-  let before = 0;
-  let after = 0;
-  const lines = diff.split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  return lines.map((line) => {
-    const hunk = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
-    if (hunk) {
-      before = Number(hunk[1]);
-      after = Number(hunk[2]);
-      return { kind: "hunk", before: null, after: null, text: shownLine(line) };
-    }
-    const text = shownLine(line.slice(1));
-    if (line.startsWith("+")) return { kind: "add", before: null, after: after++, text };
-    if (line.startsWith("-")) return { kind: "remove", before: before++, after: null, text };
-    if (line.startsWith("\\")) return { kind: "hunk", before: null, after: null, text: shownLine(line) };
-    return { kind: "same", before: before++, after: after++, text };
-  });
-}
-
-function shownLine(text: string): string {
-  return visible(text.replaceAll("\t", TAB));
-}
