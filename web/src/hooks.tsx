@@ -62,7 +62,8 @@ export function useStickToEnd<E extends HTMLElement>(what: unknown) {
 /** A native dialog that is open as long as it is there. */
 export function useModal(onClose: () => void) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before anything else is typed: a key that comes with the dialog is meant for it.
+  useLayoutEffect(() => {
     const dialog = box.current!;
     const before = document.activeElement;
     dialog.showModal();

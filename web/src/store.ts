@@ -139,9 +139,18 @@ export function hrefOf(route: Route): string {
 
 export function go(route: Route): void {
   location.hash = hrefOf(route);
+  arrived();
+}
+
+let arrivedAt = "";
+
+/** The address is another one. The browser says so some time after `go` has done it. */
+function moved(): void {
+  if (location.hash !== arrivedAt) arrived();
 }
 
 function arrived(): void {
+  arrivedAt = location.hash;
   const route = routeOf(location.hash);
   set({ route, isDrawerOpen: false, dialog: null });
   if (route.page === "new" && route.workspace) setWorkspace(route.workspace);
@@ -391,8 +400,6 @@ function begin(): SessionId | null {
   const model = app.models.get("");
   if (model) set({ models: new Map(app.models).set(session, model) });
   go({ page: "chat", session });
-  // The address changes at once; what follows from it is done when the browser says so.
-  set({ route: { page: "chat", session } });
   return session;
 }
 
@@ -559,7 +566,7 @@ export function isBusy(): boolean {
 /** Begins: reads where the page is, and looks at the sessions again and again while somebody watches. */
 export function start(): void {
   showTheme();
-  addEventListener("hashchange", arrived);
+  addEventListener("hashchange", moved);
   addEventListener("online", () => connection.wake());
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "visible") return;

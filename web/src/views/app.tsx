@@ -20,13 +20,13 @@ export function AppView() {
   if (app.isSignedOut) return <SignedOut />;
   return (
     <>
-      <a class="skip" href="#composer" onClick={skip}>
-        To the conversation
+      <a class="skip" href="#main" onClick={skip}>
+        To the content
       </a>
       <div class="shell">
         <Sidebar />
         {app.isDrawerOpen && <div class="shade" onClick={() => toggleDrawer(false)} />}
-        <main>
+        <main id="main" tabIndex={-1}>
           <Page app={app} />
         </main>
       </div>
@@ -41,7 +41,7 @@ export function AppView() {
 
 function skip(event: Event): void {
   event.preventDefault();
-  document.getElementById("composer")?.focus();
+  (document.getElementById("composer") ?? document.getElementById("main"))?.focus();
 }
 
 function Page({ app }: { app: App }) {

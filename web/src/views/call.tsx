@@ -44,7 +44,7 @@ export const CallView = memo(({ call, isLive }: CallProps) => {
       <div class="call-body" id={body} hidden={!isOpen}>
         {isOpen && <Body call={call} />}
       </div>
-      <Denials steps={call.steps} />
+      {!call.approvals.some(({ decided }) => decided?.decision === "deny") && <Denials steps={call.steps} />}
       {call.findings.map(({ text, stopped }, idx) => (
         <p key={idx} class="note warning">
           <Icon name="alert" />

@@ -53,6 +53,9 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
     return () => (put = null);
   }, []);
   useLayoutEffect(() => grow(box.current), [text]);
+  useLayoutEffect(() => {
+    document.getElementById(`suggestion-${active}`)?.scrollIntoView({ block: "nearest" });
+  }, [active]);
 
   const send = () => {
     if (text.trim() === "") return;
@@ -108,7 +111,7 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
       }}
     >
       {commands.length > 0 && (
-        <ul class="suggestions" role="listbox" id="suggestions" aria-label="Commands">
+        <ul class="suggestions" role="listbox" id="suggestions" aria-label="Commands" tabIndex={0}>
           {commands.map((command, idx) => (
             <li
               key={command.slash}
@@ -137,7 +140,7 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
         aria-autocomplete="list"
         aria-controls={commands.length > 0 ? "suggestions" : undefined}
         aria-activedescendant={commands.length > 0 ? `suggestion-${active}` : undefined}
-        placeholder={isBusy ? "Steer it while it works…" : "Ask, or type / for commands, ! for a shell command"}
+        placeholder={isBusy ? "Steer it while it works…" : "Ask, or type / for commands"}
         onInput={(event) => write(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />

@@ -62,7 +62,7 @@ function FileView({ file, root }: { file: FileDiff; root: string | null }) {
         </p>
       ))}
       {lines.length > 0 && (
-        <div class="lines" tabIndex={0} role="region" aria-label={`Difference of ${file.path}`}>
+        <div class="lines" tabIndex={0} role="group" aria-label={`Difference of ${file.path}`}>
           <table>
             <tbody>
               {lines.slice(0, shownMax).map((line, idx) => (

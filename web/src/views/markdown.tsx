@@ -39,7 +39,7 @@ function CodeBlock({ language, text }: { language: string; text: string }) {
         <span>{name}</span>
         <CopyButton text={text} />
       </figcaption>
-      <pre tabIndex={0} role="region" aria-label={`Code, ${name}`}>
+      <pre tabIndex={0} role="group" aria-label={`Code, ${name}`}>
         <code>{text}</code>
       </pre>
     </figure>

@@ -16,14 +16,19 @@ export const Output = memo(({ output, label, ending = "" }: OutputProps) => {
   const { box, onScroll } = useStickToEnd<HTMLPreElement>(output);
   const parts = shown(output);
   return (
-    <pre ref={box} onScroll={onScroll} class="output" tabIndex={0} role="region" aria-label={label}>
+    <pre ref={box} onScroll={onScroll} class="output" tabIndex={0} role="group" aria-label={label}>
       {clean(parts.head)}
       {parts.hiddenLines > 0 && <HiddenLines number={parts.hiddenLines} />}
       {parts.tail !== "" && clean(parts.tail)}
-      {ending !== "" && <span class="ending">{isEmpty(output) ? ending : `\n${ending}`}</span>}
+      {ending !== "" && <span class="ending">{onItsLine(output, ending)}</span>}
     </pre>
   );
 });
+
+function onItsLine(output: Bounded, ending: string): string {
+  const isAtLineStart = isEmpty(output) || (output.tail || output.head).endsWith("\n");
+  return isAtLineStart ? ending : `\n${ending}`;
+}
 
 function HiddenLines({ number }: { number: number }) {
   const lines = number === 1 ? "1 line" : `${count(number)} lines`;

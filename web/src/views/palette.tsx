@@ -3,7 +3,7 @@
 import { useRef, useState } from "preact/hooks";
 import { COMMANDS } from "../commands";
 import { useApp, useModal } from "../hooks";
-import { hrefOf, perform, show, toggleThinking } from "../store";
+import { go, perform, show, toggleThinking } from "../store";
 import { cleanLine } from "../visible";
 import { putInComposer } from "./composer";
 
@@ -97,7 +97,7 @@ function useEntries(search: string): Entry[] {
     key: session.session,
     label: cleanLine(session.title) || "Untitled",
     hint: cleanLine(session.workspace),
-    act: () => (location.hash = hrefOf({ page: "chat", session: session.session })),
+    act: () => go({ page: "chat", session: session.session }),
   }));
   const words = search.toLowerCase().split(/\s+/);
   const isFitting = ({ label, hint }: Entry) => {

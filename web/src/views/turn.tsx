@@ -30,7 +30,7 @@ export const TurnView = memo((props: TurnProps) => {
   const { turn, number, session, root } = props;
   const isLive = isRunning(turn);
   return (
-    <section class={`turn ${turn.kind}`} aria-label={labelOf(turn, number)}>
+    <article class={`turn ${turn.kind}`} aria-label={labelOf(turn, number)}>
       <Said turn={turn} />
       <Items {...props} />
       {turn.plan.length > 0 && <Plan items={turn.plan} />}
@@ -40,7 +40,7 @@ export const TurnView = memo((props: TurnProps) => {
       ) : (
         <Footer turn={turn} number={number} session={session} root={root} />
       )}
-    </section>
+    </article>
   );
 });
 
@@ -182,7 +182,7 @@ function Thinking({ text, isGrowing, isShown }: ThinkingProps) {
         {!isOpen && <span class="summary">{cleanLine(text.slice(0, 200))}</span>}
       </button>
       {isOpen && (
-        <div ref={box} onScroll={onScroll} class="thought" tabIndex={0} role="region" aria-label="Thinking">
+        <div ref={box} onScroll={onScroll} class="thought" tabIndex={0} role="group" aria-label="Thinking">
           {clean(text)}
         </div>
       )}
@@ -321,13 +321,13 @@ function Files({ turn, root }: { turn: Turn; root: string | null }) {
         {more > 0 && <li>and {count(more)} more</li>}
       </ul>
       <div class="choices">
-        <button type="button" onClick={() => void showChanges(turn.id)}>
+        <button type="button" class="small" onClick={() => void showChanges(turn.id)}>
           Show changes
         </button>
         {turn.isUndone ? (
           <span class="fine">undone</span>
         ) : (
-          <button type="button" onClick={() => askUndo(turn.id, false)}>
+          <button type="button" class="small" onClick={() => askUndo(turn.id, false)}>
             <Icon name="undo" />
             Undo
           </button>
