@@ -6,7 +6,7 @@ import { clean } from "./visible";
 
 /** A block of the answer. Code keeps its text, since it gets a button; all else is sanitised HTML. */
 export type Block =
-  | { readonly kind: "html"; readonly html: string }
+  | { readonly kind: "html" | "table"; readonly html: string }
   | { readonly kind: "code"; readonly language: string; readonly text: string };
 
 const escapes: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
@@ -76,9 +76,8 @@ function block(token: Token): Block {
     const code = token as Tokens.Code;
     return { kind: "code", language: code.lang?.split(/\s/)[0] ?? "", text: code.text };
   }
-  const html = safe(marked.parser([token]));
-  // A table may be wider than the page; it scrolls by itself then.
-  return { kind: "html", html };
+  const kind = token.type === "table" ? "table" : "html";
+  return { kind, html: safe(marked.parser([token])) };
 }
 
 function lexed(text: string): TokensList {

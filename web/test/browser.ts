@@ -116,6 +116,23 @@ afterEach(async () => {
   expect(complaints).toEqual([]);
 });
 
+/** An answer and calls that are wider and longer than any page. */
+function tellWideTurn(): void {
+  const cells = Array.from({ length: 14 }, (_, idx) => `column_${idx}`);
+  const long = Array.from({ length: 60 }, (_, idx) => `echo ${idx} ${"word ".repeat(20)}`).join("\n");
+  const table = `| ${cells.join(" | ")} |\n|${"---|".repeat(14)}\n| ${cells.join(" | ")} |`;
+  gateway.tell(
+    SESSION,
+    turnId(40),
+    { event: "turn_started", text: "Look at this:\n" + "and this word, and that. ".repeat(120) },
+    { event: "text_delta", text: `${table}\n\n- a list\n\n  \`\`\`sh\n  ${"wide ".repeat(60)}\n  \`\`\`\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\`\n\nhttps://example.com/${"a".repeat(300)}\n` },
+    { event: "tool_call_ready", call: { id: "c40", name: "shell", arguments: { script: long } }, origin: "person" },
+    { event: "tool_output_delta", call: "c40", text: long },
+    { event: "tool_call_ended", call: "c40", text: long, is_error: false, taint: { untrusted: true, private: true }, whole: null, elapsed_ms: 900 },
+    { event: "turn_ended", outcome: { type: "limited", limit: "30 model calls" }, usage: usage(10, 10, null), elapsed_ms: 1_500 },
+  );
+}
+
 /** A turn that thinks, writes and runs at once and then waits for a person. */
 function tellRunningTurn(): void {
   const turn = turnId(50);
@@ -178,6 +195,12 @@ describeInBrowser("what is seen", () => {
         await page.locator(".fold").first().click();
         await looked("4-story-open");
 
+        tellWideTurn();
+        await page.getByText("A limit ended the turn").waitFor();
+        await looked("4-wide");
+        await page.getByText("column_0").first().scrollIntoViewIfNeeded();
+        await looked("4-wide-table");
+
         tellRunningTurn();
         await page.evaluate(() => {
           const scroll = document.querySelector(".scroll")!;
@@ -219,6 +242,9 @@ describeInBrowser("what is seen", () => {
           await page.getByRole("button", { name: "Sessions", exact: true }).click();
           await page.waitForTimeout(250);
           await looked("15-drawer");
+          await page.keyboard.press("Escape");
+          await page.waitForTimeout(250);
+          expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Sessions");
         }
         gateway.isClosed = true;
         await page.reload();
@@ -231,6 +257,7 @@ describeInBrowser("what is seen", () => {
   it("fits 360 pixels", async () => {
     await openPage({ width: 360, height: 740 });
     gateway.put(wholeStory());
+    tellWideTurn();
     tellRunningTurn();
     askApproval();
     await visitSession();
@@ -326,8 +353,8 @@ describeInBrowser("what streams", () => {
       };
       requestAnimationFrame(frame);
     });
-    for (let at = 0; at < 100_000; at += 100) {
-      const text = Array.from({ length: 100 }, (_, idx) => `line ${at + idx}: the quick brown fox\n`).join("");
+    for (let at = 0; at < 100_000; at += 10) {
+      const text = Array.from({ length: 10 }, (_, idx) => `line ${at + idx}: the quick brown fox\n`).join("");
       gateway.tell(SESSION, turnId(70), { event: "tool_output_delta", call: "c", text });
       if (at % 2_000 === 0) await page.waitForTimeout(5);
     }

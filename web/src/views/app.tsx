@@ -26,7 +26,7 @@ export function AppView() {
       <div class="shell">
         <Sidebar />
         {app.isDrawerOpen && <div class="shade" onClick={() => toggleDrawer(false)} />}
-        <main id="main" tabIndex={-1}>
+        <main id="main" tabIndex={-1} inert={app.isDrawerOpen && isNarrow()}>
           <Page app={app} />
         </main>
       </div>
@@ -37,6 +37,11 @@ export function AppView() {
       {app.dialog && <Dialogs key={app.dialog.type} dialog={app.dialog} />}
     </>
   );
+}
+
+/** Where the sessions lie over the page instead of beside it. */
+function isNarrow(): boolean {
+  return matchMedia("(max-width: 760px)").matches;
 }
 
 function skip(event: Event): void {

@@ -13,11 +13,11 @@ import { clean, lookalikes, named, visible, visibleLine } from "../visible";
 import { argumentText, decidedText, effectText, requestTitle } from "../words";
 import { Icon } from "./icons";
 
-const CHOICES: readonly [Decision, string, string][] = [
-  ["once", "Once", "o"],
-  ["session", "This session", "s"],
-  ["exact", "Exactly this", "e"],
-  ["deny", "Deny", "d"],
+const CHOICES: readonly [Decision, string, string, string][] = [
+  ["once", "Once", "o", "This, now"],
+  ["session", "This session", "s", "This tool with effects of these kinds, for the rest of the session"],
+  ["exact", "Exactly this", "e", "Exactly this, whenever it comes again"],
+  ["deny", "Deny", "d", "No"],
 ];
 
 /** How long a request is there before it can be answered. */
@@ -64,13 +64,14 @@ export function ApprovalView({ approval }: { approval: Approval }) {
       <WholeCall approval={approval} />
       <p class="reason">{clean(approval.reason)}</p>
       <div class="choices">
-        {CHOICES.map(([decision, label, key]) => (
+        {CHOICES.map(([decision, label, key, meaning]) => (
           <button
             key={decision}
             type="button"
             class={decision}
             aria-disabled={!isArmed || isSent}
             aria-keyshortcuts={key}
+            title={meaning}
             onClick={() => void choose(decision)}
           >
             {label} <kbd>{key}</kbd>
@@ -128,7 +129,7 @@ function WholeCall({ approval }: { approval: Approval }) {
 
 function Expiry({ at }: { at: number }) {
   const now = useNow(true);
-  return <span class="fine">a no in {ticking(at - now)}</span>;
+  return <span class="fine">counts as a no in {ticking(at - now)}</span>;
 }
 
 export function DecidedLine({ decision, by }: { decision: Decision; by: string }) {

@@ -69,21 +69,32 @@ function opensByItself(call: Call, isLive: boolean): boolean {
   return isLive && call.approvals.every(({ decided }) => decided);
 }
 
-function stateOf(call: Call, isLive: boolean): string {
+type State = "failed" | "done" | "running" | "waiting" | "cut";
+
+function stateOf(call: Call, isLive: boolean): State {
   if (call.ended) return call.ended.isError ? "failed" : "done";
-  return isLive ? "running" : "cut";
+  if (!isLive) return "cut";
+  return call.approvals.every(({ decided }) => decided) ? "running" : "waiting";
 }
+
+const STATES: Record<State, string> = {
+  failed: "failed",
+  done: "done",
+  running: "running",
+  waiting: "waits for an answer",
+  cut: "was cut",
+};
 
 function Mark({ call, isLive }: CallProps) {
   const state = stateOf(call, isLive);
-  const words = { failed: "failed", done: "done", running: "running", cut: "was cut" }[state];
   return (
     <span class="mark">
       {state === "running" && <span class="spinner" />}
       {state === "done" && <Icon name="check" />}
       {state === "failed" && <Icon name="cross" />}
+      {state === "waiting" && <Icon name="alert" />}
       {state === "cut" && <Icon name="stop" />}
-      <span class="unseen">{words}</span>
+      <span class="unseen">{STATES[state]}</span>
     </span>
   );
 }
@@ -101,9 +112,10 @@ function Ending({ call }: { call: Call }) {
 }
 
 function Time({ call, isLive }: CallProps) {
-  const isCounting = isLive && call.ended === null;
+  const isCounting = stateOf(call, isLive) === "running";
   const now = useNow(isCounting);
-  if (call.ended) return <span class="time">{duration(call.ended.elapsedMs)}</span>;
+  // What was not allowed took no time that would tell anything.
+  if (call.ended) return call.ended.elapsedMs === 0 ? null : <span class="time">{duration(call.ended.elapsedMs)}</span>;
   return isCounting ? <span class="time">{ticking(now - call.startedAt)}</span> : null;
 }
 
@@ -129,13 +141,18 @@ function Arguments({ given }: { given: JsonObject }) {
   );
 }
 
+const SHORT_CHARS_MAX = 400;
+const SHORT_LINES_MAX = 10;
+
 function Argument({ name, text, isOpen }: { name: string; text: string; isOpen?: boolean }) {
   const parts = shown(pushed(EMPTY, text));
+  // What scrolls can be scrolled by keys.
+  const isLong = text.length > SHORT_CHARS_MAX || text.split("\n").length > SHORT_LINES_MAX;
   return (
     <div>
       <dt>{cleanLine(name)}</dt>
       <dd>
-        <pre class={isOpen ? "growing" : ""}>
+        <pre class={isOpen ? "growing" : ""} tabIndex={isLong ? 0 : undefined}>
           {clean(parts.head)}
           {parts.hiddenLines > 0 && `⋯ ${parts.hiddenLines} lines not shown ⋯\n`}
           {clean(parts.tail)}

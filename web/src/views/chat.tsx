@@ -115,6 +115,7 @@ function Header({ state }: { state: Transcript }) {
             </span>
           )}
           {model && <span>{cleanLine(model)}</span>}
+          {app.link === "lost" && <span class="link lost">reconnecting</span>}
         </p>
       </div>
       {session !== null && (
@@ -208,7 +209,7 @@ function Waiting({ requests: pending }: { requests: Request[] }) {
   if (!first) return null;
   const text = first.type === "approval" ? requestTitle(first.approval) : cleanLine(first.question.text);
   return (
-    <div class="waiting">
+    <div class="asks">
       <Icon name={first.type === "approval" ? "alert" : "question"} />
       <span class="text">{text}</span>
       {pending.length > 1 && <span class="fine">and {pending.length - 1} more</span>}

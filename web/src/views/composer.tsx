@@ -124,7 +124,7 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
               }}
             >
               <code>
-                {command.slash} {command.rest}
+                {command.slash} <span class="rest">{command.rest}</span>
               </code>
               <span>{command.label}</span>
             </li>

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { api } from "../api";
-import { count, money, NO_USAGE, tokensRead, usageLine, usagePlus } from "../format";
+import { count, money, NO_USAGE, tokensRead, usagePlus } from "../format";
 import { useApp } from "../hooks";
 import type { CostLine } from "../protocol";
 import { tell } from "../store";
@@ -12,6 +12,8 @@ import { cleanLine } from "../visible";
 import { PageHeader } from "./page";
 
 const DAY_MS = 24 * 3_600_000;
+/** Room for the first and the last bar. */
+const HALF_DAY_S = 12 * 3_600;
 const RANGES = [7, 30, 90] as const;
 
 export function Cost() {
@@ -70,7 +72,8 @@ function Shown({ lines, days, measure, theme }: ShownProps) {
   return (
     <>
       <p class="total">
-        <strong>{money(total.cost_usd_micros)}</strong> {usageLine(total)}
+        <strong>{money(total.cost_usd_micros)}</strong>
+        {count(tokensRead(total))} tokens in, {count(total.output_tokens)} out
       </p>
       <Plot lines={lines} models={models} days={days} measure={measure} theme={theme} />
       <table class="models">
@@ -157,9 +160,12 @@ function drawn(
       legend: { show: false },
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), "Etc/UTC"),
-      scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+      scales: {
+        x: { range: (_plot, min, max) => [min - HALF_DAY_S, max + HALF_DAY_S] },
+        y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
+      },
       axes: [
-        { ...axis, grid: { show: false }, values: "{D}.{M}." },
+        { ...axis, grid: { show: false }, values: "{MMM} {D}" },
         { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => label(tick, measure)) },
       ],
       series: [

@@ -23,13 +23,21 @@ export const Markdown = memo(({ text, isOpen }: { text: string; isOpen: boolean 
   );
 });
 
-const BlockView = memo((block: Block) =>
-  block.kind === "code" ? (
-    <CodeBlock language={block.language} text={block.text} />
-  ) : (
-    <div class="block" dangerouslySetInnerHTML={{ __html: block.html }} />
-  ),
-);
+const BlockView = memo((block: Block) => {
+  if (block.kind === "code") return <CodeBlock language={block.language} text={block.text} />;
+  const inner = { __html: block.html };
+  if (block.kind === "html") return <div class="block" dangerouslySetInnerHTML={inner} />;
+  // A table may be wider than the page; it scrolls by itself then, by keys too.
+  return (
+    <div
+      class="block table"
+      tabIndex={0}
+      role="group"
+      aria-label="Table"
+      dangerouslySetInnerHTML={inner}
+    />
+  );
+});
 
 function CodeBlock({ language, text }: { language: string; text: string }) {
   const name = cleanLine(language) || "text";

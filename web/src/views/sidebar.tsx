@@ -1,6 +1,6 @@
 // The sessions, with search, and the ways to the other pages.
 
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Link } from "../connection";
 import { ago, baseName, count } from "../format";
 import { memo, useApp, useNow } from "../hooks";
@@ -15,12 +15,25 @@ const SHOWN_MAX = 80;
 export function Sidebar() {
   const app = useApp();
   const page = app.route.page;
+  const close = useRef<HTMLButtonElement>(null);
+  const box = useRef<HTMLElement>(null);
+  // Before the browser takes the focus from what it hides.
+  useLayoutEffect(() => {
+    const isInside = box.current?.contains(document.activeElement);
+    if (app.isDrawerOpen && !isInside) close.current?.focus();
+    if (!app.isDrawerOpen && isInside) document.querySelector<HTMLElement>(".bar .menu")?.focus();
+  }, [app.isDrawerOpen]);
   return (
-    <aside class={`sidebar ${app.isDrawerOpen ? "open" : ""}`} aria-label="Sessions">
+    <aside
+      ref={box}
+      class={`sidebar ${app.isDrawerOpen ? "open" : ""}`}
+      aria-label="Sessions and pages"
+    >
       <div class="brand">
         <span class="name">TitanClaw</span>
         <LinkState link={app.link} isOffline={app.status?.is_offline ?? false} />
         <button
+          ref={close}
           type="button"
           class="quiet menu"
           aria-label="Close the list of sessions"

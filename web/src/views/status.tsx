@@ -1,6 +1,6 @@
 // How the engine is, and the sessions in which a turn runs.
 
-import { bytes, duration, moment } from "../format";
+import { ago, bytes, moment } from "../format";
 import { useApp, useNow } from "../hooks";
 import type { EngineStatus, SessionSummary } from "../protocol";
 import { hrefOf, stop } from "../store";
@@ -51,7 +51,7 @@ function Facts({ status }: { status: EngineStatus }) {
   const facts: [string, string][] = [
     ["Version", status.version],
     ["Model", clean(status.model)],
-    ["Running since", `${moment(status.started_at)} (${duration(now - status.started_at)})`],
+    ["Running since", `${moment(status.started_at)} (${ago(status.started_at, now)})`],
     ["Process", String(status.pid)],
     ["Memory", bytes(status.resident_bytes)],
     ["Home", status.home],

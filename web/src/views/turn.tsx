@@ -15,6 +15,8 @@ import { QuestionView } from "./question";
 
 /** Items of a turn that are shown at once; the ones before are shown when asked for. */
 const ITEMS_MAX = 120;
+/** From here on what was said scrolls by itself, so that the answer stays in sight. */
+const LONG_CHARS_MIN = 600;
 /** Files that are named under a turn. */
 const FILES_MAX = 6;
 
@@ -54,7 +56,7 @@ function Said({ turn }: { turn: Turn }) {
     return (
       <div class="said">
         <h2 class="unseen">You said</h2>
-        <p>{clean(turn.said)}</p>
+        <p tabIndex={turn.said.length > LONG_CHARS_MIN ? 0 : undefined}>{clean(turn.said)}</p>
       </div>
     );
   }
