@@ -1,9 +1,33 @@
+import { readFileSync } from "node:fs";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+
+/** The libraries whose licences ask to be where their code is. */
+const LICENCES = { preact: "LICENSE", marked: "LICENSE.md", uplot: "LICENSE" };
+
+/** Puts the libraries' licences before the code, where minifying leaves none. */
+function notices(): Plugin {
+  const texts = Object.entries(LICENCES).map(([name, file]) => {
+    const text = readFileSync(`${import.meta.dirname}/node_modules/${name}/${file}`, "utf8");
+    return `${name}\n\n${text.replaceAll("\r", "").replaceAll("*/", "* /").trim()}`;
+  });
+  const dompurify = "dompurify\n\nCopyright Cure53 and other contributors; Apache License 2.0 or MPL 2.0, used under the former.";
+  const banner = `/*! This file holds these libraries:\n\n${[...texts, dompurify].join("\n\n---\n\n")}\n*/\n`;
+  return {
+    name: "notices",
+    generateBundle(_options, bundle) {
+      for (const part of Object.values(bundle)) {
+        if (part.type === "chunk") part.code = banner + part.code;
+      }
+    },
+  };
+}
 
 // Fixed names and one file of each kind: the gateway embeds them, and two builds give the same bytes.
 export default defineConfig({
   root: import.meta.dirname,
   base: "./",
+  plugins: [notices()],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     outDir: "../crates/titan-web/assets",
