@@ -3,12 +3,12 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** The libraries whose licences ask to be where their code is. */
-const LICENCES = { preact: "LICENSE", marked: "LICENSE.md", uplot: "LICENSE" };
+const NOTICED = ["preact", "marked", "uplot"];
 
 /** Puts the libraries' licences before the code, where minifying leaves none. */
 function notices(): Plugin {
-  const texts = Object.entries(LICENCES).map(([name, file]) => {
-    const text = readFileSync(`${import.meta.dirname}/node_modules/${name}/${file}`, "utf8");
+  const texts = NOTICED.map((name) => {
+    const text = readFileSync(`${import.meta.dirname}/node_modules/${name}/LICENSE`, "utf8");
     return `${name}\n\n${text.replaceAll("\r", "").replaceAll("*/", "* /").trim()}`;
   });
   const dompurify = "dompurify\n\nCopyright Cure53 and other contributors; Apache License 2.0 or MPL 2.0, used under the former.";

@@ -23,10 +23,12 @@ export interface ConnectionParts {
   onLink: (link: Link) => void;
   /** Called when a connection could not be made; `false` ends the trying. */
   mayRetry: () => Promise<boolean>;
-  /** Calls back soon, and once: records that come together are shown together. */
-  soon: (flush: () => void) => void;
+  /** Calls back soon, and once: records that come together are shown together. A replay need not be watched. */
+  soon: (flush: () => void, isReplay: boolean) => void;
 }
 
+/** So many records at once are no model that writes but a journal that is read. */
+const REPLAY_RECORDS_MIN = 200;
 const RETRY_MS_MIN = 250;
 const RETRY_MS_MAX = 8_000;
 const PING_MS = 20_000;
@@ -37,6 +39,7 @@ export class Connection {
   private session: SessionId | null = null;
   private queue: EventRecord[] = [];
   private isFlushPlanned = false;
+  private isReplay = false;
   private failures = 0;
   private heardAt = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -102,8 +105,9 @@ export class Connection {
     this.isFlushPlanned = true;
     this.parts.soon(() => {
       this.isFlushPlanned = false;
+      this.isReplay = this.queue.length >= REPLAY_RECORDS_MIN;
       this.flush();
-    });
+    }, this.isReplay);
   }
 
   private flush(): void {

@@ -183,10 +183,14 @@ const connection = new Connection({
   soon,
 });
 
-/** With the next frame; a page that nobody looks at has none. */
-function soon(flush: () => void): void {
-  if (document.visibilityState === "visible") requestAnimationFrame(flush);
-  else setTimeout(flush, 250);
+const REPLAY_MS = 120;
+const UNSEEN_MS = 250;
+
+/** With the next frame; a page that nobody looks at has none, and a replay leaves time to type. */
+function soon(flush: () => void, isReplay: boolean): void {
+  if (document.visibilityState !== "visible") setTimeout(flush, UNSEEN_MS);
+  else if (isReplay) setTimeout(flush, REPLAY_MS);
+  else requestAnimationFrame(flush);
 }
 
 function open(session: SessionId): void {
