@@ -286,8 +286,8 @@ export async function submit(op: Op): Promise<boolean> {
   }
 }
 
-export async function decide(approval: string, decision: Decision): Promise<void> {
-  await submit({ op: "decide", approval, decision });
+export async function decide(approval: string, decision: Decision): Promise<boolean> {
+  return submit({ op: "decide", approval, decision });
 }
 
 export async function answer(question: string, text: string): Promise<boolean> {

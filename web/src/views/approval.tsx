@@ -26,6 +26,8 @@ const ARMED_AFTER_MS = 600;
 export function ApprovalView({ approval }: { approval: Approval }) {
   const [isArmed, setArmed] = useState(false);
   const [isSent, setSent] = useState(false);
+  // At once, for a key that comes before the page is drawn anew.
+  const sent = useRef(false);
   const box = useRef<HTMLElement>(null);
   useEffect(() => {
     const timer = setTimeout(() => setArmed(true), ARMED_AFTER_MS);
@@ -33,10 +35,12 @@ export function ApprovalView({ approval }: { approval: Approval }) {
   }, [approval.id]);
   useFocusGivenBack(box);
   const choose = async (decision: Decision) => {
-    if (!isArmed || isSent) return;
+    if (!isArmed || sent.current) return;
+    sent.current = true;
     setSent(true);
-    await decide(approval.id, decision);
+    if (await decide(approval.id, decision)) return;
     // A refusal leaves the question open, so it can be answered again.
+    sent.current = false;
     setSent(false);
   };
   const onKeyDown = (event: KeyboardEvent) => {
