@@ -28,8 +28,9 @@ const HOMES: &[(&str, &str)] = &[
     ("llguidance", "titan-local"),
     ("toktrie", "titan-local"),
     ("clap", "titanclaw"),
-    ("crossterm", "titanclaw"),
-    ("pulldown-cmark", "titanclaw"),
+    ("ratatui", "titan-tui"),
+    ("crossterm", "titan-tui"),
+    ("pulldown-cmark", "titan-tui"),
 ];
 
 const LICENSE: &str = "MIT OR Apache-2.0";

@@ -1,12 +1,12 @@
 //! `titanclaw cost`: what model calls used, by day and model.
 
 use super::{Context, Exit, engine_runtime};
-use crate::render::{self, table};
 use crate::wire::{self, Need};
 use anyhow::bail;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
 use titan_protocol::{CostLine, UnixMillis, Usage};
+use titan_tui::render::{self, table};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {

@@ -25,14 +25,14 @@ mod undo;
 use crate::config::env::{Env, VARIABLES};
 use crate::config::home::Home;
 use crate::config::{Config, load};
-use crate::render::output::Output;
-use crate::render::visible::clean;
+use crate::line::output::Output;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use titan_tui::render::visible::clean;
 
 /// How a command ended. The numbers are documented in `--help` and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use super::ask::Place;
 use super::{Context, Ended, Exit, chat, engine_runtime, prompt, transcript, undo};
-use crate::render::markdown::Layout;
-use crate::render::output::Output;
-use crate::render::visible::json;
-use crate::render::{self, table};
+use crate::line::output::Output;
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use titan_protocol::{Client, Forget, Op, SessionSummary};
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::visible::json;
+use titan_tui::render::{self, table};
 
 /// Columns of a session shown in a pipe.
 const PIPE_COLUMNS: usize = 100;

@@ -13,16 +13,16 @@ const CELL_COLUMNS_MIN: usize = 6;
 
 /// How a text is laid out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Columns of the terminal.
-    pub(crate) width: usize,
+    pub width: usize,
     /// Whether styles can be seen; if not, emphasis and code keep their marks.
-    pub(crate) has_color: bool,
+    pub has_color: bool,
 }
 
 /// A text that is still being written.
 #[derive(Debug, Default)]
-pub(crate) struct MarkdownStream {
+pub struct MarkdownStream {
     /// Cleaned before it is read as Markdown, so that no escape sequence is taken apart by a mark inside it.
     cleaned: CleanStream,
     pending: String,
@@ -31,12 +31,12 @@ pub(crate) struct MarkdownStream {
 
 impl MarkdownStream {
     /// Takes the next piece.
-    pub(crate) fn push(&mut self, piece: &str) {
+    pub fn push(&mut self, piece: &str) {
         self.pending.push_str(&self.cleaned.push(piece));
     }
 
     /// The lines of the blocks that can no longer change, each given once.
-    pub(crate) fn finished(&mut self, layout: Layout) -> Vec<Line> {
+    pub fn finished(&mut self, layout: Layout) -> Vec<Line> {
         match last_block_start(&self.pending) {
             0 => Vec::new(),
             start => {
@@ -47,12 +47,12 @@ impl MarkdownStream {
     }
 
     /// The lines of the last block as it stands.
-    pub(crate) fn live(&self, layout: Layout) -> Vec<Line> {
+    pub fn live(&self, layout: Layout) -> Vec<Line> {
         spaced(render(&self.pending, layout), self.has_output)
     }
 
     /// The rest, at the end of the text. The stream can then be used for another text.
-    pub(crate) fn finish(&mut self, layout: Layout) -> Vec<Line> {
+    pub fn finish(&mut self, layout: Layout) -> Vec<Line> {
         let rest = std::mem::take(&mut self.pending) + &self.cleaned.finish();
         let lines = self.blocks(&rest, layout);
         self.has_output = false;
@@ -74,7 +74,7 @@ fn spaced(mut lines: Vec<Line>, follows_text: bool) -> Vec<Line> {
 }
 
 /// Lays out a whole text.
-pub(crate) fn render(text: &str, layout: Layout) -> Vec<Line> {
+pub fn render(text: &str, layout: Layout) -> Vec<Line> {
     let mut writer = Writer::new(layout);
     for event in Parser::new_ext(text, options()) {
         writer.event(event);

@@ -5,7 +5,7 @@ use super::visible::{clean, columns};
 
 /// Lays rows out in columns; the last one takes what is left of `width` and is cut there. A `width` of `None` (a
 /// pipe) cuts nothing.
-pub(crate) fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Line> {
+pub fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Line> {
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {

@@ -42,14 +42,21 @@ enum Waiting {
 
 /// A request that only a person can answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Request {
+pub enum Request {
+    /// Whether a call may run.
     Approval {
+        /// Which request.
         approval: ApprovalId,
+        /// The call that waits, whole.
         call: ToolCall,
+        /// What no rule or grant covers.
         effects: Vec<Effect>,
     },
+    /// Something that a tool wants to know.
     Question {
+        /// Which question.
         question: QuestionId,
+        /// Suggested answers; empty for free text.
         choices: Vec<String>,
     },
 }
@@ -66,7 +73,7 @@ struct Call {
 }
 
 /// A turn as far as it was told.
-pub(crate) struct TurnView {
+pub struct TurnView {
     shows_answer: bool,
     shows_thinking: bool,
     waiting: Waiting,
@@ -84,7 +91,7 @@ pub(crate) struct TurnView {
 
 impl TurnView {
     /// A view that has seen nothing. `shows_answer`: the answer is drawn, not written elsewhere.
-    pub(crate) fn new(shows_answer: bool, shows_thinking: bool) -> Self {
+    pub fn new(shows_answer: bool, shows_thinking: bool) -> Self {
         Self {
             shows_answer,
             shows_thinking,
@@ -103,22 +110,22 @@ impl TurnView {
     }
 
     /// The oldest request that waits for a person.
-    pub(crate) fn request(&self) -> Option<&Request> {
+    pub fn request(&self) -> Option<&Request> {
         self.requests.first()
     }
 
     /// Whether something was denied because nobody was there, or by a standing answer.
-    pub(crate) fn was_denied(&self) -> bool {
+    pub fn was_denied(&self) -> bool {
         self.was_denied
     }
 
     /// Why the last model call failed, if it did.
-    pub(crate) fn model_error(&self) -> Option<&ModelError> {
+    pub fn model_error(&self) -> Option<&ModelError> {
         self.model_error.as_ref()
     }
 
     /// Takes a record and gives the lines that are finished with it.
-    pub(crate) fn apply(&mut self, record: &Record, layout: Layout) -> Vec<Line> {
+    pub fn apply(&mut self, record: &Record, layout: Layout) -> Vec<Line> {
         match &record.event {
             Event::TextDelta { text } => self.text(text, layout),
             Event::ThinkingDelta { text } => {
@@ -310,13 +317,7 @@ impl TurnView {
     }
 
     /// What is still changing, drawn for this frame.
-    pub(crate) fn live(
-        &self,
-        frame: usize,
-        elapsed: Duration,
-        typed: &str,
-        layout: Layout,
-    ) -> Vec<Line> {
+    pub fn live(&self, frame: usize, elapsed: Duration, typed: &str, layout: Layout) -> Vec<Line> {
         let mut lines = Vec::new();
         if self.shows_answer {
             lines.extend(self.answer.live(layout));
@@ -618,7 +619,7 @@ fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
 }
 
 /// What a call is about, in one line: its most telling argument, or all of them.
-pub(crate) fn summary(call: &ToolCall) -> String {
+pub fn summary(call: &ToolCall) -> String {
     const TELLING: [&str; 8] = [
         "script", "command", "path", "pattern", "url", "query", "question", "text",
     ];
@@ -635,6 +636,15 @@ pub(crate) fn summary(call: &ToolCall) -> String {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The choice that a number stands for, or what was typed.
+pub fn chosen(text: &str, choices: &[String]) -> String {
+    text.trim()
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| choices.get(number.checked_sub(1)?))
+        .map_or_else(|| text.to_owned(), Clone::clone)
 }
 
 #[cfg(test)]
@@ -739,6 +749,15 @@ mod tests {
                 elapsed_ms: 3_400,
             },
         ]
+    }
+
+    #[test]
+    fn a_number_stands_for_its_choice() {
+        let choices = ["left".to_owned(), "right".to_owned()];
+        assert_eq!(chosen(" 2 ", &choices), "right");
+        assert_eq!(chosen("0", &choices), "0");
+        assert_eq!(chosen("3", &choices), "3");
+        assert_eq!(chosen("neither", &choices), "neither");
     }
 
     #[test]
