@@ -1,6 +1,6 @@
 //! An approval request as a person must see it: the whole of what would run, nothing hidden and nothing cut.
 
-use super::style::{Color, Line, Span, Style, wrap};
+use super::style::{Color, Line, Span, Style, wrap, wrap_exactly};
 use super::visible::{clean, lookalikes, visible};
 use serde_json::Value;
 use std::time::Duration;
@@ -161,28 +161,6 @@ pub fn effect_text(effect: &Effect) -> String {
         }
         Effect::Remember => "writes into the notes that later turns read".to_owned(),
     }
-}
-
-/// Breaks text where a line is full and nowhere else, so that spaces are shown as they are.
-fn wrap_exactly(spans: &[Span], width: usize) -> Vec<Line> {
-    let mut lines = vec![Line::default()];
-    let mut used = 0;
-    for span in spans {
-        for c in span.text.chars() {
-            let columns = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
-            if c == '\n' || used + columns > width {
-                lines.push(Line::default());
-                used = 0;
-            }
-            if c != '\n' {
-                if let Some(line) = lines.last_mut() {
-                    line.push(Span::new(c, span.style));
-                }
-                used += columns;
-            }
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! it can no longer change and is handed out once. Links keep their address in sight, HTML is shown as text, and
 //! nothing is fetched.
 
+use super::highlight::highlight;
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::{CleanStream, clean, columns};
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
@@ -89,7 +90,7 @@ fn options() -> Options {
 
 /// Where the line of the last top-level block begins. A last line that may still become a row of a table or an item of
 /// a list is left out of account.
-fn last_block_start(text: &str) -> usize {
+pub(crate) fn last_block_start(text: &str) -> usize {
     let line_start = text.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].trim();
     let is_open = line.starts_with('|') || line.bytes().all(|byte| byte.is_ascii_digit());
@@ -132,7 +133,8 @@ struct Writer {
     prefixes: Vec<Prefix>,
     /// The next number of each open list; `None` for bullets.
     lists: Vec<Option<u64>>,
-    code: Option<String>,
+    /// The code of an open block, with the language that its fence names.
+    code: Option<(String, String)>,
     table: Option<Table>,
     /// Addresses of open links, with the columns of text before each.
     links: Vec<(String, usize)>,
@@ -206,13 +208,15 @@ impl Writer {
             }
             Tag::CodeBlock(kind) => {
                 self.open_block();
-                self.code = Some(String::new());
+                let mut named = String::new();
                 if let CodeBlockKind::Fenced(language) = kind
                     && !language.is_empty()
                 {
                     let label = clean(&language).replace('\n', " ");
                     self.put(Line::dim(format!("  {label}")));
+                    named = label;
                 }
+                self.code = Some((named, String::new()));
             }
             Tag::List(first) => {
                 if self.lists.is_empty() {
@@ -334,11 +338,11 @@ impl Writer {
     }
 
     fn end_code(&mut self) {
-        let code = self.code.take().unwrap_or_default();
-        let style = Style::color(Color::Cyan);
-        for line in clean(&code).trim_end_matches('\n').split('\n') {
-            let text = format!("  {}", line.replace('\t', "    "));
-            self.put(Line::default().with(style, text));
+        let (language, code) = self.code.take().unwrap_or_default();
+        for line in highlight(&language, clean(&code).trim_end_matches('\n')) {
+            let mut indented = Line::default().with(Style::PLAIN, "  ");
+            line.0.into_iter().for_each(|span| indented.push(span));
+            self.put(indented);
         }
         self.wants_gap = true;
     }
@@ -370,7 +374,7 @@ impl Writer {
 
     fn text(&mut self, text: &str) {
         match &mut self.code {
-            Some(code) => code.push_str(text),
+            Some((_, code)) => code.push_str(text),
             None => self.span(text, self.style()),
         }
     }

@@ -6,6 +6,7 @@
 pub mod approval;
 #[cfg(test)]
 mod fuzz;
+pub mod highlight;
 pub mod markdown;
 pub mod style;
 pub mod table;

@@ -208,6 +208,28 @@ pub fn wrap(spans: &[Span], width: usize) -> Vec<Line> {
     wrapper.lines
 }
 
+/// Breaks text where a line is full and nowhere else, so that spaces are shown as they are.
+pub fn wrap_exactly(spans: &[Span], width: usize) -> Vec<Line> {
+    let mut lines = vec![Line::default()];
+    let mut used = 0;
+    for span in spans {
+        for c in span.text.chars() {
+            let columns = c.width().unwrap_or(0);
+            if c == '\n' || used + columns > width {
+                lines.push(Line::default());
+                used = 0;
+            }
+            if c != '\n' {
+                if let Some(line) = lines.last_mut() {
+                    line.push(Span::new(c, span.style));
+                }
+                used += columns;
+            }
+        }
+    }
+    lines
+}
+
 struct Wrapper {
     width: usize,
     lines: Vec<Line>,

@@ -27,7 +27,8 @@ const ERROR_LINES_MAX: usize = 4;
 /// Lines of the plan that are shown while it changes.
 const PLAN_LINES_MAX: usize = 8;
 
-const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+/// The spinner.
+pub(crate) const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /// What a turn waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,11 +196,7 @@ impl TurnView {
                 layout,
             ),
             Event::ValidatorFinding { text, stopped, .. } => {
-                let what = match stopped {
-                    Stopped::Call => "stopped",
-                    Stopped::Model => "the model was stopped while it still wrote",
-                };
-                let text = format!("{what}, because {text}");
+                let text = finding_text(*stopped, text);
                 self.note("!", Style::color(Color::Yellow), &text, layout)
             }
             Event::ApprovalRequested {
@@ -256,24 +253,13 @@ impl TurnView {
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));
                 lines
             }
-            Event::Notice { level, text } => {
-                let style = match level {
-                    NoticeLevel::Info => Style::DIM,
-                    NoticeLevel::Warning => Style::color(Color::Yellow),
-                    NoticeLevel::Error => Style::color(Color::Red),
-                };
-                self.note("!", style, text, layout)
-            }
+            Event::Notice { level, text } => self.note("!", notice_style(*level), text, layout),
             Event::Compacted {
                 tokens_before,
                 tokens_after,
                 ..
             } => {
-                let text = format!(
-                    "the earlier conversation was summarised for the model: about {} tokens became {}; the log keeps all",
-                    super::count(u64::from(*tokens_before)),
-                    super::count(u64::from(*tokens_after))
-                );
+                let text = compacted_text(*tokens_before, *tokens_after);
                 self.note("·", Style::DIM, &text, layout)
             }
             Event::ModelCallFailed { error } => {
@@ -307,7 +293,8 @@ impl TurnView {
                 lines.extend(plan_lines(&self.plan, usize::MAX));
                 lines.extend(self.outcome(outcome, layout));
                 if self.shows_answer || *usage != titan_protocol::Usage::default() {
-                    lines.push(self.cost_line(usage, Duration::from_millis(*elapsed_ms)));
+                    let elapsed = Duration::from_millis(*elapsed_ms);
+                    lines.push(cost_line(&self.model, usage, elapsed));
                 }
                 self.requests.clear();
                 lines
@@ -478,30 +465,61 @@ impl TurnView {
     }
 
     fn outcome(&mut self, outcome: &TurnOutcome, layout: Layout) -> Vec<Line> {
-        match outcome {
-            TurnOutcome::Completed => Vec::new(),
-            TurnOutcome::Interrupted => self.note(
-                "!",
-                Style::color(Color::Yellow),
-                "stopped; what was said is kept",
-                layout,
-            ),
-            TurnOutcome::Limited { limit } => {
-                let text = format!("a limit ended the turn: {limit}");
-                self.note("!", Style::color(Color::Yellow), &text, layout)
-            }
-            TurnOutcome::Failed { error } => {
-                self.note("✗", Style::color(Color::Red), error, layout)
-            }
+        match outcome_note(outcome) {
+            Some((mark, style, text)) => self.note(mark, style, &text, layout),
+            None => Vec::new(),
         }
     }
+}
 
-    fn cost_line(&self, total: &titan_protocol::Usage, elapsed: Duration) -> Line {
-        let model = match self.model.as_str() {
-            "" => String::new(),
-            model => format!("{} · ", clean(model)),
-        };
-        Line::dim(format!("{model}{} · {}", usage(total), duration(elapsed)))
+/// What a turn took: its model, tokens, money and time.
+pub(crate) fn cost_line(model: &str, total: &titan_protocol::Usage, elapsed: Duration) -> Line {
+    let model = match model {
+        "" => String::new(),
+        model => format!("{} · ", clean(model)),
+    };
+    Line::dim(format!("{model}{} · {}", usage(total), duration(elapsed)))
+}
+
+/// What the validator stopped, in a sentence.
+pub(crate) fn finding_text(stopped: Stopped, text: &str) -> String {
+    let what = match stopped {
+        Stopped::Call => "stopped",
+        Stopped::Model => "the model was stopped while it still wrote",
+    };
+    format!("{what}, because {text}")
+}
+
+/// How a notice looks.
+pub(crate) fn notice_style(level: NoticeLevel) -> Style {
+    match level {
+        NoticeLevel::Info => Style::DIM,
+        NoticeLevel::Warning => Style::color(Color::Yellow),
+        NoticeLevel::Error => Style::color(Color::Red),
+    }
+}
+
+/// What became of the earlier conversation, in a sentence.
+pub(crate) fn compacted_text(tokens_before: u32, tokens_after: u32) -> String {
+    format!(
+        "the earlier conversation was summarised for the model: about {} tokens became {}; the log keeps all",
+        super::count(u64::from(tokens_before)),
+        super::count(u64::from(tokens_after))
+    )
+}
+
+/// How a turn ended, with its mark, where that needs a word.
+pub(crate) fn outcome_note(outcome: &TurnOutcome) -> Option<(&'static str, Style, String)> {
+    let yellow = Style::color(Color::Yellow);
+    match outcome {
+        TurnOutcome::Completed => None,
+        TurnOutcome::Interrupted => {
+            Some(("!", yellow, "stopped; what was said is kept".to_owned()))
+        }
+        TurnOutcome::Limited { limit } => {
+            Some(("!", yellow, format!("a limit ended the turn: {limit}")))
+        }
+        TurnOutcome::Failed { error } => Some(("✗", Style::color(Color::Red), error.clone())),
     }
 }
 
@@ -542,7 +560,7 @@ fn tail(text: &str, lines_max: usize, lead: &str) -> Vec<Line> {
 }
 
 /// The text in the raw JSON of a call that is being written, or in its end: good enough to read along.
-fn unescaped(json: &str) -> String {
+pub(crate) fn unescaped(json: &str) -> String {
     let text = json.split_once("\":").map_or(json, |(_, value)| value);
     let text = text.trim_start().trim_start_matches('"');
     let mut shown = String::with_capacity(text.len());
@@ -573,7 +591,8 @@ fn push_bounded(output: &mut String, text: &str) {
     }
 }
 
-fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
+/// The plan's items, the first `lines_max` of them.
+pub(crate) fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = items
         .iter()
         .take(lines_max)
@@ -593,7 +612,8 @@ fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
     lines
 }
 
-fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
+/// A question with its numbered choices.
+pub(crate) fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
     let mark = Style::color(Color::Cyan);
     let mut lines: Vec<Line> = wrap(
         &[Span::new(clean(text), Style::BOLD)],
