@@ -2,11 +2,17 @@
 
 use super::block::{Block, Content};
 use super::growing::Part;
-use crate::render::markdown::last_block_start;
+use crate::render::markdown::{Layout, last_block_start, render};
 use crate::render::visible::CleanStream;
 
 /// A block of Markdown that is longer is laid out in parts.
 const BLOCK_BYTES_MAX: usize = 32 * 1024;
+
+/// Whether a text shows anything does not depend on how wide it is laid out.
+const ANY_LAYOUT: Layout = Layout {
+    width: 80,
+    has_color: true,
+};
 
 /// The answer as far as it came.
 #[derive(Debug, Default)]
@@ -17,6 +23,8 @@ pub(super) struct Answer {
     pending: String,
     /// How that looked when it was drawn last.
     drawn: Option<Block>,
+    /// Whether a block before the last one shows anything: blank lines and definitions of links don't.
+    has_output: bool,
     is_ended: bool,
 }
 
@@ -71,13 +79,18 @@ impl Answer {
     }
 
     fn keep(&mut self, source: String) {
-        let follows = !self.blocks.is_empty();
+        let follows = self.has_output;
+        self.has_output = self.has_output || !render(&source, ANY_LAYOUT).is_empty();
         self.blocks
             .push(Block::new(Content::Markdown { source, follows }));
     }
 
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        !self.has_output && self.pending.trim().is_empty()
     }
 
     pub(super) fn n_blocks(&self) -> usize {
@@ -91,7 +104,7 @@ impl Answer {
         if self.pending.trim().is_empty() {
             return Part::Made(None);
         }
-        let (pending, follows) = (&self.pending, !self.blocks.is_empty());
+        let (pending, follows) = (&self.pending, self.has_output);
         Part::Kept(self.drawn.get_or_insert_with(|| {
             let source = pending.clone();
             Block::new(Content::Markdown { source, follows })

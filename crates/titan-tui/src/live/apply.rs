@@ -220,6 +220,9 @@ impl App {
         match call.filter(|call| self.names_call(call)) {
             Some(call) => {
                 if let Some(card) = self.conversation.call(&call) {
+                    if decision == Decision::Deny {
+                        card.was_denied();
+                    }
                     card.tell(mark, style, text.to_owned());
                 }
             }

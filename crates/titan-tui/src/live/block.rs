@@ -21,6 +21,8 @@ pub(super) enum Content {
     },
     /// Lines of a program's output, cleaned.
     Output(Vec<String>),
+    /// Lines of a call's arguments.
+    Written(Vec<String>),
     /// Lines of a model's thinking, cleaned.
     Thought(Vec<String>),
 }
@@ -63,11 +65,6 @@ impl Block {
     pub(super) fn forget(&mut self) {
         self.laid = None;
     }
-
-    #[cfg(test)]
-    pub(super) fn is_laid(&self) -> bool {
-        self.laid.is_some()
-    }
 }
 
 impl Content {
@@ -78,7 +75,9 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 text.len()
             }
-            Self::Output(lines) | Self::Thought(lines) => lines.iter().map(String::len).sum(),
+            Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
+                lines.iter().map(String::len).sum()
+            }
         }
     }
 
@@ -90,7 +89,9 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 found(text)
             }
-            Self::Output(lines) | Self::Thought(lines) => lines.iter().any(|line| found(line)),
+            Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
+                lines.iter().any(|line| found(line))
+            }
         }
     }
 
@@ -118,6 +119,7 @@ impl Content {
                 marked(&format!("{mark} "), *style, lines, width)
             }
             Self::Output(lines) => guttered(lines, "  │ ", Style::DIM, width),
+            Self::Written(lines) => guttered(lines, "  ✎ ", Style::color(Color::Cyan), width),
             Self::Thought(lines) => thought(lines, width),
         }
     }

@@ -68,7 +68,7 @@ impl Card {
             is_by_hand: false,
             summary: String::new(),
             written: String::new(),
-            arguments: Growing::new(Look::Output),
+            arguments: Growing::new(Look::Written),
             output: Growing::new(Look::Output),
             result: String::new(),
             steps: 0,
@@ -145,6 +145,10 @@ impl Card {
                 is_always_shown,
             });
         }
+    }
+
+    pub(super) fn was_denied(&mut self) {
+        self.state = State::Denied;
     }
 
     pub(super) fn was_stopped(&mut self) {
@@ -246,11 +250,13 @@ impl Card {
         };
         let end = self.header_end(view);
         let fold = if self.is_open() { "▾ " } else { "▸ " };
-        let line = Line::default()
+        let mut line = Line::default()
             .with(Style::DIM, fold)
             .with(Style::color(color), format!("{mark} "))
-            .with(Style::BOLD, self.name.as_str())
-            .with(Style::PLAIN, format!(" {}", self.summary));
+            .with(Style::BOLD, self.name.as_str());
+        if !self.summary.is_empty() {
+            line = line.with(Style::PLAIN, format!(" {}", self.summary));
+        }
         let room = view.layout.width.saturating_sub(end.chars().count());
         line.cut(room.max(8))
             .with(Style::DIM, end)

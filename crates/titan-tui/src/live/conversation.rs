@@ -104,7 +104,7 @@ impl Conversation {
         if let Some(Kind::Answer(answer)) = self.open_text() {
             return answer.push(piece);
         }
-        if piece.trim().is_empty() {
+        if piece.is_empty() {
             return;
         }
         self.end_text();
@@ -116,6 +116,9 @@ impl Conversation {
     pub(super) fn think(&mut self, piece: &str) {
         if let Some(Kind::Thinking { text, .. }) = self.open_text() {
             return text.push(piece);
+        }
+        if piece.is_empty() {
+            return;
         }
         self.end_text();
         let mut text = Growing::new(Look::Thought);
@@ -237,6 +240,10 @@ impl Conversation {
     }
 
     fn add(&mut self, kind: Kind) {
+        // Models write empty lines between their calls.
+        if self.entries.back().is_some_and(Entry::is_blank) {
+            self.entries.pop_back();
+        }
         let has_gap = self.entries.back().is_some_and(|last| {
             let is_small = |kind: &Kind| matches!(kind, Kind::Call(_) | Kind::Note(_));
             !(is_small(&last.kind) && is_small(&kind))
@@ -544,7 +551,7 @@ impl Conversation {
             return with(&[]);
         };
         if block == 0 {
-            return match (is_first, held.has_gap) {
+            return match (is_first, held.has_gap && !held.is_blank()) {
                 (true, _) => with(&[dropped_line(first, view), Line::default()]),
                 (false, true) => with(&[Line::default()]),
                 (false, false) => with(&[]),
@@ -598,8 +605,20 @@ pub(super) fn short(session: SessionId) -> String {
 }
 
 impl Entry {
+    /// Whether nothing of it is seen.
+    fn is_blank(&self) -> bool {
+        match &self.kind {
+            Kind::Answer(answer) => answer.is_blank(),
+            Kind::Thinking { text, .. } => text.last_lines(1).is_empty(),
+            Kind::Said(_) | Kind::Note(_) | Kind::Call(_) => false,
+        }
+    }
+
     /// Blocks, the gap before it counted.
     fn n_blocks(&self) -> usize {
+        if self.is_blank() {
+            return 1;
+        }
         1 + match &self.kind {
             Kind::Said(_) | Kind::Note(_) => 1,
             Kind::Answer(answer) => answer.n_blocks(),

@@ -6,7 +6,7 @@ use super::app::{App, Request};
 use super::conversation::{Place, Row};
 use super::theme::Theme;
 use crate::render::approval::{choices, request};
-use crate::render::style::{Color, Line, Style};
+use crate::render::style::{Color, Line, Style, wrap};
 use crate::render::turn::{plan_lines, question_lines};
 use crate::render::visible::{clean_line, columns, visible};
 use ratatui::Frame;
@@ -152,7 +152,8 @@ impl App {
             Line::dim("Ctrl-P lists what can be done, F1 the keys, @ names a file,"),
             Line::dim("!COMMAND runs a command by hand, Ctrl-D leaves."),
         ];
-        lines.iter().map(|line| line.cut(width)).collect()
+        let fitted = lines.iter().map(|line| wrap(&line.0, width));
+        fitted.flatten().collect()
     }
 
     pub(super) fn composer_width(&self) -> usize {

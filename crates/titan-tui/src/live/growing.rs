@@ -19,6 +19,7 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     Output,
+    Written,
     Thought,
 }
 
@@ -129,6 +130,7 @@ impl Growing {
     fn content(&self, lines: Vec<String>) -> Content {
         match self.look {
             Look::Output => Content::Output(lines),
+            Look::Written => Content::Written(lines),
             Look::Thought => Content::Thought(lines),
         }
     }
@@ -156,7 +158,9 @@ impl Growing {
         let last = self.tail.back_mut().or(self.head.last_mut());
         if let Some(last) = last.filter(|last| has_room(last)) {
             return last.change(|content| match content {
-                Content::Output(lines) | Content::Thought(lines) => lines.push(line),
+                Content::Output(lines) | Content::Written(lines) | Content::Thought(lines) => {
+                    lines.push(line)
+                }
                 _ => {}
             });
         }
@@ -183,7 +187,7 @@ pub(super) enum Part<'a> {
 
 fn texts(content: &Content) -> &[String] {
     match content {
-        Content::Output(lines) | Content::Thought(lines) => lines,
+        Content::Output(lines) | Content::Written(lines) | Content::Thought(lines) => lines,
         _ => &[],
     }
 }

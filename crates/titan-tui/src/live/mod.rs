@@ -20,6 +20,8 @@ mod palette;
 mod pane;
 mod screen;
 mod status;
+#[cfg(test)]
+mod tests;
 mod theme;
 
 pub use app::{Action, App, Query, Reply, Settings};

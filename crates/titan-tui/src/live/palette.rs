@@ -3,6 +3,7 @@
 use super::key::Key;
 use crate::command::TABLE;
 use crate::render::style::{Line, Style};
+use crate::render::visible::visible;
 
 /// What is shown of a list at once, at most.
 const SHOWN_MAX: usize = 12;
@@ -110,7 +111,7 @@ impl Palette {
                 "" => Deed::Run(entry.name),
                 _ => Deed::Begin(entry.name),
             };
-            (deed, format!("{}  {}", entry.usage(), entry.about), "")
+            (deed, format!("{:<22}{}", entry.usage(), entry.about), "")
         });
         let others = DEEDS
             .iter()
@@ -187,6 +188,8 @@ impl Popup {
     pub(super) fn paths(paths: Vec<String>) -> Option<Self> {
         let items: Vec<(String, String)> = paths
             .into_iter()
+            // A name that is not shown as it is would be completed to another.
+            .filter(|path| visible(path) == *path)
             .take(PATHS_MAX)
             .map(|path| (path, String::new()))
             .collect();

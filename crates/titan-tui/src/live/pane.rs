@@ -26,8 +26,9 @@ Shift-Up, -Down    by a row
 Ctrl-L             draw the screen anew
 Ctrl-D             leave, when nothing is typed
 
-A request to run something is answered with o (once), s (for this session), e (whenever it is exactly this) or d (deny),
-as soon as you have seen it to its end. To select text with the mouse, hold Shift.
+A request to run something is answered with o (once), s (for this session),
+e (whenever it is exactly this) or d (deny), when you have seen it to its end.
+Hold Shift to select text with the mouse.
 ";
 
 /// A pane, and from where on it is shown.

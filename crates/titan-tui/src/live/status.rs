@@ -59,6 +59,9 @@ impl App {
         if let Some(hint) = &self.hint {
             return Line::default().with(attention, hint.as_str());
         }
+        if self.search.is_some() {
+            return Line::dim("Enter older · Down newer · Esc");
+        }
         match self.requests.front() {
             Some(_) if self.has_overlay() => {
                 return Line::default().with(attention, "? you are asked something · Esc shows it");
@@ -124,14 +127,6 @@ impl App {
         let usage = &self.usage;
         let read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
         let mut figures = Vec::new();
-        if read + usage.output_tokens > 0 {
-            figures.push(money(usage.cost_usd_micros));
-            figures.push(format!(
-                "{} in {} out",
-                count(read),
-                count(usage.output_tokens)
-            ));
-        }
         let chosen = self.settings.model.as_deref().unwrap_or_default();
         let model = if self.model.is_empty() {
             chosen
@@ -140,6 +135,11 @@ impl App {
         };
         if !model.is_empty() {
             figures.push(clean_line(model).into_owned());
+        }
+        if read + usage.output_tokens > 0 {
+            figures.push(money(usage.cost_usd_micros));
+            let tokens = (count(read), count(usage.output_tokens));
+            figures.push(format!("{} in {} out", tokens.0, tokens.1));
         }
         if !self.title.is_empty() {
             figures.push(clean_line(&self.title).into_owned());

@@ -1,6 +1,7 @@
-//! `titanclaw chat`: a conversation in the terminal, line by line.
+//! `titanclaw chat`: a conversation in the terminal, live or line by line.
 
 use super::ask::Place;
+use super::live;
 use super::transcript;
 use super::trust;
 use super::turn::{self, Interrupts, Records, Stage};
@@ -40,8 +41,21 @@ const PROMPT: &str = "› ";
 /// Talk in the terminal
 #[derive(clap::Args, Debug, Default)]
 pub(super) struct Arguments {
+    /// Line by line, for screen readers and simple terminals
+    #[arg(long)]
+    pub(super) plain: bool,
     #[command(flatten)]
     pub(super) place: Place,
+}
+
+impl Arguments {
+    /// A conversation in a session that begins with it.
+    pub(super) fn plain(plain: bool) -> Self {
+        Self {
+            plain,
+            ..Self::default()
+        }
+    }
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
@@ -52,6 +66,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
     }
     if arguments.place.is_new() {
         trust::ask_once(context, &arguments.place.workspace()?)?;
+    }
+    if !arguments.plain && live::is_possible(context) {
+        return live::run(context, config, arguments.place);
     }
     let result = engine_runtime()?.block_on(async {
         let mut chat = Chat::open(context, config, stage, arguments.place).await?;

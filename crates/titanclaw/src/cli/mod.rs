@@ -11,6 +11,7 @@ mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod live;
 mod logs;
 mod models;
 mod onboard;
@@ -77,6 +78,9 @@ impl std::error::Error for Ended {}
 struct Cli {
     #[command(flatten)]
     globals: Globals,
+    /// Line by line, for screen readers and simple terminals
+    #[arg(long)]
+    plain: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -257,8 +261,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     let context = Context::new(cli.globals)?;
     match cli.command {
-        None => chat::run(&context, chat::Arguments::default()),
-        Some(Command::Chat(arguments)) => chat::run(&context, arguments),
+        None => chat::run(&context, chat::Arguments::plain(cli.plain)),
+        Some(Command::Chat(mut arguments)) => {
+            arguments.plain |= cli.plain;
+            chat::run(&context, arguments)
+        }
         Some(Command::Ask(arguments)) => ask::run(&context, arguments),
         Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
         Some(Command::Models(arguments)) => models::run(&context, arguments),

@@ -28,6 +28,9 @@ enum Command {
     Resume {
         /// Its id, the end of its id, or the beginning of its title [default: the latest]
         session: Option<String>,
+        /// Line by line, for screen readers and simple terminals
+        #[arg(long)]
+        plain: bool,
     },
 }
 
@@ -95,13 +98,13 @@ enum Format {
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let command = match arguments.command {
         Command::Stored(command) => command,
-        Command::Resume { session } => {
+        Command::Resume { session, plain } => {
             let place = Place {
                 latest: session.is_none(),
                 session,
                 ..Place::default()
             };
-            return chat::run(context, chat::Arguments { place });
+            return chat::run(context, chat::Arguments { plain, place });
         }
     };
     let config = context.config()?;

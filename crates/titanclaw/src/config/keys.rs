@@ -225,6 +225,12 @@ pub(crate) const KEYS: &[Key] = &[
         "\"auto\"",
         "when colour is written",
     ),
+    key(
+        "display.theme",
+        Kind::Choice(&["dark", "light"]),
+        "\"dark\"",
+        "what the terminal's background is",
+    ),
 ];
 
 /// What a `[[providers]]` entry holds.
