@@ -2,10 +2,10 @@
 
 use super::app::{Action, App, Query, Reply, Settings};
 use super::key::Key;
-use super::screen::{Screen, clipboard, key_of};
+use super::reader::Reader;
+use super::screen::{Screen, clipboard};
 use super::{FRAME_MS, history};
 use crate::submits::Submits;
-use crossterm::event::{Event, EventStream};
 use crossterm::execute;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures::future::BoxFuture;
@@ -24,8 +24,6 @@ const DRAW_INTERVAL: Duration = Duration::from_micros(16_667);
 /// Records that are taken before the screen is drawn again, and the time that this may take.
 const RECORDS_PER_DRAW_MAX: usize = 4_096;
 const RECORDS_TIME_MAX: Duration = Duration::from_millis(8);
-/// Keys that are taken at once.
-const KEYS_MAX: usize = 1_024;
 /// Questions that are under way at once; more are not asked.
 const QUERIES_MAX: usize = 16;
 /// Sessions that are listed.
@@ -69,7 +67,7 @@ type Records = BoxStream<Result<Record, ClientError>>;
 pub struct Live {
     // Dropped first: what it writes belongs to the terminal as it is taken over.
     terminal: Terminal<CrosstermBackend<Stdout>>,
-    events: EventStream,
+    reader: Reader,
     app: App,
     history: PathBuf,
     files: Files,
@@ -93,7 +91,7 @@ impl Live {
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         Ok(Self {
             terminal,
-            events: EventStream::new(),
+            reader: Reader::start()?,
             app: App::new(options.settings, typed_before),
             history: options.history,
             files: options.files,
@@ -139,9 +137,9 @@ impl Live {
             }
             let wait = self.wait(is_stale);
             tokio::select! {
-                event = self.events.next() => match event {
-                    Some(event) => {
-                        if let Some(left) = self.take_events(event?, work)? {
+                keys = self.reader.next() => match keys {
+                    Some(keys) => {
+                        if let Some(left) = self.take_keys(&keys?, work)? {
                             return Ok(left);
                         }
                     }
@@ -195,23 +193,12 @@ impl Live {
         drawn
     }
 
-    /// Takes an event and those that are there already.
-    fn take_events(
-        &mut self,
-        first: Event,
-        work: &mut Work<'_>,
-    ) -> Result<Option<Left>, LiveError> {
-        let mut keys: Vec<Key> = key_of(first).into_iter().collect();
-        while keys.len() < KEYS_MAX
-            && let Some(Some(event)) = self.events.next().now_or_never()
-        {
-            keys.extend(key_of(event?));
-        }
+    fn take_keys(&mut self, keys: &[Key], work: &mut Work<'_>) -> Result<Option<Left>, LiveError> {
         if keys.is_empty() {
             return Ok(None);
         }
         self.app.at(self.clock.now());
-        let actions = self.app.keys(&keys);
+        let actions = self.app.keys(keys);
         self.perform(actions, work)
     }
 

@@ -18,6 +18,7 @@ mod key;
 mod keys;
 mod palette;
 mod pane;
+mod reader;
 mod screen;
 mod status;
 #[cfg(test)]
