@@ -84,7 +84,7 @@ impl App {
         self.drawn.height = n_top;
         self.drawn.places.clear();
         self.drawn.palette = None;
-        let mut canvas = Canvas {
+        let mut canvas = Cells {
             buffer: frame.buffer_mut(),
             area,
             theme: self.settings.theme,
@@ -102,7 +102,7 @@ impl App {
         }
     }
 
-    fn draw_pane(&mut self, canvas: &mut Canvas<'_>, width: usize, height: usize) {
+    fn draw_pane(&mut self, canvas: &mut Cells<'_>, width: usize, height: usize) {
         let Some(pane) = self.pane.as_mut().filter(|_| height > 0) else {
             return;
         };
@@ -113,7 +113,7 @@ impl App {
         }
     }
 
-    fn draw_conversation(&mut self, canvas: &mut Canvas<'_>, width: usize) {
+    fn draw_conversation(&mut self, canvas: &mut Cells<'_>, width: usize) {
         if self.conversation.is_empty() {
             let height = self.drawn.height;
             for (row, line) in self.greeting(width).iter().take(height).enumerate() {
@@ -311,7 +311,7 @@ impl App {
 
     fn draw_bottom(
         &self,
-        canvas: &mut Canvas<'_>,
+        canvas: &mut Cells<'_>,
         bottom: Bottom,
         top: usize,
         width: usize,
@@ -338,7 +338,7 @@ impl App {
         has_composer.then(|| canvas.position(cursor_row, column))
     }
 
-    fn draw_palette(&mut self, canvas: &mut Canvas<'_>) -> Option<Position> {
+    fn draw_palette(&mut self, canvas: &mut Cells<'_>) -> Option<Position> {
         let palette = self.palette.as_ref()?;
         let screen = canvas.area;
         let width = PALETTE_COLUMNS_MAX.min(screen.width);
@@ -374,13 +374,13 @@ impl App {
 }
 
 /// The screen's cells in the colours of a theme. Whatever lies outside is left out.
-struct Canvas<'a> {
+struct Cells<'a> {
     buffer: &'a mut Buffer,
     area: Rect,
     theme: Theme,
 }
 
-impl Canvas<'_> {
+impl Cells<'_> {
     fn line(&mut self, row: usize, line: &Line) {
         self.line_at(0, row, usize::from(self.area.width), line);
     }

@@ -1,6 +1,7 @@
 //! Drives an [`App`]: its terminal, its client, its clock.
 
 use super::app::{Action, App, Query, Reply, Settings};
+use super::canvas::Canvas;
 use super::key::Key;
 use super::reader::Reader;
 use super::screen::{Screen, clipboard};
@@ -12,8 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -66,7 +66,7 @@ type Records = BoxStream<Result<Record, ClientError>>;
 /// The live terminal. The terminal is given back when it is dropped.
 pub struct Live {
     // Dropped first: what it writes belongs to the terminal as it is taken over.
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<Canvas>,
     reader: Reader,
     app: App,
     history: PathBuf,
@@ -88,7 +88,7 @@ impl Live {
             Vec::new()
         });
         let screen = Screen::open()?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let terminal = Terminal::new(Canvas::new())?;
         Ok(Self {
             terminal,
             reader: Reader::start()?,

@@ -7,6 +7,7 @@ mod answer;
 mod app;
 mod apply;
 mod block;
+mod canvas;
 mod card;
 mod composer;
 mod conversation;

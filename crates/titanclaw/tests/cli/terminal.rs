@@ -258,7 +258,8 @@ async fn the_live_terminal_takes_words_and_approvals_and_gives_the_terminal_back
         terminal.type_in("steer");
         terminal.wait_for("steer");
         terminal.type_in("\r");
-        terminal.wait_for("way");
+        // Now it stands in the conversation.
+        terminal.wait_for("steer");
         gate.open();
         terminal.wait_for("wants");
         assert!(!place.workspace().join("made").exists());
