@@ -29,8 +29,9 @@ const HOMES: &[(&str, &str)] = &[
     ("toktrie", "titan-local"),
     ("axum", "titan-web"),
     ("clap", "titanclaw"),
-    ("crossterm", "titanclaw"),
-    ("pulldown-cmark", "titanclaw"),
+    ("ratatui", "titan-tui"),
+    ("crossterm", "titan-tui"),
+    ("pulldown-cmark", "titan-tui"),
 ];
 
 const LICENSE: &str = "MIT OR Apache-2.0";

@@ -6,11 +6,9 @@
 mod cli;
 mod config;
 mod daemon;
-#[cfg(test)]
-mod fuzz;
+mod line;
 mod logging;
 mod memory;
-mod render;
 mod wire;
 
 fn main() -> std::process::ExitCode {

@@ -5,7 +5,7 @@ use super::trust;
 use super::turn::{self, Allow, Stage};
 use super::{Context, Exit, engine_runtime};
 use crate::config::Config;
-use crate::render::keys::TypedAhead;
+use crate::line::keys::TypedAhead;
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use std::io::{self, IsTerminal, Read};

@@ -2,9 +2,9 @@
 
 use super::{Context, Exit};
 use crate::config::home::Home;
-use crate::render;
 use anyhow::Context as _;
 use std::path::PathBuf;
+use titan_tui::render;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct BackupArguments {

@@ -1,17 +1,15 @@
-//! `titanclaw chat`: a conversation in the terminal, line by line.
+//! `titanclaw chat`: a conversation in the terminal, live or line by line.
 
 use super::ask::Place;
+use super::live;
 use super::transcript;
 use super::trust;
 use super::turn::{self, Interrupts, Records, Stage};
 use super::undo;
 use super::{Context, Ended, Exit, engine_runtime};
 use crate::config::Config;
-use crate::render::keys::{PASTE_TOO_LONG, TypedAhead};
-use crate::render::markdown::Layout;
-use crate::render::output::Output;
-use crate::render::style::{Line, Style};
-use crate::render::{self, table};
+use crate::line::keys::{PASTE_TOO_LONG, TypedAhead};
+use crate::line::output::Output;
 use crate::wire::{self, Attached, Need};
 use anyhow::{Context as _, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -27,6 +25,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use titan_protocol::{ClientError, Forget, Op, Seq, SessionId, TurnId, TurnOptions};
+use titan_tui::command::{self, Command};
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::style::{Line, Style};
+use titan_tui::render::{self, table};
 use tokio::sync::oneshot;
 
 /// Lines that the history keeps.
@@ -36,26 +38,24 @@ const SESSIONS_SHOWN_MAX: usize = 15;
 
 const PROMPT: &str = "› ";
 
-const HELP: &str = "\
-/help            this
-/model [NAME]    show or choose the model of this conversation, as provider/model
-/sessions        list sessions; go on with one: titanclaw sessions resume ID
-/new             begin a new session
-/compact         shorten what the model is shown of this session; the log keeps all
-/diff [TURN]     show what a turn changed in files; the last one, or by number or id
-/undo [TURN] [force]  put the files that a turn changed back; force: also what was changed since
-/forget [all]    delete the last turn, or the whole session, for good
-/cost            what this session used
-/quit            leave (or Ctrl-D)
-!COMMAND         run a command by hand; the model reads of it later
-
-A line that ends with \\ goes on in the next. What is typed while the model works steers it. Ctrl-C stops the turn.";
-
 /// Talk in the terminal
 #[derive(clap::Args, Debug, Default)]
 pub(super) struct Arguments {
+    /// Line by line, for screen readers and simple terminals
+    #[arg(long)]
+    pub(super) plain: bool,
     #[command(flatten)]
     pub(super) place: Place,
+}
+
+impl Arguments {
+    /// A conversation in a session that begins with it.
+    pub(super) fn plain(plain: bool) -> Self {
+        Self {
+            plain,
+            ..Self::default()
+        }
+    }
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
@@ -66,6 +66,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
     }
     if arguments.place.is_new() {
         trust::ask_once(context, &arguments.place.workspace()?)?;
+    }
+    if !arguments.plain && live::is_possible(context) {
+        return live::run(context, config, arguments.place);
     }
     let result = engine_runtime()?.block_on(async {
         let mut chat = Chat::open(context, config, stage, arguments.place).await?;
@@ -100,81 +103,6 @@ struct Chat<'a> {
     lines: Lines,
     /// What was typed while nobody asked for it.
     ahead: TypedAhead,
-}
-
-/// What was typed at the prompt.
-#[derive(Debug, PartialEq)]
-enum Typed<'a> {
-    Say(&'a str),
-    Shell(&'a str),
-    Help,
-    Model(Option<&'a str>),
-    Sessions,
-    New,
-    Compact,
-    Diff(Option<&'a str>),
-    Undo {
-        turn: Option<&'a str>,
-        is_forced: bool,
-    },
-    Forget {
-        all: bool,
-    },
-    Cost,
-    Quit,
-    Unknown(&'a str),
-}
-
-fn typed(line: &str) -> Typed<'_> {
-    let line = line.trim();
-    if let Some(command) = line
-        .strip_prefix('!')
-        .filter(|command| !command.trim().is_empty())
-    {
-        return Typed::Shell(command.trim());
-    }
-    let Some(command) = line.strip_prefix('/') else {
-        return Typed::Say(line);
-    };
-    let (name, rest) = command
-        .split_once(char::is_whitespace)
-        .unwrap_or((command, ""));
-    let rest = rest.trim();
-    match (name, rest) {
-        ("help" | "?", "") => Typed::Help,
-        ("model", "") => Typed::Model(None),
-        ("model", name) => Typed::Model(Some(name)),
-        ("sessions", "") => Typed::Sessions,
-        ("new", "") => Typed::New,
-        ("compact", "") => Typed::Compact,
-        ("diff", "") => Typed::Diff(None),
-        ("diff", turn) => Typed::Diff(Some(turn)),
-        ("undo", rest) => undo_typed(rest),
-        ("forget", "") => Typed::Forget { all: false },
-        ("forget", "all") => Typed::Forget { all: true },
-        ("cost", "") => Typed::Cost,
-        ("quit" | "exit" | "q", "") => Typed::Quit,
-        // A path or anything else with a slash is something to say.
-        (name, _) if name.contains('/') || name.is_empty() => Typed::Say(line),
-        (name, _) => Typed::Unknown(name),
-    }
-}
-
-/// Whether a line does more than say something.
-fn is_command(line: &str) -> bool {
-    !matches!(typed(line), Typed::Say(_))
-}
-
-/// `/undo`, with a turn or `force` or both.
-fn undo_typed(rest: &str) -> Typed<'_> {
-    let (turn, is_forced) = match rest.strip_suffix("force") {
-        Some(turn) => (turn.trim_end_matches("--").trim(), true),
-        None => (rest, false),
-    };
-    Typed::Undo {
-        turn: (!turn.is_empty()).then_some(turn),
-        is_forced,
-    }
 }
 
 impl<'a> Chat<'a> {
@@ -243,10 +171,10 @@ impl<'a> Chat<'a> {
             if line.trim().is_empty() {
                 continue;
             }
-            if typed(&line) == Typed::Quit {
+            if command::parse(&line) == Command::Quit {
                 return Ok(());
             }
-            let performed = self.perform(typed(&line)).await;
+            let performed = self.perform(command::parse(&line)).await;
             // It stopped a turn; the conversation goes on.
             ended.forget_interrupt();
             match performed {
@@ -264,7 +192,7 @@ impl<'a> Chat<'a> {
         let Some(line) = self.ahead.lines.pop_front() else {
             return Ok(Wanted::Rest(self.ahead.take_begun()));
         };
-        if is_command(&line) {
+        if command::is_command(&line) {
             // It was meant for a turn, or pasted: a command is the person's own once they see it and press Enter.
             return Ok(Wanted::Rest(line));
         }
@@ -276,37 +204,37 @@ impl<'a> Chat<'a> {
         Ok(Wanted::Whole(line))
     }
 
-    async fn perform(&mut self, typed: Typed<'_>) -> anyhow::Result<()> {
+    async fn perform(&mut self, command: Command<'_>) -> anyhow::Result<()> {
         let client = self.attached.client.clone();
-        match typed {
-            Typed::Say(text) => self.say(text, None).await,
-            Typed::Shell(script) => {
+        match command {
+            Command::Say(text) => self.say(text, None).await,
+            Command::Shell(script) => {
                 let arguments = Map::from_iter([("script".to_owned(), script.into())]);
                 let text = format!("!{script}");
                 self.say(&text, Some(("shell".to_owned(), arguments))).await
             }
-            Typed::Help => Ok(self.output.text(&format!("{HELP}\n"))?),
-            Typed::Model(None) => {
+            Command::Help => Ok(self.output.text(&format!("{}\n", command::help()))?),
+            Command::Model(None) => {
                 let status = client.status().await?;
                 match &self.model {
                     Some(model) => self.note(&format!("{model}, chosen for this conversation")),
                     None => self.note(&status.model),
                 }
             }
-            Typed::Model(Some(name)) => {
+            Command::Model(Some(name)) => {
                 self.model = Some(name.to_owned());
                 self.note(&format!(
                     "{name} answers from now on in this conversation; for good: titanclaw models use {name}"
                 ))
             }
-            Typed::Sessions => self.sessions().await,
-            Typed::New => {
+            Command::Sessions => self.sessions().await,
+            Command::New => {
                 self.session = SessionId::new();
                 self.last_turn = None;
                 self.records = client.follow(Some(self.session), 0);
                 self.note("a new session begins with what you say next")
             }
-            Typed::Compact => {
+            Command::Compact => {
                 client
                     .submit(Op::Compact {
                         session: self.session,
@@ -314,13 +242,15 @@ impl<'a> Chat<'a> {
                     .await?;
                 self.note("the model is shown less of this session from now on; the log keeps all")
             }
-            Typed::Diff(turn) => undo::diff(client.as_ref(), self.session, turn, self.output).await,
-            Typed::Undo { turn, is_forced } => {
+            Command::Diff(turn) => {
+                undo::diff(client.as_ref(), self.session, turn, self.output).await
+            }
+            Command::Undo { turn, is_forced } => {
                 let undone = undo::undo(client.as_ref(), self.session, turn, is_forced).await?;
                 Ok(self.output.lines(&undone.lines)?)
             }
-            Typed::Forget { all } => self.forget(all).await,
-            Typed::Cost => {
+            Command::Forget { all } => self.forget(all).await,
+            Command::Cost => {
                 let sessions = client.sessions(usize::MAX).await?;
                 let usage = sessions
                     .iter()
@@ -329,10 +259,10 @@ impl<'a> Chat<'a> {
                     .unwrap_or_default();
                 self.note(&render::usage(&usage))
             }
-            Typed::Unknown(name) => self.note(&format!(
+            Command::Unknown(name) => self.note(&format!(
                 "there is no /{name}; /help lists what can be typed here"
             )),
-            Typed::Quit => Ok(()),
+            Command::Quit => Ok(()),
         }
     }
 
@@ -523,47 +453,5 @@ impl Validator for Continued {
             true => ValidationResult::Incomplete,
             false => ValidationResult::Valid(None),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slash_begins_a_command_unless_it_is_a_path() {
-        let undo = |turn, is_forced| Typed::Undo { turn, is_forced };
-        let cases = [
-            ("hello", Typed::Say("hello")),
-            (" /help ", Typed::Help),
-            ("/model", Typed::Model(None)),
-            ("/model a/b", Typed::Model(Some("a/b"))),
-            ("/forget all", Typed::Forget { all: true }),
-            ("/diff", Typed::Diff(None)),
-            ("/diff 2", Typed::Diff(Some("2"))),
-            ("/undo", undo(None, false)),
-            ("/undo force", undo(None, true)),
-            ("/undo 3 --force", undo(Some("3"), true)),
-            ("/undo ab12", undo(Some("ab12"), false)),
-            ("!ls -la", Typed::Shell("ls -la")),
-            ("!", Typed::Say("!")),
-            ("/usr/bin is what?", Typed::Say("/usr/bin is what?")),
-            ("/ or not", Typed::Say("/ or not")),
-            ("/nonsense x", Typed::Unknown("nonsense")),
-            ("/quit", Typed::Quit),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(typed(line), expected);
-        }
-    }
-
-    #[test]
-    fn p15_a_command_that_was_typed_ahead_is_not_obeyed_unseen() {
-        for line in ["!touch x", " !touch x", "/forget all", "/quit", "/nonsense"] {
-            assert!(is_command(line), "{line}");
-        }
-        for line in ["hello", "what is !x", "/usr/bin is what?", "one\n!touch x"] {
-            assert!(!is_command(line), "{line}");
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! `titanclaw cost`: what model calls used, by day and model.
 
 use super::{Context, Exit, engine_runtime};
-use crate::render::{self, table};
 use crate::wire::{self, Need};
 use anyhow::bail;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
-use titan_protocol::{CostLine, UnixMillis, Usage};
+use titan_protocol::UnixMillis;
+use titan_tui::render::table;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -36,41 +36,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }
         return Ok(Exit::Completed);
     }
-    let total = lines
-        .iter()
-        .fold(Usage::default(), |sum, line| sum.plus(line.usage));
-    let mut rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-    if rows.len() > 1 {
-        let calls = lines.iter().map(|line| u64::from(line.calls)).sum();
-        rows.push(cells("total", String::new(), calls, &total));
-    }
-    if rows.is_empty() {
+    if lines.is_empty() {
         context.say("no model was called in that time");
     } else {
-        output.lines(&table::columns_of(
-            &["day", "model", "calls", "in", "out", "cost"],
-            &rows,
-            output.width(),
-        ))?;
+        output.lines(&table::costs(&lines, output.width()))?;
     }
     Ok(Exit::Completed)
-}
-
-fn row(line: &CostLine) -> Vec<String> {
-    let model = format!("{}/{}", line.provider, line.model);
-    cells(&line.day, model, u64::from(line.calls), &line.usage)
-}
-
-fn cells(day: &str, model: String, calls: u64, usage: &Usage) -> Vec<String> {
-    let read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
-    vec![
-        day.to_owned(),
-        model,
-        render::count(calls),
-        render::count(read),
-        render::count(usage.output_tokens),
-        render::money(usage.cost_usd_micros),
-    ]
 }
 
 /// A day, or a time before now, as a moment.

@@ -5,10 +5,7 @@ mod mend;
 use super::{Context, Exit, engine_runtime};
 use crate::config::{Config, edit, load};
 use crate::daemon::{SocketClient, is_served};
-use crate::render;
-use crate::render::screen::Size;
-use crate::render::style::{Color, Line, Style};
-use crate::render::visible::clean;
+use crate::line::screen::Size;
 use crate::wire;
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use titan_protocol::Client;
 use titan_sandbox::{Confinement, Kept};
+use titan_tui::render;
+use titan_tui::render::style::{Color, Line, Style};
+use titan_tui::render::visible::clean;
 
 /// Below this much free space a warning is given.
 const FREE_BYTES_MIN: u64 = 2_000_000_000;

@@ -2,7 +2,6 @@
 
 use super::{Context, Exit};
 use crate::logging;
-use crate::render::visible::clean_line;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::fs::File;
@@ -10,6 +9,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
+use titan_tui::render::visible::clean_line;
 
 /// How often a followed file is looked at again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);

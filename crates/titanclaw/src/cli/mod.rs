@@ -11,6 +11,7 @@ mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod live;
 mod logs;
 mod models;
 mod onboard;
@@ -26,14 +27,14 @@ mod web;
 use crate::config::env::{Env, VARIABLES};
 use crate::config::home::Home;
 use crate::config::{Config, load};
-use crate::render::output::Output;
-use crate::render::visible::clean;
+use crate::line::output::Output;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use titan_tui::render::visible::clean;
 
 /// How a command ended. The numbers are documented in `--help` and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,9 @@ impl std::error::Error for Ended {}
 struct Cli {
     #[command(flatten)]
     globals: Globals,
+    /// Line by line, for screen readers and simple terminals
+    #[arg(long)]
+    plain: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -260,8 +264,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     let context = Context::new(cli.globals)?;
     match cli.command {
-        None => chat::run(&context, chat::Arguments::default()),
-        Some(Command::Chat(arguments)) => chat::run(&context, arguments),
+        None => chat::run(&context, chat::Arguments::plain(cli.plain)),
+        Some(Command::Chat(mut arguments)) => {
+            arguments.plain |= cli.plain;
+            chat::run(&context, arguments)
+        }
         Some(Command::Ask(arguments)) => ask::run(&context, arguments),
         Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
         Some(Command::Models(arguments)) => models::run(&context, arguments),

@@ -4,13 +4,13 @@ use super::{Context, Exit, engine_runtime};
 use crate::config::Config;
 use crate::config::choose::{self, LOCAL};
 use crate::config::edit;
-use crate::render::{self, table};
 use crate::wire::{self, CatalogueEntry, Opened};
 use anyhow::bail;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use titan_protocol::{Message, ModelEvent, ModelInfo, ModelRequest, Provider, Task};
+use titan_tui::render::{self, table};
 
 /// Tokens that the timed reply may have.
 const REPLY_TOKENS_MAX: u32 = 128;

@@ -3,10 +3,10 @@
 use super::{Context, Exit, engine_runtime, prompt};
 use crate::config::choose::{ANTHROPIC_MODEL, Found, LOCAL, OPENAI_MODEL, is_loopback};
 use crate::config::{Config, ProviderKind, edit};
-use crate::render;
 use crate::wire;
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret;
+use titan_tui::render;
 use toml_edit::DocumentMut;
 use url::Url;
 

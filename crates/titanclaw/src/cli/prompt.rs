@@ -1,11 +1,11 @@
 //! Questions that a command asks the person before any engine runs. Names of models and sessions come into them from
 //! elsewhere, so all are made harmless first.
 
-use crate::render::visible::{clean, clean_line};
 use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use std::io::{self, BufRead, IsTerminal, Write};
+use titan_tui::render::visible::{clean, clean_line};
 
 /// Whether somebody sits at a terminal and can be asked.
 pub(super) fn is_possible() -> bool {

@@ -2,14 +2,14 @@
 
 use super::ask::Place;
 use super::{Context, Ended, Exit, chat, engine_runtime, prompt, transcript, undo};
-use crate::render::markdown::Layout;
-use crate::render::output::Output;
-use crate::render::visible::json;
-use crate::render::{self, table};
+use crate::line::output::Output;
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use titan_protocol::{Client, Forget, Op, SessionSummary};
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::visible::json;
+use titan_tui::render::{self, table};
 
 /// Columns of a session shown in a pipe.
 const PIPE_COLUMNS: usize = 100;
@@ -28,6 +28,9 @@ enum Command {
     Resume {
         /// Its id, the end of its id, or the beginning of its title [default: the latest]
         session: Option<String>,
+        /// Line by line, for screen readers and simple terminals
+        #[arg(long)]
+        plain: bool,
     },
 }
 
@@ -95,13 +98,13 @@ enum Format {
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let command = match arguments.command {
         Command::Stored(command) => command,
-        Command::Resume { session } => {
+        Command::Resume { session, plain } => {
             let place = Place {
                 latest: session.is_none(),
                 session,
                 ..Place::default()
             };
-            return chat::run(context, chat::Arguments { place });
+            return chat::run(context, chat::Arguments { plain, place });
         }
     };
     let config = context.config()?;

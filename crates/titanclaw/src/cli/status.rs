@@ -2,9 +2,9 @@
 
 use super::{Context, Exit, light_runtime};
 use crate::daemon::{SocketClient, is_served};
-use crate::render;
 use serde_json::json;
 use titan_protocol::{Client, EngineStatus};
+use titan_tui::render;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {

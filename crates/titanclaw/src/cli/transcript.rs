@@ -1,13 +1,13 @@
 //! A session's log, read to its end, as lines or as Markdown.
 
-use crate::render::markdown::Layout;
-use crate::render::style::{Color, Line, Style};
-use crate::render::turn::{TurnView, summary};
-use crate::render::visible::{CleanStream, clean, clean_line};
 use anyhow::bail;
 use futures::StreamExt;
 use std::time::Duration;
 use titan_protocol::{Client, Event, Record, SessionSummary, TurnOutcome};
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::style::{Color, Line, Style};
+use titan_tui::render::turn::{TurnView, summary};
+use titan_tui::render::visible::{CleanStream, clean, clean_line};
 
 /// Sessions that are looked through for one that is named.
 const SESSIONS_MAX: usize = 10_000;
@@ -126,7 +126,7 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                     .collect();
                 format!(
                     "## {}\n\n{}",
-                    crate::render::moment(record.at),
+                    titan_tui::render::moment(record.at),
                     quoted.join("\n")
                 )
             }

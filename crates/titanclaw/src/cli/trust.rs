@@ -4,13 +4,13 @@
 //! being followed.
 
 use super::{Context, Exit, prompt};
-use crate::render::visible::visible;
 use anyhow::{Context as _, bail};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use titan_agent::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, fingerprint};
 use titan_protocol::BlobId;
+use titan_tui::render::visible::visible;
 
 /// Trust the instructions in a folder's AGENTS.md, or no longer
 ///

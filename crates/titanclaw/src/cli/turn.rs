@@ -2,40 +2,32 @@
 
 use super::{Context, Ended, Exit};
 use crate::config::Config;
-use crate::render::approval;
-use crate::render::keys::{Key, Keyboard, PASTE_TOO_LONG, TypedAhead};
-use crate::render::markdown::Layout;
-use crate::render::output::{Output, wants_color};
-use crate::render::screen::{Screen, Size};
-use crate::render::style::{Color, Line, Style};
-use crate::render::turn::{Request, TurnView};
-use crate::render::visible::{CleanStream, clean};
+use crate::line::keys::{Key, Keyboard, PASTE_TOO_LONG, TypedAhead};
+use crate::line::output::{Output, wants_color};
+use crate::line::screen::{Screen, Size};
 use clap::ValueEnum;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use titan_protocol::{
     ApprovalId, BoxStream, Client, ClientError, Decision, Effect, Event, ModelError, Op, Record,
     SessionId, TurnId, TurnOptions, TurnOutcome,
 };
+use titan_tui::render::approval;
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::style::{Color, Line, Style};
+use titan_tui::render::turn::{Request, TurnView, chosen};
+use titan_tui::render::visible::{CleanStream, clean};
+use titan_tui::submits::{Submits, steer_of};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The shortest time between two drawings of the live part.
 const DRAW_INTERVAL: Duration = Duration::from_millis(33);
 /// The spinner's pace.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
-/// A request must have been in sight for this long before a key answers it: who types on does not mean it.
-const APPROVAL_SEEN_MIN: Duration = Duration::from_millis(500);
 /// Records that are taken before the screen is drawn again.
 const RECORDS_PER_DRAW_MAX: usize = 256;
-/// Lines that were said and wait to be accepted.
-const SAID_MAX: usize = 16;
-/// Answers, decisions and interrupts that wait to be accepted.
-const SUBMITS_MAX: usize = 16;
 /// What a question is answered with where nobody can.
 const NOBODY: &str = "Nobody is here to answer. Decide yourself and say what you assumed.";
 
@@ -478,13 +470,16 @@ impl Run<'_> {
                 if self.ahead.begun.text().is_empty() && !is_pasted(&key) =>
             {
                 let approval = *approval;
-                let decision = approval::decision(&key).filter(|_| is_press);
+                let decision = match key {
+                    Key::Char(letter) if is_press => approval::decision(letter),
+                    _ => None,
+                };
                 if decision.is_none() {
                     // Who types on, or pastes, did not mean this request with what comes next either.
                     self.seen = Some((approval, Instant::now()));
                 }
                 let is_meant = self.seen.is_some_and(|(seen, since)| {
-                    seen == approval && since.elapsed() >= APPROVAL_SEEN_MIN
+                    seen == approval && since.elapsed() >= approval::SEEN_MIN
                 });
                 decision
                     .filter(|_| is_meant)
@@ -563,89 +558,6 @@ impl Run<'_> {
 
 fn is_pasted(key: &Key) -> bool {
     matches!(key, Key::Paste(_) | Key::PasteTooLong)
-}
-
-/// The turn and the words, where something is said.
-fn steer_of(op: &Op) -> Option<(TurnId, &str)> {
-    match op {
-        Op::UserTurn { turn, text, .. } => Some((*turn, text)),
-        _ => None,
-    }
-}
-
-type Submitted = (Op, Result<(), ClientError>);
-
-/// Commands on their way to the engine. What is said goes one after the other, so that its order is kept; all else
-/// overtakes it.
-struct Submits<'a> {
-    client: &'a dyn Client,
-    /// What is said after the line that is under way.
-    said: VecDeque<Op>,
-    saying: Option<BoxFuture<'a, Submitted>>,
-    others: FuturesUnordered<BoxFuture<'a, Submitted>>,
-}
-
-impl<'a> Submits<'a> {
-    fn new(client: &'a dyn Client) -> Self {
-        Self {
-            client,
-            said: VecDeque::new(),
-            saying: None,
-            others: FuturesUnordered::new(),
-        }
-    }
-
-    /// Sends a command, or gives it back where too many wait.
-    #[must_use]
-    fn push(&mut self, op: Op) -> Option<Op> {
-        match steer_of(&op) {
-            Some(_) if self.said.len() >= SAID_MAX => return Some(op),
-            Some(_) if self.saying.is_some() => self.said.push_back(op),
-            Some(_) => self.saying = Some(send(self.client, op)),
-            None if self.others.len() >= SUBMITS_MAX => return Some(op),
-            None => self.others.push(send(self.client, op)),
-        }
-        None
-    }
-
-    /// What became of the next one. Dropping the future loses nothing; it never ends while nothing is under way.
-    async fn next(&mut self) -> Submitted {
-        let Self {
-            client,
-            said,
-            saying,
-            others,
-        } = self;
-        let line = async {
-            match saying.as_mut() {
-                Some(saying) => saying.await,
-                None => std::future::pending().await,
-            }
-        };
-        let submitted = tokio::select! {
-            submitted = line => submitted,
-            Some(submitted) = others.next() => return submitted,
-        };
-        *saying = said.pop_front().map(|op| send(*client, op));
-        submitted
-    }
-}
-
-fn send(client: &dyn Client, op: Op) -> BoxFuture<'_, Submitted> {
-    async move {
-        let result = client.submit(op.clone()).await;
-        (op, result)
-    }
-    .boxed()
-}
-
-/// The choice that a number stands for, or what was typed.
-fn chosen(text: &str, choices: &[String]) -> String {
-    text.trim()
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| choices.get(number.checked_sub(1)?))
-        .map_or_else(|| text.to_owned(), Clone::clone)
 }
 
 async fn typed(keyboard: &mut Option<Keyboard>) -> io::Result<Vec<Key>> {
@@ -811,82 +723,6 @@ impl PlainAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
-    use titan_protocol::{CostLine, EngineStatus, Seq, SessionSummary, TurnChanges, UnixMillis};
-    use titan_testkit::gate::Gate;
-
-    /// Accepts what is said when its gate is open, and all else at once.
-    #[derive(Default)]
-    struct Slow {
-        gate: Gate,
-        ops: Mutex<Vec<Op>>,
-    }
-
-    #[async_trait::async_trait]
-    impl Client for Slow {
-        async fn submit(&self, op: Op) -> Result<(), ClientError> {
-            self.ops
-                .lock()
-                .expect("no test panics with it")
-                .push(op.clone());
-            if steer_of(&op).is_some() {
-                self.gate.pass().await;
-            }
-            Ok(())
-        }
-
-        fn follow(&self, _: Option<SessionId>, _: Seq) -> BoxStream<Result<Record, ClientError>> {
-            futures::stream::pending().boxed()
-        }
-
-        async fn sessions(&self, _: usize) -> Result<Vec<SessionSummary>, ClientError> {
-            Ok(Vec::new())
-        }
-
-        async fn costs(&self, _: UnixMillis) -> Result<Vec<CostLine>, ClientError> {
-            Ok(Vec::new())
-        }
-
-        async fn changes(
-            &self,
-            _: SessionId,
-            _: Option<TurnId>,
-        ) -> Result<TurnChanges, ClientError> {
-            Err(ClientError::Refused("it changed nothing".to_owned()))
-        }
-
-        async fn status(&self) -> Result<EngineStatus, ClientError> {
-            Err(ClientError::Refused("it has none".to_owned()))
-        }
-    }
-
-    #[tokio::test]
-    async fn lines_keep_their_order_and_an_interrupt_overtakes_them() {
-        let client = Slow::default();
-        let mut submits = Submits::new(&client);
-        let session = SessionId::from_u128(1);
-        let line = |n: u128| Op::UserTurn {
-            session,
-            turn: TurnId::from_u128(n),
-            text: n.to_string(),
-            options: TurnOptions::default(),
-        };
-        for n in 0..=SAID_MAX as u128 {
-            assert_eq!(submits.push(line(n)), None);
-        }
-        assert_eq!(submits.push(line(99)), Some(line(99)), "one too many");
-        let interrupt = Op::Interrupt { session };
-        assert_eq!(submits.push(interrupt.clone()), None);
-        assert_eq!(submits.next().await, (interrupt.clone(), Ok(())));
-        client.gate.open();
-        for n in 0..=SAID_MAX as u128 {
-            assert_eq!(submits.next().await, (line(n), Ok(())));
-        }
-        assert!(submits.next().now_or_never().is_none());
-        let ops = client.ops.lock().expect("no test panics with it").clone();
-        let lines: Vec<Op> = ops.into_iter().filter(|op| *op != interrupt).collect();
-        assert_eq!(lines, (0..=SAID_MAX as u128).map(line).collect::<Vec<_>>());
-    }
 
     #[test]
     fn a_standing_answer_covers_its_kind_alone() {
@@ -904,15 +740,6 @@ mod tests {
         assert!(Allow::Network.covers(&network));
         assert!(!Allow::Run.covers(&network));
         assert!(!Allow::Read.covers(&Effect::Remember));
-    }
-
-    #[test]
-    fn a_number_stands_for_its_choice() {
-        let choices = ["left".to_owned(), "right".to_owned()];
-        assert_eq!(chosen(" 2 ", &choices), "right");
-        assert_eq!(chosen("0", &choices), "0");
-        assert_eq!(chosen("3", &choices), "3");
-        assert_eq!(chosen("neither", &choices), "neither");
     }
 
     #[test]

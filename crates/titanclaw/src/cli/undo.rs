@@ -1,14 +1,12 @@
 //! Undo and differences, for `titanclaw sessions` and the conversation alike.
 
 use super::transcript;
-use crate::render::output::Output;
-use crate::render::style::Line;
-use crate::render::undo;
+use crate::line::output::Output;
 use std::path::Path;
 use titan_protocol::{Client, ClientError, Event, Op, Record, SessionId, TurnId, UndoOutcome};
-
-/// Letters of an id that name a turn; fewer could be a number that no turn has.
-const ID_LETTERS_MIN: usize = 4;
+use titan_tui::command;
+use titan_tui::render::style::Line;
+use titan_tui::render::undo;
 
 /// What an undo came to.
 pub(super) struct Undone {
@@ -106,30 +104,11 @@ fn root(records: &[Record]) -> &Path {
     root.unwrap_or(Path::new("/"))
 }
 
-/// The turn of this number, counted from 1, or of this id or its end; an undo by its id alone.
+/// The turn that a person names in this log.
 fn turn_named(records: &[Record], named: &str) -> anyhow::Result<TurnId> {
-    let turns: Vec<TurnId> = begun(records, |event| matches!(event, Event::TurnStarted { .. }));
+    let turns = begun(records, |event| matches!(event, Event::TurnStarted { .. }));
     let undos = begun(records, |event| matches!(event, Event::UndoStarted { .. }));
-    let number = named.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-    if let Some(turn) = number.and_then(|idx| turns.get(idx)) {
-        return Ok(*turn);
-    }
-    let wanted = named.to_lowercase();
-    let is_long = wanted.len() >= ID_LETTERS_MIN;
-    let mut fitting = turns
-        .iter()
-        .chain(&undos)
-        .filter(|turn| is_long && turn.to_string().ends_with(&wanted));
-    match (fitting.next(), fitting.next()) {
-        (Some(turn), None) => Ok(*turn),
-        (Some(_), Some(_)) => Err(refused(&format!(
-            "Several turns fit {named:?}; give more of the id."
-        ))),
-        (None, _) => Err(refused(&format!(
-            "There is no turn {named:?}: name one by its number, 1 to {}, or by its id.",
-            turns.len()
-        ))),
-    }
+    command::turn_named(&turns, &undos, named).map_err(|text| refused(&text))
 }
 
 fn begun(records: &[Record], is_meant: fn(&Event) -> bool) -> Vec<TurnId> {
@@ -145,39 +124,4 @@ fn short(turn: TurnId) -> String {
 
 fn refused(text: &str) -> anyhow::Error {
     ClientError::Refused(text.to_owned()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(turn: u128, event: Event) -> Record {
-        Record {
-            seq: 1,
-            at: 1,
-            session: SessionId::from_u128(1),
-            turn: Some(TurnId::from_u128(turn)),
-            event,
-        }
-    }
-
-    #[test]
-    fn a_turn_is_named_by_its_number_or_the_end_of_its_id() {
-        let said = || Event::TurnStarted { text: "hi".into() };
-        let undid = Event::UndoStarted {
-            of: TurnId::from_u128(0xa1),
-            is_forced: false,
-        };
-        let records = [
-            record(0xa1, said()),
-            record(0xa2, undid),
-            record(0xb1, said()),
-        ];
-        let named = |name: &str| turn_named(&records, name).ok();
-        assert_eq!(named("1"), Some(TurnId::from_u128(0xa1)));
-        assert_eq!(named("2"), Some(TurnId::from_u128(0xb1)));
-        assert_eq!(named("00a2"), Some(TurnId::from_u128(0xa2)));
-        assert_eq!(named("00B1"), Some(TurnId::from_u128(0xb1)));
-        assert_eq!(named("9"), None);
-    }
 }

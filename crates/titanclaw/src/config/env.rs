@@ -44,6 +44,10 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ),
     ("TERM", "dumb: no cursor movement"),
     (
+        "LC_ALL, LC_CTYPE, LANG",
+        "a locale without UTF-8: line by line, not the whole screen",
+    ),
+    (
         "HTTPS_PROXY, NO_PROXY",
         "the proxy for providers and downloads, and what is reached without it",
     ),
@@ -73,6 +77,8 @@ pub(crate) struct Env {
     pub(crate) no_color: bool,
     pub(crate) is_dumb_terminal: bool,
     pub(crate) has_display: bool,
+    /// Whether the locale, if any is named, says that the terminal shows UTF-8.
+    pub(crate) is_utf8: bool,
     pub(crate) user_home: Option<PathBuf>,
     pub(crate) cache: Option<PathBuf>,
 }
@@ -102,12 +108,21 @@ impl Env {
             no_color: get("NO_COLOR").is_some(),
             is_dumb_terminal: get("TERM").is_none_or(|term| term == "dumb"),
             has_display: get("DISPLAY").or_else(|| get("WAYLAND_DISPLAY")).is_some(),
+            is_utf8: get("LC_ALL")
+                .or_else(|| get("LC_CTYPE"))
+                .or_else(|| get("LANG"))
+                .is_none_or(|locale| is_utf8(&locale)),
             cache: get("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(|| Some(user_home.as_ref()?.join(".cache"))),
             user_home,
         }
     }
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Every variable, for the programs that tools run; what they are given is chosen from these.
@@ -120,6 +135,16 @@ pub(crate) fn inherited() -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_locale_that_is_named_says_whether_it_is_utf_8() {
+        let is_utf8 = |name: &'static str, value: &'static str| {
+            Env::from(|asked| (asked == name).then(|| value.to_owned())).is_utf8
+        };
+        assert!(is_utf8("LC_ALL", "C.UTF-8") && is_utf8("LANG", "de_DE.utf8"));
+        assert!(!is_utf8("LC_ALL", "C") && !is_utf8("LC_CTYPE", "en_US.ISO-8859-1"));
+        assert!(is_utf8("HOME", "/u"));
+    }
 
     #[test]
     fn an_empty_variable_is_none() {

@@ -231,6 +231,12 @@ pub(crate) const KEYS: &[Key] = &[
         "\"auto\"",
         "when colour is written",
     ),
+    key(
+        "display.theme",
+        Kind::Choice(&["dark", "light"]),
+        "\"dark\"",
+        "what the terminal's background is",
+    ),
     // A section that is there opens the gateway with every engine in the background, so that none of these has a
     // default that could be written down and mean nothing.
     key(

@@ -98,6 +98,16 @@ struct RawPolicy {
 struct RawDisplay {
     thinking: Option<bool>,
     color: Option<ColorChoice>,
+    theme: Option<Theme>,
+}
+
+/// What a terminal's background is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Theme {
+    #[default]
+    Dark,
+    Light,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +231,7 @@ pub(crate) struct Policy {
 pub(crate) struct Display {
     pub(crate) thinking: bool,
     pub(crate) color: ColorChoice,
+    pub(crate) theme: Theme,
 }
 
 /// `[gateway]`.
@@ -307,6 +318,7 @@ impl From<RawConfig> for Config {
             display: Display {
                 thinking: raw.display.thinking.unwrap_or(false),
                 color: raw.display.color.unwrap_or(ColorChoice::Auto),
+                theme: raw.display.theme.unwrap_or_default(),
             },
             gateway: raw.gateway.map(Gateway::from),
         }

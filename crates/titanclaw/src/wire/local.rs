@@ -3,7 +3,6 @@
 use super::no_model;
 use crate::cli::{Context, tell};
 use crate::config::Config;
-use crate::render;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use titan_local::{
     CatalogueModel, DEFAULT_MODEL, Fetched, LocalConfig, LocalProvider, MODELS, Progress, Source,
 };
 use titan_protocol::Egress;
+use titan_tui::render;
 
 /// Where there is no terminal, progress is told in steps of this size.
 const PERCENT_PER_LINE: u64 = 10;

@@ -202,7 +202,7 @@ async fn a_conversation_takes_lines_commands_and_ends() {
         Reply::text("second"),
     ]);
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         terminal.type_in("hello \\\rthere\r");
@@ -234,6 +234,64 @@ async fn a_conversation_takes_lines_commands_and_ends() {
     assert!(history.contains("/cost"), "{history}");
 }
 
+/// Cells that did not change are not written again, so that only single words can be waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_terminal_takes_words_and_approvals_and_gives_the_terminal_back() {
+    let gate = Gate::new();
+    let first = Reply::text("Thinking-aloud ")
+        .and_gate(&gate)
+        .and_text("further.");
+    let (place, server) = place_and_server([
+        first,
+        shell("touch made"),
+        Reply::text("It-is-made."),
+        Reply::text("A title"),
+    ]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("\u{1b}[?1049h");
+        terminal.wait_for("TitanClaw");
+        terminal.type_in("hello");
+        terminal.wait_for("hello");
+        terminal.type_in("\r");
+        terminal.wait_for("Thinking-aloud");
+        terminal.type_in("steer");
+        terminal.wait_for("steer");
+        terminal.type_in("\r");
+        // Now it stands in the conversation.
+        terminal.wait_for("steer");
+        gate.open();
+        terminal.wait_for("wants");
+        assert!(!place.workspace().join("made").exists());
+        terminal.insist("o", "It-is-made.");
+        terminal.wait_for("F1");
+        terminal.type_in("\u{15}");
+        terminal.type_in("\u{4}");
+        terminal.wait_for("\u{1b}[?1049l");
+        assert_eq!(terminal.end(), Some(0));
+    });
+    assert!(place.workspace().join("made").exists());
+    let sent = format!("{:?}", server.requests());
+    assert!(sent.contains("hello") && sent.contains("steer"), "{sent}");
+    let history = std::fs::read_to_string(place.home().join("history")).expect("a history");
+    assert_eq!(history, "#V2\nhello\nsteer\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simple_terminal_and_who_asks_for_it_get_line_mode() {
+    let (place, _server) = place_and_server([]);
+    let place = place.with("LC_ALL", "C");
+    tokio::task::block_in_place(|| {
+        for arguments in [&["chat"][..], &["chat", "--plain"]] {
+            let mut terminal = Terminal::start(&place, arguments);
+            terminal.wait_for("/help lists");
+            terminal.wait_for("› ");
+            terminal.type_in("\u{4}");
+            assert_eq!(terminal.end(), Some(0));
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_shows_and_undoes_what_a_turn_changed() {
     let (place, _server) = place_and_server([
@@ -244,7 +302,7 @@ async fn a_conversation_shows_and_undoes_what_a_turn_changed() {
     place.write("work/a.txt", "old\n");
     let text = || std::fs::read_to_string(place.workspace().join("a.txt")).expect("a.txt");
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("› ");
         terminal.type_in("/undo\r");
         terminal.wait_for("Nothing was done in this session");
@@ -276,7 +334,7 @@ async fn a_line_that_was_begun_during_a_turn_is_gone_on_with_at_the_prompt() {
     let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
     let (place, server) = place_and_server([first, Reply::text("Well."), Reply::text("Well.")]);
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         terminal.type_in("go\r");
@@ -306,7 +364,7 @@ async fn no_line_typed_around_the_end_of_a_turn_is_lost() {
     let (place, server) = place_and_server(std::iter::once(first).chain(more));
     let words = ["alder", "birch", "cedar", "dogwood", "elm", "fir", "ginkgo"];
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         terminal.type_in("go\r");
@@ -339,7 +397,7 @@ async fn p15_a_paste_cut_by_the_end_of_a_turn_runs_nothing() {
     let first = Reply::text("Working ").and_gate(&gate).and_text("on.");
     let (place, server) = place_and_server([first, Reply::text("Well."), Reply::text("Well.")]);
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         terminal.type_in("go\r");
@@ -404,7 +462,7 @@ async fn keys_and_ctrl_c_are_heard_while_a_line_waits_for_the_next_turn() {
         &format!("{config}[limits]\nmodel_calls_per_turn = 2\n"),
     );
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         terminal.type_in("go\r");
@@ -464,7 +522,7 @@ async fn x11_instructions_in_a_folder_are_asked_about_once_and_anew_when_they_ch
 async fn a_conversation_ends_when_its_engine_is_asked_to() {
     let (place, _server) = place_and_server([Reply::text("one"), Reply::text("A title")]);
     tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start(&place, &[]);
+        let mut terminal = Terminal::start(&place, &["--plain"]);
         terminal.wait_for("/help lists");
         terminal.wait_for("› ");
         let stopped = place.run(&["daemon", "stop"]);

@@ -27,7 +27,8 @@ const ERROR_LINES_MAX: usize = 4;
 /// Lines of the plan that are shown while it changes.
 const PLAN_LINES_MAX: usize = 8;
 
-const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+/// The spinner.
+pub(crate) const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /// What a turn waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +43,21 @@ enum Waiting {
 
 /// A request that only a person can answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Request {
+pub enum Request {
+    /// Whether a call may run.
     Approval {
+        /// Which request.
         approval: ApprovalId,
+        /// The call that waits, whole.
         call: ToolCall,
+        /// What no rule or grant covers.
         effects: Vec<Effect>,
     },
+    /// Something that a tool wants to know.
     Question {
+        /// Which question.
         question: QuestionId,
+        /// Suggested answers; empty for free text.
         choices: Vec<String>,
     },
 }
@@ -66,7 +74,7 @@ struct Call {
 }
 
 /// A turn as far as it was told.
-pub(crate) struct TurnView {
+pub struct TurnView {
     shows_answer: bool,
     shows_thinking: bool,
     waiting: Waiting,
@@ -84,7 +92,7 @@ pub(crate) struct TurnView {
 
 impl TurnView {
     /// A view that has seen nothing. `shows_answer`: the answer is drawn, not written elsewhere.
-    pub(crate) fn new(shows_answer: bool, shows_thinking: bool) -> Self {
+    pub fn new(shows_answer: bool, shows_thinking: bool) -> Self {
         Self {
             shows_answer,
             shows_thinking,
@@ -103,22 +111,22 @@ impl TurnView {
     }
 
     /// The oldest request that waits for a person.
-    pub(crate) fn request(&self) -> Option<&Request> {
+    pub fn request(&self) -> Option<&Request> {
         self.requests.first()
     }
 
     /// Whether something was denied because nobody was there, or by a standing answer.
-    pub(crate) fn was_denied(&self) -> bool {
+    pub fn was_denied(&self) -> bool {
         self.was_denied
     }
 
     /// Why the last model call failed, if it did.
-    pub(crate) fn model_error(&self) -> Option<&ModelError> {
+    pub fn model_error(&self) -> Option<&ModelError> {
         self.model_error.as_ref()
     }
 
     /// Takes a record and gives the lines that are finished with it.
-    pub(crate) fn apply(&mut self, record: &Record, layout: Layout) -> Vec<Line> {
+    pub fn apply(&mut self, record: &Record, layout: Layout) -> Vec<Line> {
         match &record.event {
             Event::TextDelta { text } => self.text(text, layout),
             Event::ThinkingDelta { text } => {
@@ -188,11 +196,7 @@ impl TurnView {
                 layout,
             ),
             Event::ValidatorFinding { text, stopped, .. } => {
-                let what = match stopped {
-                    Stopped::Call => "stopped",
-                    Stopped::Model => "the model was stopped while it still wrote",
-                };
-                let text = format!("{what}, because {text}");
+                let text = finding_text(*stopped, text);
                 self.note("!", Style::color(Color::Yellow), &text, layout)
             }
             Event::ApprovalRequested {
@@ -260,24 +264,13 @@ impl TurnView {
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));
                 lines
             }
-            Event::Notice { level, text } => {
-                let style = match level {
-                    NoticeLevel::Info => Style::DIM,
-                    NoticeLevel::Warning => Style::color(Color::Yellow),
-                    NoticeLevel::Error => Style::color(Color::Red),
-                };
-                self.note("!", style, text, layout)
-            }
+            Event::Notice { level, text } => self.note("!", notice_style(*level), text, layout),
             Event::Compacted {
                 tokens_before,
                 tokens_after,
                 ..
             } => {
-                let text = format!(
-                    "the earlier conversation was summarised for the model: about {} tokens became {}; the log keeps all",
-                    super::count(u64::from(*tokens_before)),
-                    super::count(u64::from(*tokens_after))
-                );
+                let text = compacted_text(*tokens_before, *tokens_after);
                 self.note("·", Style::DIM, &text, layout)
             }
             Event::ModelCallFailed { error } => {
@@ -311,7 +304,8 @@ impl TurnView {
                 lines.extend(plan_lines(&self.plan, usize::MAX));
                 lines.extend(self.outcome(outcome, layout));
                 if self.shows_answer || *usage != titan_protocol::Usage::default() {
-                    lines.push(self.cost_line(usage, Duration::from_millis(*elapsed_ms)));
+                    let elapsed = Duration::from_millis(*elapsed_ms);
+                    lines.push(cost_line(&self.model, usage, elapsed));
                 }
                 self.requests.clear();
                 lines
@@ -321,13 +315,7 @@ impl TurnView {
     }
 
     /// What is still changing, drawn for this frame.
-    pub(crate) fn live(
-        &self,
-        frame: usize,
-        elapsed: Duration,
-        typed: &str,
-        layout: Layout,
-    ) -> Vec<Line> {
+    pub fn live(&self, frame: usize, elapsed: Duration, typed: &str, layout: Layout) -> Vec<Line> {
         let mut lines = Vec::new();
         if self.shows_answer {
             lines.extend(self.answer.live(layout));
@@ -488,30 +476,61 @@ impl TurnView {
     }
 
     fn outcome(&mut self, outcome: &TurnOutcome, layout: Layout) -> Vec<Line> {
-        match outcome {
-            TurnOutcome::Completed => Vec::new(),
-            TurnOutcome::Interrupted => self.note(
-                "!",
-                Style::color(Color::Yellow),
-                "stopped; what was said is kept",
-                layout,
-            ),
-            TurnOutcome::Limited { limit } => {
-                let text = format!("a limit ended the turn: {limit}");
-                self.note("!", Style::color(Color::Yellow), &text, layout)
-            }
-            TurnOutcome::Failed { error } => {
-                self.note("✗", Style::color(Color::Red), error, layout)
-            }
+        match outcome_note(outcome) {
+            Some((mark, style, text)) => self.note(mark, style, &text, layout),
+            None => Vec::new(),
         }
     }
+}
 
-    fn cost_line(&self, total: &titan_protocol::Usage, elapsed: Duration) -> Line {
-        let model = match self.model.as_str() {
-            "" => String::new(),
-            model => format!("{} · ", clean(model)),
-        };
-        Line::dim(format!("{model}{} · {}", usage(total), duration(elapsed)))
+/// What a turn took: its model, tokens, money and time.
+pub(crate) fn cost_line(model: &str, total: &titan_protocol::Usage, elapsed: Duration) -> Line {
+    let model = match model {
+        "" => String::new(),
+        model => format!("{} · ", clean(model)),
+    };
+    Line::dim(format!("{model}{} · {}", usage(total), duration(elapsed)))
+}
+
+/// What the validator stopped, in a sentence.
+pub(crate) fn finding_text(stopped: Stopped, text: &str) -> String {
+    let what = match stopped {
+        Stopped::Call => "stopped",
+        Stopped::Model => "the model was stopped while it still wrote",
+    };
+    format!("{what}, because {text}")
+}
+
+/// How a notice looks.
+pub(crate) fn notice_style(level: NoticeLevel) -> Style {
+    match level {
+        NoticeLevel::Info => Style::DIM,
+        NoticeLevel::Warning => Style::color(Color::Yellow),
+        NoticeLevel::Error => Style::color(Color::Red),
+    }
+}
+
+/// What became of the earlier conversation, in a sentence.
+pub(crate) fn compacted_text(tokens_before: u32, tokens_after: u32) -> String {
+    format!(
+        "the earlier conversation was summarised for the model: about {} tokens became {}; the log keeps all",
+        super::count(u64::from(tokens_before)),
+        super::count(u64::from(tokens_after))
+    )
+}
+
+/// How a turn ended, with its mark, where that needs a word.
+pub(crate) fn outcome_note(outcome: &TurnOutcome) -> Option<(&'static str, Style, String)> {
+    let yellow = Style::color(Color::Yellow);
+    match outcome {
+        TurnOutcome::Completed => None,
+        TurnOutcome::Interrupted => {
+            Some(("!", yellow, "stopped; what was said is kept".to_owned()))
+        }
+        TurnOutcome::Limited { limit } => {
+            Some(("!", yellow, format!("a limit ended the turn: {limit}")))
+        }
+        TurnOutcome::Failed { error } => Some(("✗", Style::color(Color::Red), error.clone())),
     }
 }
 
@@ -552,7 +571,7 @@ fn tail(text: &str, lines_max: usize, lead: &str) -> Vec<Line> {
 }
 
 /// The text in the raw JSON of a call that is being written, or in its end: good enough to read along.
-fn unescaped(json: &str) -> String {
+pub(crate) fn unescaped(json: &str) -> String {
     let text = json.split_once("\":").map_or(json, |(_, value)| value);
     let text = text.trim_start().trim_start_matches('"');
     let mut shown = String::with_capacity(text.len());
@@ -583,7 +602,8 @@ fn push_bounded(output: &mut String, text: &str) {
     }
 }
 
-fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
+/// The plan's items, the first `lines_max` of them.
+pub(crate) fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = items
         .iter()
         .take(lines_max)
@@ -603,7 +623,8 @@ fn plan_lines(items: &[PlanItem], lines_max: usize) -> Vec<Line> {
     lines
 }
 
-fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
+/// A question with its numbered choices.
+pub(crate) fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
     let mark = Style::color(Color::Cyan);
     let mut lines: Vec<Line> = wrap(
         &[Span::new(clean(text), Style::BOLD)],
@@ -629,7 +650,7 @@ fn question_lines(text: &str, choices: &[String], width: usize) -> Vec<Line> {
 }
 
 /// What a call is about, in one line: its most telling argument, or all of them.
-pub(crate) fn summary(call: &ToolCall) -> String {
+pub fn summary(call: &ToolCall) -> String {
     const TELLING: [&str; 8] = [
         "script", "command", "path", "pattern", "url", "query", "question", "text",
     ];
@@ -646,6 +667,15 @@ pub(crate) fn summary(call: &ToolCall) -> String {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The choice that a number stands for, or what was typed.
+pub fn chosen(text: &str, choices: &[String]) -> String {
+    text.trim()
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| choices.get(number.checked_sub(1)?))
+        .map_or_else(|| text.to_owned(), Clone::clone)
 }
 
 #[cfg(test)]
@@ -750,6 +780,15 @@ mod tests {
                 elapsed_ms: 3_400,
             },
         ]
+    }
+
+    #[test]
+    fn a_number_stands_for_its_choice() {
+        let choices = ["left".to_owned(), "right".to_owned()];
+        assert_eq!(chosen(" 2 ", &choices), "right");
+        assert_eq!(chosen("0", &choices), "0");
+        assert_eq!(chosen("3", &choices), "3");
+        assert_eq!(chosen("neither", &choices), "neither");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use titan_protocol::{FileDiff, TurnChanges, UndoOutcome, UndoneFile};
 const TAB: &str = "    ";
 
 /// What became of each file, and what can't be put back.
-pub(crate) fn undone(files: &[UndoneFile], beyond: &[String], root: &Path) -> Vec<Line> {
+pub fn undone(files: &[UndoneFile], beyond: &[String], root: &Path) -> Vec<Line> {
     let mut lines: Vec<Line> = files.iter().map(|file| outcome(file, root)).collect();
     if !beyond.is_empty() {
         lines.push(Line::dim("not undone, since no undo can take it back:"));
@@ -42,7 +42,7 @@ fn outcome(file: &UndoneFile, root: &Path) -> Line {
 }
 
 /// The differences, file by file.
-pub(crate) fn changes(changes: &TurnChanges, root: &Path) -> Vec<Line> {
+pub fn changes(changes: &TurnChanges, root: &Path) -> Vec<Line> {
     let files = changes.files.iter().flat_map(|file| difference(file, root));
     let notes = changes.notes.iter().map(|note| Line::dim(visible(note)));
     files.chain(notes).collect()

@@ -1,10 +1,10 @@
 //! Standard output that survives a reader who leaves, as in `titanclaw sessions list | head -1`.
 
 use super::screen::Size;
-use super::style::Line;
-use super::visible::{clean, json};
 use crate::cli::ColorChoice;
 use std::io::{self, IsTerminal, Write};
+use titan_tui::render::style::Line;
+use titan_tui::render::visible::{clean, json};
 
 /// What standard output is, and how to write to it.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,7 @@
 //! The promise of the display, tried: whatever models, tools, files and servers say, wherever it is shown and however
 //! it is cut, nothing of it steers the terminal or hides from the reader. The names carry the checks' ids.
 
-use super::approval;
-use super::markdown::Layout;
 use super::screen::{Screen, Size};
-use super::style::Line;
-use super::table::columns_of;
-use super::turn::TurnView;
-use super::visible::{CleanStream, clean, json, visible};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -17,6 +11,12 @@ use titan_protocol::{
     PlanStatus, QuestionId, Record, SessionId, Surface, SurfaceKind, Taint, ToolCall, TurnId,
     TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict,
 };
+use titan_tui::render::approval;
+use titan_tui::render::markdown::Layout;
+use titan_tui::render::style::Line;
+use titan_tui::render::table::columns_of;
+use titan_tui::render::turn::TurnView;
+use titan_tui::render::visible::{CleanStream, clean, json, visible};
 
 const SIZE: Size = Size {
     columns: 40,

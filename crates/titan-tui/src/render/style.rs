@@ -6,27 +6,39 @@ use unicode_width::UnicodeWidthChar;
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Style {
-    pub(crate) bold: bool,
-    pub(crate) dim: bool,
-    pub(crate) italic: bool,
-    pub(crate) underline: bool,
-    pub(crate) strike: bool,
-    pub(crate) color: Option<Color>,
+pub struct Style {
+    /// Heavier.
+    pub bold: bool,
+    /// Fainter.
+    pub dim: bool,
+    /// Slanted.
+    pub italic: bool,
+    /// With a line below.
+    pub underline: bool,
+    /// With a line through it.
+    pub strike: bool,
+    /// In a colour; the terminal's own for text when `None`.
+    pub color: Option<Color>,
 }
 
 /// The terminal's own colours; the person chose how they look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Color {
+pub enum Color {
+    /// What failed or was denied.
     Red = 31,
+    /// What went well.
     Green = 32,
+    /// What asks for attention.
     Yellow = 33,
+    /// Headings.
     Magenta = 35,
+    /// Code, marks, the person's own words.
     Cyan = 36,
 }
 
 impl Style {
-    pub(crate) const PLAIN: Self = Self {
+    /// As the terminal writes.
+    pub const PLAIN: Self = Self {
         bold: false,
         dim: false,
         italic: false,
@@ -34,16 +46,19 @@ impl Style {
         strike: false,
         color: None,
     };
-    pub(crate) const BOLD: Self = Self {
+    /// Bold and nothing else.
+    pub const BOLD: Self = Self {
         bold: true,
         ..Self::PLAIN
     };
-    pub(crate) const DIM: Self = Self {
+    /// Dim and nothing else.
+    pub const DIM: Self = Self {
         dim: true,
         ..Self::PLAIN
     };
 
-    pub(crate) const fn color(color: Color) -> Self {
+    /// Plain text in a colour.
+    pub const fn color(color: Color) -> Self {
         Self {
             color: Some(color),
             ..Self::PLAIN
@@ -70,13 +85,16 @@ impl Style {
 
 /// Text of one style, with nothing in it that steers a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) text: String,
-    pub(crate) style: Style,
+pub struct Span {
+    /// What it says, cleaned.
+    pub text: String,
+    /// How it looks.
+    pub style: Style,
 }
 
 impl Span {
-    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
+    /// A span of this text, made harmless with [`clean`].
+    pub fn new(text: impl Into<String>, style: Style) -> Self {
         let text = text.into();
         let text = match clean(&text) {
             Cow::Borrowed(_) => text,
@@ -88,21 +106,22 @@ impl Span {
 
 /// A line on the screen. Whatever is put into it, it stays one line: a line break or a tab becomes a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Line(pub(crate) Vec<Span>);
+pub struct Line(pub Vec<Span>);
 
 impl Line {
-    pub(crate) fn dim(text: impl Into<String>) -> Self {
+    /// A line of dim text.
+    pub fn dim(text: impl Into<String>) -> Self {
         Self::default().with(Style::DIM, text)
     }
 
     /// The line with more text at its end.
-    pub(crate) fn with(mut self, style: Style, text: impl Into<String>) -> Self {
+    pub fn with(mut self, style: Style, text: impl Into<String>) -> Self {
         self.push(Span::new(text, style));
         self
     }
 
     /// Adds a span, joined to the last one when both look alike.
-    pub(crate) fn push(&mut self, mut span: Span) {
+    pub fn push(&mut self, mut span: Span) {
         if span.text.is_empty() {
             return;
         }
@@ -116,12 +135,12 @@ impl Line {
     }
 
     /// Columns that it takes.
-    pub(crate) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.0.iter().map(|span| columns(&span.text)).sum()
     }
 
     /// At most `width` columns of it, with an ellipsis when something is left out.
-    pub(crate) fn cut(&self, width: usize) -> Self {
+    pub fn cut(&self, width: usize) -> Self {
         if self.width() <= width {
             return self.clone();
         }
@@ -147,12 +166,12 @@ impl Line {
     }
 
     /// The text alone.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.0.iter().map(|span| span.text.as_str()).collect()
     }
 
     /// The text with the terminal's codes, or without when there is no colour.
-    pub(crate) fn paint(&self, has_color: bool) -> String {
+    pub fn paint(&self, has_color: bool) -> String {
         if !has_color {
             return self.text();
         }
@@ -168,7 +187,7 @@ impl Line {
 
 /// Breaks spans into lines of at most `width` columns between words; a longer word is cut where the line ends.
 /// A line break in a span's text is kept.
-pub(crate) fn wrap(spans: &[Span], width: usize) -> Vec<Line> {
+pub fn wrap(spans: &[Span], width: usize) -> Vec<Line> {
     let width = width.max(1);
     let mut wrapper = Wrapper {
         width,
@@ -187,6 +206,28 @@ pub(crate) fn wrap(spans: &[Span], width: usize) -> Vec<Line> {
     wrapper.end_word();
     wrapper.end_line();
     wrapper.lines
+}
+
+/// Breaks text where a line is full and nowhere else, so that spaces are shown as they are.
+pub fn wrap_exactly(spans: &[Span], width: usize) -> Vec<Line> {
+    let mut lines = vec![Line::default()];
+    let mut used = 0;
+    for span in spans {
+        for c in span.text.chars() {
+            let columns = c.width().unwrap_or(0);
+            if c == '\n' || used + columns > width {
+                lines.push(Line::default());
+                used = 0;
+            }
+            if c != '\n' {
+                if let Some(line) = lines.last_mut() {
+                    line.push(Span::new(c, span.style));
+                }
+                used += columns;
+            }
+        }
+    }
+    lines
 }
 
 struct Wrapper {

@@ -2,7 +2,6 @@
 //!
 //! The terminal keeps turning Ctrl-C into an interrupt signal; everything else arrives here byte by byte.
 
-use super::visible::clean;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::termios::{
@@ -12,6 +11,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use titan_tui::render::visible::clean;
 use tokio::sync::mpsc;
 
 /// Reads that wait to be taken.

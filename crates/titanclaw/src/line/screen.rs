@@ -3,8 +3,8 @@
 //! Lines above are written once and belong to the terminal's scrollback; the live part is erased and drawn again. It
 //! is never taller than the terminal and none of its lines is wider, so that erasing is exact.
 
-use super::style::Line;
 use std::io::{self, Write};
+use titan_tui::render::style::Line;
 
 /// Columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl<W: Write> Screen<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::style::Style;
+    use titan_tui::render::style::Style;
 
     const SIZE: Size = Size {
         columns: 10,

@@ -1,8 +1,8 @@
-//! What the binary itself reads and shows, on inputs that nobody thought of: kept in `fuzz/corpus`.
+//! What is shown of texts from outside, on inputs that nobody thought of: kept in `fuzz/corpus`.
 
-use crate::render::markdown::{Layout, MarkdownStream, render};
-use crate::render::style::Line;
-use crate::render::visible;
+use super::markdown::{Layout, MarkdownStream, render};
+use super::style::Line;
+use super::visible;
 
 const LAYOUT: Layout = Layout {
     width: 40,

@@ -1,28 +1,26 @@
-//! What a person sees in line mode: records become lines, and lines reach a terminal safely.
+//! Text as lines that a terminal can show: Markdown, approvals, summaries, differences, tables.
 //!
-//! [`turn`] is a pure projection of records; [`screen`] is the only module that writes cursor codes; [`visible`] is
-//! where text from outside is made harmless. A pipe gets plain text and never a code.
+//! All of it is pure: values in, lines out. [`visible`] is where text from outside is made harmless, [`style::Line`]
+//! is what both surfaces show, and [`turn`] is line mode's projection of a turn.
 
-pub(crate) mod approval;
-pub(crate) mod canvas;
-pub(crate) mod keys;
-pub(crate) mod markdown;
-pub(crate) mod output;
+pub mod approval;
+pub mod canvas;
 #[cfg(test)]
-mod safety;
-pub(crate) mod screen;
-pub(crate) mod style;
-pub(crate) mod table;
-pub(crate) mod turn;
-pub(crate) mod undo;
-pub(crate) mod visible;
+mod fuzz;
+pub mod highlight;
+pub mod markdown;
+pub mod style;
+pub mod table;
+pub mod turn;
+pub mod undo;
+pub mod visible;
 
 use jiff::Timestamp;
 use std::time::Duration;
 use titan_protocol::{UnixMillis, Usage};
 
 /// A duration for people: `340ms`, `1.2s`, `3m 05s`.
-pub(crate) fn duration(elapsed: Duration) -> String {
+pub fn duration(elapsed: Duration) -> String {
     match elapsed.as_millis() {
         ms @ 0..1_000 => format!("{ms}ms"),
         1_000..60_000 => format!("{:.1}s", elapsed.as_secs_f64()),
@@ -31,7 +29,7 @@ pub(crate) fn duration(elapsed: Duration) -> String {
 }
 
 /// A count with thousands apart.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (idx, digit) in digits.chars().enumerate() {
@@ -44,7 +42,7 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// Bytes for people, in powers of 1,000.
-pub(crate) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut scaled = number as f64;
     let mut unit = 0;
@@ -60,7 +58,7 @@ pub(crate) fn bytes(number: u64) -> String {
 }
 
 /// Money, with as many digits as small sums need; `?` when no price is known.
-pub(crate) fn money(usd_micros: Option<u64>) -> String {
+pub fn money(usd_micros: Option<u64>) -> String {
     match usd_micros {
         None => "$?".to_owned(),
         Some(0) => "$0".to_owned(),
@@ -70,7 +68,7 @@ pub(crate) fn money(usd_micros: Option<u64>) -> String {
 }
 
 /// Tokens and money in one line.
-pub(crate) fn usage(usage: &Usage) -> String {
+pub fn usage(usage: &Usage) -> String {
     let read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
     let cached = match usage.cache_read_tokens {
         0 => String::new(),
@@ -85,7 +83,7 @@ pub(crate) fn usage(usage: &Usage) -> String {
 }
 
 /// A moment as date and minute in the person's time zone.
-pub(crate) fn moment(at: UnixMillis) -> String {
+pub fn moment(at: UnixMillis) -> String {
     i64::try_from(at)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())

@@ -12,8 +12,7 @@
 //! | tag characters, which spell text that nobody sees | `⟨hidden: that text⟩` | `⟨U+E0041⟩` each |
 //! | joiners and variation selectors, as scripts and emoji use them | stay | `⟨U+200D⟩` |
 //!
-//! [`Span`](super::style::Span) and [`Output`](super::output::Output) apply it to all that passes through them, so a
-//! caller that forgets is covered.
+//! [`Span`](super::style::Span) applies it to all that passes through it, so a caller that forgets is covered.
 
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
@@ -22,7 +21,7 @@ use unicode_width::UnicodeWidthChar;
 const PENDING_BYTES_MAX: usize = 4 * 1024;
 
 /// Prose and program output with nothing in it that steers or hides. Line breaks and tabs stay.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
@@ -30,7 +29,7 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// [`clean`] in one line: line breaks and tabs become spaces.
-pub(crate) fn clean_line(text: &str) -> Cow<'_, str> {
+pub fn clean_line(text: &str) -> Cow<'_, str> {
     match clean(text) {
         text if text.contains(['\n', '\t']) => Cow::Owned(text.replace(['\n', '\t'], " ")),
         text => text,
@@ -39,14 +38,14 @@ pub(crate) fn clean_line(text: &str) -> Cow<'_, str> {
 
 /// Cleans a text that comes in pieces: wherever it is cut, the pieces together give what the whole would.
 #[derive(Debug, Default)]
-pub(crate) struct CleanStream {
+pub struct CleanStream {
     /// The beginning of something whose end decides what it is.
     pending: String,
 }
 
 impl CleanStream {
     /// What can be shown with the next piece.
-    pub(crate) fn push(&mut self, piece: &str) -> String {
+    pub fn push(&mut self, piece: &str) -> String {
         self.pending.push_str(piece);
         let (mut out, taken) = scan(&self.pending, false);
         self.pending.drain(..taken);
@@ -57,14 +56,14 @@ impl CleanStream {
     }
 
     /// What is left at the end of the text. The stream can then be used for another text.
-    pub(crate) fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         scan(&std::mem::take(&mut self.pending), true).0
     }
 }
 
 /// A JSON document with every character that could steer or hide written as an escape: the same document to a
 /// reader of JSON.
-pub(crate) fn json(document: &str) -> Cow<'_, str> {
+pub fn json(document: &str) -> Cow<'_, str> {
     let is_kept = |c: char| c == '\n' || !(c.is_control() || is_unseen(c) || is_line_end(c));
     if document.chars().all(is_kept) {
         return Cow::Borrowed(document);
@@ -84,7 +83,7 @@ pub(crate) fn json(document: &str) -> Cow<'_, str> {
 
 /// Every character that could hide or steer is written out: controls as their pictures, all else by its number.
 /// Line breaks stay, so the caller must mark each line as part of the whole.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -103,7 +102,7 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// Letters in `text` that are easily taken for others: Greek, Cyrillic, Armenian, Cherokee and full-width ones next
 /// to Latin. Empty when the text holds no Latin letters. In order, each once.
-pub(crate) fn lookalikes(text: &str) -> Vec<char> {
+pub fn lookalikes(text: &str) -> Vec<char> {
     if !text.chars().any(|c| c.is_ascii_alphabetic()) {
         return Vec::new();
     }
@@ -117,7 +116,7 @@ pub(crate) fn lookalikes(text: &str) -> Vec<char> {
 }
 
 /// Columns that cleaned text takes; tabs count as one.
-pub(crate) fn columns(text: &str) -> usize {
+pub fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(1)).sum()
 }
 

@@ -13,7 +13,7 @@ const LINES_MAX: usize = 60;
 const BAR_COLUMNS_MAX: usize = 40;
 
 /// The surface under its title.
-pub(crate) fn lines(surface: &Surface, layout: Layout) -> Vec<Line> {
+pub fn lines(surface: &Surface, layout: Layout) -> Vec<Line> {
     let title = match surface.title.is_empty() {
         true => &surface.name,
         false => &surface.title,

@@ -2,10 +2,12 @@
 
 use super::style::{Line, Style};
 use super::visible::{clean, columns};
+use super::{count, money};
+use titan_protocol::{CostLine, Usage};
 
 /// Lays rows out in columns; the last one takes what is left of `width` and is cut there. A `width` of `None` (a
 /// pipe) cuts nothing.
-pub(crate) fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Line> {
+pub fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Line> {
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -34,6 +36,43 @@ pub(crate) fn columns_of(head: &[&str], rows: &[Vec<String>], width: Option<usiz
             width.map_or_else(|| line.clone(), |width| line.cut(width))
         })
         .collect()
+}
+
+/// What models cost, by day, with a sum where there are several rows; nothing where no model was called.
+pub fn costs(costs: &[CostLine], width: Option<usize>) -> Vec<Line> {
+    let mut rows: Vec<Vec<String>> = costs
+        .iter()
+        .map(|line| {
+            let model = format!("{}/{}", line.provider, line.model);
+            cost_cells(&line.day, model, u64::from(line.calls), &line.usage)
+        })
+        .collect();
+    if rows.len() > 1 {
+        let calls = costs.iter().map(|line| u64::from(line.calls)).sum();
+        let usages = costs.iter().map(|line| line.usage);
+        let total = usages.fold(Usage::default(), Usage::plus);
+        rows.push(cost_cells("total", String::new(), calls, &total));
+    }
+    match rows.is_empty() {
+        true => Vec::new(),
+        false => columns_of(
+            &["day", "model", "calls", "in", "out", "cost"],
+            &rows,
+            width,
+        ),
+    }
+}
+
+fn cost_cells(day: &str, model: String, calls: u64, usage: &Usage) -> Vec<String> {
+    let read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
+    vec![
+        day.to_owned(),
+        model,
+        count(calls),
+        count(read),
+        count(usage.output_tokens),
+        money(usage.cost_usd_micros),
+    ]
 }
 
 fn padded(row: &[String], widths: &[usize]) -> String {

@@ -4,6 +4,7 @@
 //! it can no longer change and is handed out once. Links keep their address in sight, HTML is shown as text, and
 //! nothing is fetched.
 
+use super::highlight::highlight;
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::{CleanStream, clean, columns};
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
@@ -13,16 +14,16 @@ const CELL_COLUMNS_MIN: usize = 6;
 
 /// How a text is laid out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Columns of the terminal.
-    pub(crate) width: usize,
+    pub width: usize,
     /// Whether styles can be seen; if not, emphasis and code keep their marks.
-    pub(crate) has_color: bool,
+    pub has_color: bool,
 }
 
 /// A text that is still being written.
 #[derive(Debug, Default)]
-pub(crate) struct MarkdownStream {
+pub struct MarkdownStream {
     /// Cleaned before it is read as Markdown, so that no escape sequence is taken apart by a mark inside it.
     cleaned: CleanStream,
     pending: String,
@@ -31,12 +32,12 @@ pub(crate) struct MarkdownStream {
 
 impl MarkdownStream {
     /// Takes the next piece.
-    pub(crate) fn push(&mut self, piece: &str) {
+    pub fn push(&mut self, piece: &str) {
         self.pending.push_str(&self.cleaned.push(piece));
     }
 
     /// The lines of the blocks that can no longer change, each given once.
-    pub(crate) fn finished(&mut self, layout: Layout) -> Vec<Line> {
+    pub fn finished(&mut self, layout: Layout) -> Vec<Line> {
         match last_block_start(&self.pending) {
             0 => Vec::new(),
             start => {
@@ -47,12 +48,12 @@ impl MarkdownStream {
     }
 
     /// The lines of the last block as it stands.
-    pub(crate) fn live(&self, layout: Layout) -> Vec<Line> {
+    pub fn live(&self, layout: Layout) -> Vec<Line> {
         spaced(render(&self.pending, layout), self.has_output)
     }
 
     /// The rest, at the end of the text. The stream can then be used for another text.
-    pub(crate) fn finish(&mut self, layout: Layout) -> Vec<Line> {
+    pub fn finish(&mut self, layout: Layout) -> Vec<Line> {
         let rest = std::mem::take(&mut self.pending) + &self.cleaned.finish();
         let lines = self.blocks(&rest, layout);
         self.has_output = false;
@@ -74,7 +75,7 @@ fn spaced(mut lines: Vec<Line>, follows_text: bool) -> Vec<Line> {
 }
 
 /// Lays out a whole text.
-pub(crate) fn render(text: &str, layout: Layout) -> Vec<Line> {
+pub fn render(text: &str, layout: Layout) -> Vec<Line> {
     let mut writer = Writer::new(layout);
     for event in Parser::new_ext(text, options()) {
         writer.event(event);
@@ -89,7 +90,7 @@ fn options() -> Options {
 
 /// Where the line of the last top-level block begins. A last line that may still become a row of a table or an item of
 /// a list is left out of account.
-fn last_block_start(text: &str) -> usize {
+pub(crate) fn last_block_start(text: &str) -> usize {
     let line_start = text.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].trim();
     let is_open = line.starts_with('|') || line.bytes().all(|byte| byte.is_ascii_digit());
@@ -132,7 +133,8 @@ struct Writer {
     prefixes: Vec<Prefix>,
     /// The next number of each open list; `None` for bullets.
     lists: Vec<Option<u64>>,
-    code: Option<String>,
+    /// The code of an open block, with the language that its fence names.
+    code: Option<(String, String)>,
     table: Option<Table>,
     /// Addresses of open links, with the columns of text before each.
     links: Vec<(String, usize)>,
@@ -206,13 +208,15 @@ impl Writer {
             }
             Tag::CodeBlock(kind) => {
                 self.open_block();
-                self.code = Some(String::new());
+                let mut named = String::new();
                 if let CodeBlockKind::Fenced(language) = kind
                     && !language.is_empty()
                 {
                     let label = clean(&language).replace('\n', " ");
                     self.put(Line::dim(format!("  {label}")));
+                    named = label;
                 }
+                self.code = Some((named, String::new()));
             }
             Tag::List(first) => {
                 if self.lists.is_empty() {
@@ -334,11 +338,11 @@ impl Writer {
     }
 
     fn end_code(&mut self) {
-        let code = self.code.take().unwrap_or_default();
-        let style = Style::color(Color::Cyan);
-        for line in clean(&code).trim_end_matches('\n').split('\n') {
-            let text = format!("  {}", line.replace('\t', "    "));
-            self.put(Line::default().with(style, text));
+        let (language, code) = self.code.take().unwrap_or_default();
+        for line in highlight(&language, clean(&code).trim_end_matches('\n')) {
+            let mut indented = Line::default().with(Style::PLAIN, "  ");
+            line.0.into_iter().for_each(|span| indented.push(span));
+            self.put(indented);
         }
         self.wants_gap = true;
     }
@@ -370,7 +374,7 @@ impl Writer {
 
     fn text(&mut self, text: &str) {
         match &mut self.code {
-            Some(code) => code.push_str(text),
+            Some((_, code)) => code.push_str(text),
             None => self.span(text, self.style()),
         }
     }

@@ -1,19 +1,17 @@
 //! An approval request as a person must see it: the whole of what would run, nothing hidden and nothing cut.
 
-use super::keys::Key;
-use super::style::{Color, Line, Span, Style, wrap};
+use super::style::{Color, Line, Span, Style, wrap, wrap_exactly};
 use super::visible::{clean, lookalikes, visible};
 use serde_json::Value;
+use std::time::Duration;
 use titan_protocol::{Decision, Effect, ToolCall};
+
+/// A request must have been in sight for this long before a key answers it: who types on does not mean it.
+pub const SEEN_MIN: Duration = Duration::from_millis(500);
 
 /// The request, in as many lines as it takes. Every line carries the gutter, so that no text of the call can pass for
 /// a line of the program's own.
-pub(crate) fn request(
-    call: &ToolCall,
-    effects: &[Effect],
-    reason: &str,
-    width: usize,
-) -> Vec<Line> {
+pub fn request(call: &ToolCall, effects: &[Effect], reason: &str, width: usize) -> Vec<Line> {
     let room = width.saturating_sub(3).max(8);
     let title = Style {
         bold: true,
@@ -68,7 +66,7 @@ fn visible_line(name: &str) -> String {
 }
 
 /// The choices, one short line.
-pub(crate) fn choices() -> Line {
+pub fn choices() -> Line {
     let key = Style {
         bold: true,
         ..Style::color(Color::Yellow)
@@ -83,9 +81,8 @@ pub(crate) fn choices() -> Line {
     line
 }
 
-/// The decision that a key stands for.
-pub(crate) fn decision(key: &Key) -> Option<Decision> {
-    let Key::Char(letter) = key else { return None };
+/// The decision that a letter stands for, in either case.
+pub fn decision(letter: char) -> Option<Decision> {
     match letter.to_ascii_lowercase() {
         'o' | 'y' => Some(Decision::Once),
         's' => Some(Decision::Session),
@@ -96,7 +93,7 @@ pub(crate) fn decision(key: &Key) -> Option<Decision> {
 }
 
 /// What was decided, in a line.
-pub(crate) fn decided(decision: Decision, by: &str) -> Line {
+pub fn decided(decision: Decision, by: &str) -> Line {
     let (mark, color, text) = match decision {
         Decision::Once => ("✓", Color::Green, "allowed once"),
         Decision::Session => ("✓", Color::Green, "allowed for this session"),
@@ -117,7 +114,7 @@ pub(crate) fn decided(decision: Decision, by: &str) -> Line {
 }
 
 /// One effect in words.
-pub(crate) fn effect_text(effect: &Effect) -> String {
+pub fn effect_text(effect: &Effect) -> String {
     let side = |in_workspace: bool| {
         if in_workspace {
             ""
@@ -164,28 +161,6 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
         }
         Effect::Remember => "writes into the notes that later turns read".to_owned(),
     }
-}
-
-/// Breaks text where a line is full and nowhere else, so that spaces are shown as they are.
-fn wrap_exactly(spans: &[Span], width: usize) -> Vec<Line> {
-    let mut lines = vec![Line::default()];
-    let mut used = 0;
-    for span in spans {
-        for c in span.text.chars() {
-            let columns = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
-            if c == '\n' || used + columns > width {
-                lines.push(Line::default());
-                used = 0;
-            }
-            if c != '\n' {
-                if let Some(line) = lines.last_mut() {
-                    line.push(Span::new(c, span.style));
-                }
-                used += columns;
-            }
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -242,10 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn keys_stand_for_decisions() {
-        assert_eq!(decision(&Key::Char('o')), Some(Decision::Once));
-        assert_eq!(decision(&Key::Char('D')), Some(Decision::Deny));
-        assert_eq!(decision(&Key::Enter), None);
-        assert_eq!(decision(&Key::Char('x')), None);
+    fn letters_stand_for_decisions() {
+        assert_eq!(decision('o'), Some(Decision::Once));
+        assert_eq!(decision('D'), Some(Decision::Deny));
+        assert_eq!(decision('x'), None);
     }
 }

@@ -1,0 +1,94 @@
+//! However records are cut and whenever they are drawn, the screen ends the same.
+
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// A turn whose texts come in these pieces.
+fn turn(answer: &[String], thoughts: &[String], put_out: &[String]) -> Vec<Event> {
+    let mut events = vec![started("go"), model()];
+    events.extend(thoughts.iter().map(|piece| thinking(piece)));
+    events.extend(answer.iter().map(|piece| text(piece)));
+    events.push(ready("c1", "cargo test"));
+    events.extend(put_out.iter().map(|piece| output("c1", piece)));
+    events.push(ended("c1", "it failed\nat last", true));
+    events.extend(answer.iter().map(|piece| text(piece)));
+    events.extend([model_ended(), completed()]);
+    events
+}
+
+fn final_screen(events: Vec<Event>, draws: &[bool]) -> String {
+    let mut app = app();
+    for (idx, event) in events.into_iter().enumerate() {
+        tell(&mut app, [event]);
+        if draws
+            .get(idx % draws.len().max(1))
+            .copied()
+            .unwrap_or(false)
+        {
+            shown(&mut app, 60, 20);
+        }
+    }
+    shown(&mut app, 60, 20);
+    app.key(Key::Ctrl('t'));
+    app.key(Key::Ctrl('o'));
+    app.key(Key::First);
+    let first = shown(&mut app, 60, 40);
+    app.key(Key::Last);
+    first + &shown(&mut app, 60, 40)
+}
+
+fn prose() -> impl Strategy<Value = String> {
+    let fragments = prop::sample::select(vec![
+        "word ",
+        "日本",
+        "\n",
+        "\n\n",
+        "- item\n",
+        "1. one\n",
+        "**b**",
+        "`c`",
+        "```rust\nfn x() {}\n",
+        "```\n",
+        "# head\n",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "> q\n",
+        "\u{1b}[31m",
+        "\r",
+        "\t",
+        "e\u{301}",
+        "long-word-without-an-end-that-is-broken ",
+    ]);
+    vec(fragments, 0..24).prop_map(|parts| parts.concat())
+}
+
+fn pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<String> {
+    let mut at: Vec<usize> = cuts
+        .iter()
+        .map(|cut| text.floor_char_boundary(cut.index(text.len() + 1)))
+        .chain([0, text.len()])
+        .collect();
+    at.sort_unstable();
+    at.dedup();
+    at.windows(2)
+        .map(|pair| text[pair[0]..pair[1]].to_owned())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_records_cut_and_drawn_in_any_way_end_in_the_same_screen(
+        answer in prose(),
+        thoughts in prose(),
+        put_out in prose(),
+        cuts in vec(any::<prop::sample::Index>(), 0..8),
+        draws in vec(any::<bool>(), 1..6),
+    ) {
+        let whole = |text: &str| vec![text.to_owned()];
+        let at_once = turn(&whole(&answer), &whole(&thoughts), &whole(&put_out));
+        let cut = turn(&pieces(&answer, &cuts), &pieces(&thoughts, &cuts), &pieces(&put_out, &cuts));
+        prop_assert_eq!(final_screen(cut, &draws), final_screen(at_once, &[false]));
+    }
+}
