@@ -395,3 +395,6 @@ fn in_base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|it| it.to_le_bytes()).collect();
     BASE64_STANDARD.encode(bytes)
 }
+
+#[cfg(test)]
+mod fuzz;

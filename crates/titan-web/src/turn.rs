@@ -177,7 +177,7 @@ fn end(outcome: TurnOutcome, usage: Usage) -> End {
 
 /// What the person says in the turn: the last message, after a block with all that came before it. Where somebody else
 /// spoke last, all is in the block, and the engine goes on from there.
-fn words(mut said: Vec<Said>) -> Result<String, Refusal> {
+pub(crate) fn words(mut said: Vec<Said>) -> Result<String, Refusal> {
     if said.is_empty() {
         return Err(Refusal::unsupported("messages", "Nothing was said."));
     }
