@@ -122,6 +122,12 @@ pub(crate) const KEYS: &[Key] = &[
         "how long an approval waits before it counts as denied",
     ),
     key(
+        "limits.reads_along",
+        Kind::Flag,
+        "false",
+        "ask the utility model if a program that has run for 15, 30, 60 and 120 seconds is worth waiting for",
+    ),
+    key(
         "limits.usd_per_turn",
         USD,
         "2.0",

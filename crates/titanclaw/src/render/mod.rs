@@ -4,6 +4,7 @@
 //! where text from outside is made harmless. A pipe gets plain text and never a code.
 
 pub(crate) mod approval;
+pub(crate) mod canvas;
 pub(crate) mod keys;
 pub(crate) mod markdown;
 pub(crate) mod output;
