@@ -145,14 +145,30 @@ pub(crate) async fn submit(
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted" }))))
 }
 
-/// A command from JSON. Objects alone count as such.
-pub(crate) fn op(value: Value) -> Result<Op, Refusal> {
-    let is_listed = |part: Option<&Value>| part.is_some_and(Value::is_array);
-    if !value.is_object() || is_listed(value.get("options")) || is_listed(value.get("what")) {
-        return Err(Refusal::malformed("A command is a JSON object."));
+/// A command from JSON.
+///
+/// # Errors
+/// When it is none, or when it is read as something else than what stands there: the parser takes a list for an object
+/// and a number for a name, of which no description speaks.
+pub(crate) fn op(written: Value) -> Result<Op, Refusal> {
+    let op: Op = serde_json::from_value(written.clone())
+        .map_err(|error| Refusal::malformed(format!("The command is not understood: {error}.")))?;
+    let understood = serde_json::to_value(&op).map_err(|_| Refusal::broken())?;
+    match says(&written, &understood) {
+        true => Ok(op),
+        false => Err(Refusal::malformed("The command is not as it is described.")),
     }
-    serde_json::from_value(value)
-        .map_err(|error| Refusal::malformed(format!("The command is not understood: {error}.")))
+}
+
+/// Whether what was understood stands there as it is. Fields that were left out have their default.
+fn says(written: &Value, understood: &Value) -> bool {
+    match (written, understood) {
+        (Value::Object(written), Value::Object(understood)) => {
+            let mut fields = understood.iter();
+            fields.all(|(name, value)| written.get(name).is_none_or(|it| says(it, value)))
+        }
+        _ => written == understood,
+    }
 }
 
 pub(crate) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<Response, Refusal> {

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -347,15 +348,14 @@ pub(crate) async fn embed(
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
     let asked: ToEmbed = api::body(&gateway, request, REQUEST_BYTES_MAX).await?;
-    if asked
-        .encoding_format
-        .is_some_and(|format| format != "float")
-    {
-        return Err(Refusal::unsupported(
-            "encoding_format",
-            "Vectors are given as numbers.",
-        ));
-    }
+    let spell: fn(&Vec<f32>) -> Value = match asked.encoding_format.as_deref() {
+        None | Some("float") => |vector| json!(vector),
+        Some("base64") => |vector| in_base64(vector).into(),
+        Some(_) => {
+            let text = "Vectors are given as `float` or `base64`.";
+            return Err(Refusal::unsupported("encoding_format", text));
+        }
+    };
     let texts = match asked.input {
         Texts::One(text) => vec![text],
         Texts::Many(texts) => texts,
@@ -378,7 +378,7 @@ pub(crate) async fn embed(
     let data: Vec<Value> = vectors
         .iter()
         .enumerate()
-        .map(|(idx, vector)| json!({ "object": "embedding", "index": idx, "embedding": vector }))
+        .map(|(idx, vector)| json!({ "object": "embedding", "index": idx, "embedding": spell(vector) }))
         .collect();
     // Its tokens are words and pieces of words, which it does not tell; four bytes each is close.
     let tokens: usize = texts.iter().map(|text| text.len().div_ceil(4)).sum();
@@ -389,3 +389,12 @@ pub(crate) async fn embed(
         "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
     })))
 }
+
+/// A vector as OpenAI's own clients ask for it: its bytes, the lowest first.
+fn in_base64(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|it| it.to_le_bytes()).collect();
+    BASE64_STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod fuzz;

@@ -93,7 +93,7 @@ fn answers(route: &Route) -> Value {
 
 fn answer(route: &Route) -> Value {
     let schema = reference(route.answer.schema);
-    let streamed = json!({ "schema": reference("Text") });
+    let streamed = json!({ "schema": reference("ServerEvent") });
     let content = match (route.answer.content, route.is_streamed) {
         ("", _) => return json!({ "description": "Done." }),
         (kind, false) => json!({ kind: { "schema": schema } }),

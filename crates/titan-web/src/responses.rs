@@ -64,10 +64,16 @@ impl Asked {
             text,
         });
         let input = match self.input {
+            Input::Text(text) if text.is_empty() => {
+                Err(Refusal::unsupported("input", "Nothing was said."))
+            }
             Input::Text(text) => Ok(vec![Said {
                 role: "user".to_owned(),
                 text,
             }]),
+            Input::Items(items) if items.is_empty() => {
+                Err(Refusal::unsupported("input", "Nothing was said."))
+            }
             Input::Items(items) => items.into_iter().map(Item::said).collect(),
         };
         Ok(instructions.into_iter().chain(input?).collect())

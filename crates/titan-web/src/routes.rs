@@ -210,7 +210,7 @@ pub(crate) const ROUTES: &[Route] = &[
         answer: Answer {
             status: 200,
             content: "text/event-stream",
-            schema: "Text",
+            schema: "ServerEvent",
         },
         is_streamed: false,
         refusals: &[503],

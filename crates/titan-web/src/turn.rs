@@ -18,6 +18,9 @@ use tokio::sync::OwnedSemaphorePermit;
 /// The model's name that leaves the choice to the engine.
 pub(crate) const OWN_MODEL: &str = "titanclaw";
 
+/// What is said for a person who did not speak last.
+const GO_ON: &str = "Go on from there.";
+
 /// One message of a request.
 pub(crate) struct Said {
     pub(crate) role: String,
@@ -58,7 +61,7 @@ impl ApiTurn {
     /// Begins one.
     ///
     /// # Errors
-    /// When too many run, when nothing was said, or when the engine takes no turn.
+    /// When too many run, when there is no message, or when the engine takes no turn.
     pub(crate) async fn begin(
         gateway: &Gateway,
         said: Vec<Said>,
@@ -172,16 +175,17 @@ fn end(outcome: TurnOutcome, usage: Usage) -> End {
     }
 }
 
-/// What the person says in the turn: the last message, after a block with all that came before it.
-fn words(mut said: Vec<Said>) -> Result<String, Refusal> {
-    let is_said = |message: &Said| message.role == "user" && !message.text.trim().is_empty();
-    let Some(last) = said.pop().filter(is_said) else {
-        return Err(Refusal::malformed(
-            "The last message has to be the user's, with text.",
-        ));
-    };
+/// What the person says in the turn: the last message, after a block with all that came before it. Where somebody else
+/// spoke last, all is in the block, and the engine goes on from there.
+pub(crate) fn words(mut said: Vec<Said>) -> Result<String, Refusal> {
     if said.is_empty() {
-        return Ok(last.text);
+        return Err(Refusal::unsupported("messages", "Nothing was said."));
+    }
+    let is_said = |message: &mut Said| message.role == "user" && !message.text.trim().is_empty();
+    let last = said.pop_if(is_said).map(|message| message.text);
+    let last = last.unwrap_or_else(|| GO_ON.to_owned());
+    if said.is_empty() {
+        return Ok(last);
     }
     let before: Vec<String> = said
         .iter()
@@ -190,8 +194,7 @@ fn words(mut said: Vec<Said>) -> Result<String, Refusal> {
     let before = before.join("\n\n");
     let fence = "`".repeat(longest_run(&before).max(2) + 1);
     Ok(format!(
-        "What was said before:\n\n{fence}text\n{before}\n{fence}\n\n{}",
-        last.text
+        "What was said before:\n\n{fence}text\n{before}\n{fence}\n\n{last}"
     ))
 }
 
@@ -220,9 +223,16 @@ mod tests {
     #[test]
     fn one_message_is_said_as_it_is() {
         assert_eq!(words(said(&[("user", "hi")])).unwrap(), "hi");
-        for none in [&[][..], &[("assistant", "hi")], &[("user", " ")]] {
-            assert!(words(said(none)).is_err(), "{none:?}");
-        }
+        assert!(words(said(&[])).is_err());
+    }
+
+    #[test]
+    fn where_somebody_else_spoke_last_the_engine_goes_on() {
+        let text = words(said(&[("user", "add 1 and 2"), ("assistant", "1 + 2 =")]));
+        assert_eq!(
+            text.unwrap(),
+            "What was said before:\n\n```text\nuser: add 1 and 2\n\nassistant: 1 + 2 =\n```\n\nGo on from there."
+        );
     }
 
     #[test]

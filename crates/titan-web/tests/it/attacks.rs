@@ -1,7 +1,7 @@
 //! Attacks that must fail. Each test begins with the identifier of its check.
 
 use crate::crowd::{heard, send, socket};
-use crate::place::{Answer, Place, WAIT_MAX, config, resident_bytes};
+use crate::place::{Answer, Place, WAIT_MAX, alone, config, resident_bytes};
 use futures::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
@@ -462,6 +462,7 @@ async fn g17_missing_wrong_and_expired_tokens_are_answered_alike_to_the_byte() {
 
 #[tokio::test]
 async fn g20_a_body_without_end_is_cut_off_while_it_comes() {
+    let _alone = alone().await;
     let place = Place::new().await;
     let before = resident_bytes();
     for path in ["/api/ops", "/v1/chat/completions"] {
@@ -516,6 +517,7 @@ async fn g20_a_body_without_end_is_cut_off_while_it_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g21_slow_and_idle_connections_leave_an_honest_one_its_place() {
+    let _alone = alone().await;
     const SLOW: usize = 500;
     const IDLE: usize = 500;
     let limits = Limits {
@@ -586,6 +588,7 @@ async fn g21_slow_and_idle_connections_leave_an_honest_one_its_place() {
 
 #[tokio::test]
 async fn g22_every_answer_carries_its_guards() {
+    let _alone = alone().await;
     let place = Place::new().await;
     let (host, bearer) = (place.host(), place.bearer());
     let wrong = "Authorization: Bearer wrong";

@@ -1,6 +1,6 @@
 //! Many who follow one busy session, and some who stop reading.
 
-use crate::place::{Place, WAIT_MAX, resident_bytes};
+use crate::place::{Place, WAIT_MAX, alone, resident_bytes};
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ fn delta(text: &str) -> Event {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_followers_see_every_record_once_while_two_read_nothing() {
+    let _alone = alone().await;
     const FOLLOWERS: usize = 100;
     const RECORDS: u64 = 500;
     let place = Place::new().await;
@@ -110,6 +111,7 @@ async fn two_hundred_followers_see_every_record_once_while_two_read_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_takes_nothing_costs_little_and_is_cut_off() {
+    let _alone = alone().await;
     const STALLED: usize = 50;
     const PIECE_BYTES: usize = 64 * 1024;
     // All that they would be sent together: 50 times 32 MiB.

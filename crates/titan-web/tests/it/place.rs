@@ -436,3 +436,9 @@ pub(crate) fn resident_bytes() -> u64 {
         .unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
+
+/// Held by tests that use or measure much memory, so that in one process they don't measure one another.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}

@@ -341,6 +341,9 @@ async fn vectors_and_models_have_openais_shape() {
         .await
         .json();
     assert_eq!(one["data"].as_array().unwrap().len(), 1);
+    let asked = json!({ "input": "a", "encoding_format": "base64" });
+    let encoded = place.post("/v1/embeddings", &asked).await.json();
+    assert_eq!(encoded["data"][0]["embedding"], "AAAAPwAAgD4=");
     for odd in [json!([]), json!([""]), json!(7)] {
         let refused = place.post("/v1/embeddings", &json!({ "input": odd })).await;
         assert_eq!(refused.status, 400, "{odd}");
