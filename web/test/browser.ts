@@ -376,6 +376,14 @@ describeInBrowser("what streams", () => {
     expect(await page.locator(".prose", { hasText: "evil.example" }).count()).toBe(1);
   });
 
+  it("shows all that it can of what it can't", async () => {
+    await openPage();
+    gateway.tell(SESSION, turnId(60), { event: "turn_started", text: "x" }, { event: "model_call_failed", error: { type: "budget" } as never }, { event: "text_delta", text: "still here" });
+    await visitSession();
+    await page.getByText("can't be shown here").waitFor();
+    await page.getByText("still here").waitFor();
+  });
+
   it("stays smooth with 100,000 lines of output", async () => {
     await openPage();
     await visitSession();
