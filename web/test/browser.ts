@@ -378,7 +378,7 @@ describeInBrowser("what streams", () => {
 
   it("shows all that it can of what it can't", async () => {
     await openPage();
-    gateway.tell(SESSION, turnId(60), { event: "turn_started", text: "x" }, { event: "model_call_failed", error: { type: "budget" } as never }, { event: "text_delta", text: "still here" });
+    gateway.tell(SESSION, turnId(60), { event: "turn_started", text: "x" }, { event: "question_asked", question: "q", text: "?", choices: null as never }, { event: "text_delta", text: "still here" });
     await visitSession();
     await page.getByText("can't be shown here").waitFor();
     await page.getByText("still here").waitFor();
