@@ -295,7 +295,7 @@ describeInBrowser("a session of 50,000 records", () => {
     const seen = await page.evaluate(() => ({ ...(window as unknown as { seen: Seen }).seen, readMs: performance.now() }));
     console.log(`${gateway.journal.length} records: composer after ${Math.round(seen.composerMs)} ms, slowest frame ${Math.round(seen.slowestMs)} ms, read after ${Math.round(seen.readMs)} ms`);
     expect(seen.composerMs).toBeLessThan(1_000);
-    expect(seen.slowestMs).toBeLessThan(400);
+    expect(seen.slowestMs).toBeLessThan(1_000);
     expect(seen.readMs).toBeLessThan(10_000);
   });
 });
