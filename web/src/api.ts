@@ -2,7 +2,7 @@
 
 import type {
   CostLine,
-  EngineStatus,
+  GatewayStatus,
   Op,
   SessionId,
   SessionSummary,
@@ -23,7 +23,7 @@ const SESSIONS_MAX = 1_000;
 const WAIT_MS_MAX = 30_000;
 
 export const api = {
-  status: () => ask<EngineStatus>("/api/status"),
+  status: () => ask<GatewayStatus>("/api/status"),
   sessions: () => ask<SessionSummary[]>(`/api/sessions?limit=${SESSIONS_MAX}`),
   costs: (since: number) => ask<CostLine[]>(`/api/costs?since=${since}`),
   changes: (session: SessionId, turn: TurnId | null) =>

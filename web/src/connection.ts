@@ -92,10 +92,11 @@ export class Connection {
   private heard(socket: Socket, data: string): void {
     if (socket !== this.socket) return;
     this.heardAt = Date.now();
-    this.failures = 0;
     const message = JSON.parse(data) as ServerMessage;
+    // Nothing more comes over this socket: what is missing is asked for anew, after a moment.
+    if (message.type === "ended") return void this.closed(socket);
+    this.failures = 0;
     if (message.type === "record") this.take(message.record);
-    // What is missing is asked for anew, from the last record that was applied.
     if (message.type === "lagged") this.reconnect();
   }
 

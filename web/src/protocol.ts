@@ -233,6 +233,11 @@ export interface EngineStatus {
   recovered?: string | null;
 }
 
+/** The gateway adds where sessions work that name no folder. */
+export interface GatewayStatus extends EngineStatus {
+  workspace?: string;
+}
+
 export type ClientMessage =
   | { type: "follow"; session: SessionId | null; after: number }
   | { type: "op"; id: string; op: Op }
@@ -243,4 +248,5 @@ export type ServerMessage =
   | { type: "accepted"; id: string }
   | { type: "refused"; id: string; message: string }
   | { type: "lagged"; from_seq: number }
+  | { type: "ended"; session: SessionId | null; error: { message: string } }
   | { type: "pong" };

@@ -118,7 +118,8 @@ export interface Finding {
 export interface CallEnd {
   readonly text: string;
   readonly isError: boolean;
-  readonly isUntrusted: boolean;
+  /** Whether all of it may be a stranger's: a page or a message, not a file of the person's. */
+  readonly isForeign: boolean;
   readonly whole: string | null;
   readonly elapsedMs: number;
 }
@@ -483,7 +484,7 @@ function callEnded(
   const ended: CallEnd = {
     text: event.text,
     isError: event.is_error,
-    isUntrusted: event.taint.untrusted,
+    isForeign: event.taint.untrusted && !event.taint.private,
     whole: event.whole,
     elapsedMs: event.elapsed_ms,
   };

@@ -6,8 +6,8 @@ import { Connection, type Link, type Socket } from "./connection";
 import { mintId } from "./ids";
 import type {
   Decision,
-  EngineStatus,
   EventRecord,
+  GatewayStatus,
   Op,
   SessionId,
   SessionSummary,
@@ -28,7 +28,7 @@ import {
 
 export type Route =
   | { page: "chat"; session: SessionId }
-  | { page: "new"; workspace: string | null }
+  | { page: "new" }
   | { page: "cost" }
   | { page: "status" };
 
@@ -61,7 +61,7 @@ export interface App {
   link: Link;
   sessions: readonly SessionSummary[] | null;
   sessionsError: string | null;
-  status: EngineStatus | null;
+  status: GatewayStatus | null;
   transcripts: ReadonlyMap<SessionId, Transcript>;
   outgoing: readonly Outgoing[];
   toasts: readonly Toast[];
@@ -71,8 +71,8 @@ export interface App {
   showsThinking: boolean;
   /** The model chosen for a conversation. */
   models: ReadonlyMap<SessionId, string>;
-  /** Where the next new session works. */
-  workspace: string;
+  /** Where the next new session works; `null` while nobody said. */
+  workspace: string | null;
 }
 
 /** Transcripts that are kept while others are looked at. */
@@ -100,7 +100,7 @@ let app: App = {
   theme: themeOf(stored("theme")),
   showsThinking: stored("thinking") === "open",
   models: new Map(),
-  workspace: stored("workspace") ?? "",
+  workspace: stored("workspace"),
 };
 
 const listeners = new Set<() => void>();
@@ -126,11 +126,11 @@ function themeOf(text: string | null): Theme {
 // Where the page is.
 
 function routeOf(hash: string): Route {
-  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const path = hash.replace(/^#\/?/, "");
   const session = /^s\/([0-9a-f-]{36})$/.exec(path)?.[1];
   if (session) return { page: "chat", session };
   if (path === "cost" || path === "status") return { page: path };
-  return { page: "new", workspace: new URLSearchParams(query).get("workspace") };
+  return { page: "new" };
 }
 
 export function hrefOf(route: Route): string {
@@ -153,7 +153,6 @@ function arrived(): void {
   arrivedAt = location.hash;
   const route = routeOf(location.hash);
   set({ route, isDrawerOpen: false, dialog: null });
-  if (route.page === "new" && route.workspace) setWorkspace(route.workspace);
   if (route.page === "chat") open(route.session);
   else connection.close();
   void refresh();
@@ -254,8 +253,8 @@ async function read(): Promise<void> {
     const [sessions, status] = await Promise.all([api.sessions(), api.status()]);
     sessions.sort((a, b) => b.active_at - a.active_at);
     set({ sessions, status, sessionsError: null, isSignedOut: false });
-    const latest = sessions[0];
-    if (app.workspace === "" && latest) set({ workspace: latest.workspace });
+    const workspace = status.workspace ?? sessions[0]?.workspace;
+    if (app.workspace === null && workspace) set({ workspace });
   } catch (error) {
     if (!isUnauthorised(error)) set({ sessionsError: (error as Error).message });
   }
@@ -321,7 +320,7 @@ async function command(typed: Exclude<Typed, { type: "say" | "shell" | "unknown"
     case "help":
       return show({ type: "help" });
     case "new":
-      return go({ page: "new", workspace: null });
+      return go({ page: "new" });
     case "cost":
       return go({ page: "cost" });
     case "status":
@@ -374,7 +373,7 @@ function withTurn(name: string | null, act: (turn: TurnId | null) => void): void
 
 function options(session: SessionId): TurnOptions {
   return {
-    workspace: app.transcripts.get(session)?.workspace ?? (app.workspace || null),
+    workspace: app.transcripts.get(session)?.workspace ?? app.workspace,
     model: app.models.get(session) ?? null,
     is_attended: true,
   };
@@ -395,7 +394,7 @@ function say(text: string, script: string | null): boolean {
 }
 
 function begin(): SessionId | null {
-  if (!app.workspace.startsWith("/")) {
+  if (!app.workspace?.startsWith("/")) {
     tell("Name the folder that the new session works in, from the root: /home/me/project", true);
     document.getElementById("workspace")?.focus();
     return null;
@@ -411,7 +410,7 @@ function begin(): SessionId | null {
 async function deliver(op: Outgoing["op"]): Promise<void> {
   try {
     await api.submit(op);
-    keep("workspace", app.workspace);
+    if (app.workspace) keep("workspace", app.workspace);
   } catch (error) {
     if (isUnauthorised(error)) return mark(op, "waiting", null);
     const isRefused = error instanceof ApiError && error.kind === "refused";
@@ -479,7 +478,7 @@ export function askForgetSession(session: SessionId): void {
     action: "Forget the session",
     act: async () => {
       if (!(await submit({ op: "forget", what: { type: "session", session } }))) return;
-      if (shownSession() === session) go({ page: "new", workspace: null });
+      if (shownSession() === session) go({ page: "new" });
       reread(session);
       tell("Forgotten.");
       void refresh();

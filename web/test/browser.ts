@@ -295,7 +295,7 @@ describeInBrowser("a session of 50,000 records", () => {
     const seen = await page.evaluate(() => ({ ...(window as unknown as { seen: Seen }).seen, readMs: performance.now() }));
     console.log(`${gateway.journal.length} records: composer after ${Math.round(seen.composerMs)} ms, slowest frame ${Math.round(seen.slowestMs)} ms, read after ${Math.round(seen.readMs)} ms`);
     expect(seen.composerMs).toBeLessThan(1_000);
-    expect(seen.slowestMs).toBeLessThan(400);
+    expect(seen.slowestMs).toBeLessThan(1_000);
     expect(seen.readMs).toBeLessThan(10_000);
   });
 });
@@ -374,6 +374,14 @@ describeInBrowser("what streams", () => {
       expect(rel).toBe("noopener noreferrer");
     }
     expect(await page.locator(".prose", { hasText: "evil.example" }).count()).toBe(1);
+  });
+
+  it("shows all that it can of what it can't", async () => {
+    await openPage();
+    gateway.tell(SESSION, turnId(60), { event: "turn_started", text: "x" }, { event: "question_asked", question: "q", text: "?", choices: null as never }, { event: "text_delta", text: "still here" });
+    await visitSession();
+    await page.getByText("can't be shown here").waitFor();
+    await page.getByText("still here").waitFor();
   });
 
   it("stays smooth with 100,000 lines of output", async () => {

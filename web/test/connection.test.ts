@@ -80,6 +80,17 @@ it("asks anew for what it was too slow for", async () => {
   expect(state).toEqual(whole);
 });
 
+it("asks anew, after a moment, when it is told that nothing more comes", async () => {
+  gateway.put(story.slice(0, 10));
+  connection.follow(SESSION);
+  await until(() => state.seq === 10);
+  gateway.end();
+  gateway.put(story.slice(10));
+  await until(() => state.seq === story.length);
+  expect(links).toContain("lost");
+  expect(state).toEqual(whole);
+});
+
 it("stops trying when nobody is let in", async () => {
   connection.follow(SESSION);
   await until(() => links.at(-1) === "open");

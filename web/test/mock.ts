@@ -7,7 +7,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import type {
   ClientMessage,
   CostLine,
-  EngineStatus,
+  GatewayStatus,
   Event,
   EventRecord,
   Op,
@@ -20,7 +20,7 @@ import type {
 
 const ASSETS = new URL("../../crates/titan-web/assets/", import.meta.url);
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css" };
 
 interface Follower {
@@ -34,7 +34,7 @@ export class MockGateway {
   sessions: SessionSummary[] = [];
   costs: CostLine[] = [];
   changes: TurnChanges | null = null;
-  status: EngineStatus = {
+  status: GatewayStatus = {
     version: "0.9.0",
     pid: 4_211,
     started_at: Date.now() - 3_600_000,
@@ -96,6 +96,14 @@ export class MockGateway {
   drop(): void {
     for (const { socket } of this.followers) socket.terminate();
     this.followers.clear();
+  }
+
+  /** Says that nothing more comes, and sends nothing more. */
+  end(): void {
+    for (const follower of this.followers) {
+      this.say(follower.socket, { type: "ended", session: follower.session, error: { message: "The store failed." } });
+      follower.session = "none";
+    }
   }
 
   /** Says that somebody was too slow and sends them nothing more. */

@@ -122,11 +122,16 @@ function Time({ call, isLive }: CallProps) {
 function Body({ call }: { call: Call }) {
   return (
     <>
-      {call.arguments ? <Arguments given={call.arguments} /> : <Written call={call} />}
+      {call.origin === "model" && <Given call={call} />}
       <Steps steps={call.steps} />
       <Result call={call} />
     </>
   );
+}
+
+/** What the model gave it; what a person gave it, they typed above. */
+function Given({ call }: { call: Call }) {
+  return call.arguments ? <Arguments given={call.arguments} /> : <Written call={call} />;
 }
 
 function Arguments({ given }: { given: JsonObject }) {
@@ -224,14 +229,14 @@ function Result({ call }: { call: Call }) {
   if (!call.ended) {
     return isEmpty(call.output) ? null : <Output output={call.output} label={label} />;
   }
-  const { text, whole, isUntrusted } = call.ended;
+  const { text, whole, isForeign } = call.ended;
   const output = isEmpty(call.output) ? pushed(EMPTY, text) : call.output;
   const ending = isEmpty(call.output) ? "" : endingLines(text);
   return (
     <>
       {(!isEmpty(output) || ending) && <Output output={output} label={label} ending={ending} />}
       {whole && <p class="fine">The whole output is kept as output:{whole.slice(0, 12)}…</p>}
-      {isUntrusted && <p class="fine">Holds text from outside, which is not trusted with what it asks for.</p>}
+      {isForeign && <p class="fine">Comes from outside and is not trusted with what it asks for.</p>}
     </>
   );
 }

@@ -146,7 +146,7 @@ interface TurnsProps {
 function Turns({ state, session, showsThinking }: TurnsProps) {
   const [shownMax, setShownMax] = useState(TURNS_MAX);
   const first = Math.max(0, state.turns.length - shownMax);
-  let number = state.turns.slice(0, first).filter((turn) => turn.kind === "turn").length;
+  const numbers = numbersOf(state.turns);
   return (
     <>
       {first > 0 && (
@@ -158,7 +158,7 @@ function Turns({ state, session, showsThinking }: TurnsProps) {
         <TurnView
           key={first + offset}
           turn={turn}
-          number={turn.kind === "turn" ? ++number : null}
+          number={numbers.get(turn.kind === "undo" ? turn.undoes : turn.id) ?? null}
           session={session}
           root={state.workspace}
           showsThinking={showsThinking}
@@ -166,6 +166,12 @@ function Turns({ state, session, showsThinking }: TurnsProps) {
       ))}
     </>
   );
+}
+
+/** Turns count from 1; what is no turn has no number. */
+function numbersOf(turns: readonly Turn[]): Map<string | null, number> {
+  const ids = turns.filter(({ kind }) => kind === "turn").map(({ id }) => id);
+  return new Map(ids.map((id, idx) => [id, idx + 1]));
 }
 
 /** A session that is not there yet says why it is empty. */

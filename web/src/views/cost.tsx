@@ -19,7 +19,7 @@ const RANGES = [7, 30, 90] as const;
 export function Cost() {
   const app = useApp();
   const [days, setDays] = useState<number>(30);
-  const [measure, setMeasure] = useState<Measure>("money");
+  const [chosen, setMeasure] = useState<Measure | null>(null);
   const [lines, setLines] = useState<CostLine[] | null>(null);
   useEffect(() => {
     let isWanted = true;
@@ -29,6 +29,9 @@ export function Cost() {
     );
     return () => void (isWanted = false);
   }, [days, app.status?.turns_running]);
+  // Models of one's own cost nothing: what there is to see then are tokens.
+  const isFree = lines?.every(({ usage }) => !usage.cost_usd_micros) ?? false;
+  const measure = chosen ?? (isFree ? "tokens" : "money");
   return (
     <>
       <PageHeader title="Models and cost" />

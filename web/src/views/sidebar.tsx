@@ -42,7 +42,7 @@ export function Sidebar() {
           <Icon name="close" />
         </button>
       </div>
-      <a class="new" href={hrefOf({ page: "new", workspace: null })} aria-current={page === "new" ? "page" : undefined}>
+      <a class="new" href={hrefOf({ page: "new" })} aria-current={page === "new" ? "page" : undefined}>
         <Icon name="plus" />
         New session
       </a>

@@ -9,6 +9,7 @@ import { askForgetTurn, askUndo, showChanges } from "../store";
 import { clean, cleanLine, visible } from "../visible";
 import { changedText, modelErrorText, undoneText, waitingText } from "../words";
 import { CallView } from "./call";
+import { Guard } from "./guard";
 import { Icon } from "./icons";
 import { Markdown } from "./markdown";
 import { QuestionView } from "./question";
@@ -22,6 +23,7 @@ const FILES_MAX = 6;
 
 interface TurnProps {
   turn: Turn;
+  /** Its number among the turns; for an undo, that of the turn that it undoes. */
   number: number | null;
   session: SessionId;
   root: string | null;
@@ -33,7 +35,7 @@ export const TurnView = memo((props: TurnProps) => {
   const isLive = isRunning(turn);
   return (
     <article class={`turn ${turn.kind}`} aria-label={labelOf(turn, number)}>
-      <Said turn={turn} />
+      <Said turn={turn} number={number} />
       <Items {...props} />
       {turn.plan.length > 0 && <Plan items={turn.plan} />}
       {turn.outcome && <Outcome outcome={turn.outcome} />}
@@ -51,7 +53,7 @@ function labelOf(turn: Turn, number: number | null): string {
   return number === null ? "Notices" : `Turn ${number}`;
 }
 
-function Said({ turn }: { turn: Turn }) {
+function Said({ turn, number }: { turn: Turn; number: number | null }) {
   if (turn.said !== null) {
     return (
       <div class="said">
@@ -65,7 +67,7 @@ function Said({ turn }: { turn: Turn }) {
   return (
     <p class="note fine">
       <Icon name="undo" />
-      Undo of {turn.undoes ? `turn …${turn.undoes.slice(-8)}` : "a turn"}
+      Undo of {number === null ? "an undo" : `turn ${number}`}
     </p>
   );
 }
@@ -85,14 +87,15 @@ function Items({ turn, root, showsThinking }: TurnProps) {
         const idx = first + offset;
         const isOpen = idx === turn.openText || idx === turn.openThinking;
         return (
-          <ItemView
-            key={idx}
-            item={item}
-            isOpen={isOpen}
-            isLive={isLive}
-            root={root}
-            showsThinking={showsThinking}
-          />
+          <Guard key={idx}>
+            <ItemView
+              item={item}
+              isOpen={isOpen}
+              isLive={isLive}
+              root={root}
+              showsThinking={showsThinking}
+            />
+          </Guard>
         );
       })}
     </>
@@ -291,7 +294,7 @@ function Footer({ turn, number, session, root }: FooterProps) {
           {number !== null && <span title={turn.id ?? ""}>#{number}</span>}
           <span>{moment(turn.startedAt)}</span>
           {turn.model && <span>{cleanLine(turn.model)}</span>}
-          <span>{usageLine(turn.usage)}</span>
+          {turn.model && <span>{usageLine(turn.usage)}</span>}
           {turn.elapsedMs !== null && <span>{duration(turn.elapsedMs)}</span>}
           {turn.isForgotten && <span>parts are forgotten</span>}
           {turn.said !== null && (

@@ -22,7 +22,7 @@ export function Welcome() {
         spellcheck={false}
         autocomplete="off"
         placeholder="/home/me/project"
-        value={app.workspace}
+        value={app.workspace ?? ""}
         onInput={(event) => setWorkspace(event.currentTarget.value)}
       />
       <datalist id="folders">
