@@ -271,7 +271,10 @@ impl App {
             let line = self.changed_line();
             self.tell_lines(vec![line]);
         }
-        self.tell_lines(vec![cost_line(&self.model, usage, elapsed)]);
+        // What was called by hand cost nothing.
+        if *usage != Usage::default() {
+            self.tell_lines(vec![cost_line(&self.model, usage, elapsed)]);
+        }
         self.turn = None;
     }
 

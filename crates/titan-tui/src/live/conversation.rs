@@ -316,11 +316,11 @@ impl Conversation {
         self.top.is_none()
     }
 
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn go_to_end(&mut self) {
         self.top = None;
     }
 
-    pub(super) fn to_start(&mut self) {
+    pub(super) fn go_to_start(&mut self) {
         let entry = self.first;
         self.top = Some(Place {
             entry,

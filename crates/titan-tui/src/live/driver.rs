@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use titan_protocol::{BoxStream, Client, ClientError, Record, UnixMillis};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The shortest time between two drawings: 60 a second.
 const DRAW_INTERVAL: Duration = Duration::from_micros(16_667);
@@ -129,6 +130,7 @@ impl Live {
     }
 
     async fn drive(&mut self, work: &mut Work<'_>) -> Result<Left, LiveError> {
+        let mut resized = signal(SignalKind::window_change())?;
         let mut is_stale = true;
         loop {
             if is_stale && self.is_due() {
@@ -162,6 +164,7 @@ impl Live {
                 }
                 Some(reply) = work.queries.next() => self.app.reply(reply),
                 () = sleep(wait) => {}
+                _ = resized.recv() => {}
             }
             is_stale = true;
         }
