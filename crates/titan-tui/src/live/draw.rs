@@ -2,7 +2,7 @@
 //!
 //! From the top: the conversation or a pane; the plan; what waits for the person; what is being typed; the status.
 
-use super::app::{App, Request};
+use super::app::{App, Asked, Request};
 use super::conversation::{Place, Row};
 use super::theme::Theme;
 use crate::render::approval::{choices, request};
@@ -13,6 +13,8 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
+use std::sync::Arc;
+use titan_protocol::ApprovalId;
 
 /// Rows of what is being typed, at most.
 const COMPOSER_ROWS_MAX: usize = 8;
@@ -260,37 +262,61 @@ impl App {
     }
 
     fn request_panel(&mut self, width: usize, room: usize) -> Vec<Line> {
-        match self.requests.front().cloned() {
+        match self.requests.front() {
             None => {
                 self.seen = None;
+                self.asked = None;
                 Vec::new()
             }
             Some(Request::Question { text, choices, .. }) => {
-                let mut lines: Vec<Line> = question_lines(&text, &choices, width)
+                let mut lines: Vec<Line> = question_lines(text, choices, width)
                     .iter()
                     .map(|line| line.cut(width))
                     .collect();
                 lines.truncate(room);
                 lines
             }
-            Some(Request::Approval {
-                approval,
-                call,
-                effects,
-                reason,
-            }) => {
-                let lines = request(&call, &effects, &reason, width);
-                // The last row holds the choices.
-                let rows = lines.len().min(room.saturating_sub(1));
-                let seen = self.see(approval, rows, lines.len() - rows);
-                let below = lines.len() - rows - seen.scroll;
-                let mut shown: Vec<Line> = lines[seen.scroll..][..rows].to_vec();
-                if room > 0 {
-                    shown.push(self.choices_line(below, seen.is_whole).cut(width));
-                }
-                shown
-            }
+            Some(Request::Approval { .. }) => self.approval_panel(width, room),
         }
+    }
+
+    fn approval_panel(&mut self, width: usize, room: usize) -> Vec<Line> {
+        let Some((approval, lines)) = self.asked_lines(width) else {
+            return Vec::new();
+        };
+        // The last row holds the choices.
+        let rows = lines.len().min(room.saturating_sub(1));
+        let seen = self.see(approval, rows, lines.len() - rows);
+        let below = lines.len() - rows - seen.scroll;
+        let mut shown: Vec<Line> = lines[seen.scroll..][..rows].to_vec();
+        if room > 0 {
+            shown.push(self.choices_line(below, seen.is_whole).cut(width));
+        }
+        shown
+    }
+
+    /// The lines of the approval that waits first, laid out once for each width: a call may be long.
+    fn asked_lines(&mut self, width: usize) -> Option<(ApprovalId, Arc<[Line]>)> {
+        let Some(Request::Approval {
+            approval,
+            call,
+            effects,
+            reason,
+        }) = self.requests.front()
+        else {
+            return None;
+        };
+        let is_laid = |asked: &&Asked| asked.approval == *approval && asked.width == width;
+        let lines = match self.asked.as_ref().filter(is_laid) {
+            Some(asked) => asked.lines.clone(),
+            None => request(call, effects, reason, width).into(),
+        };
+        self.asked = Some(Asked {
+            approval: *approval,
+            width,
+            lines: lines.clone(),
+        });
+        Some((*approval, lines))
     }
 
     fn choices_line(&self, rows_below: usize, is_whole: bool) -> Line {

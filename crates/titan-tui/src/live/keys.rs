@@ -108,7 +108,7 @@ impl App {
 
     /// Scrolls the request that is in sight.
     fn scrolled_request(&mut self, key: &Key) -> bool {
-        let Some(seen) = self.seen.as_mut() else {
+        let Some(seen) = self.seen.as_mut().filter(|seen| seen.scroll_max > 0) else {
             return false;
         };
         let page = isize::try_from(seen.rows.saturating_sub(1).max(1)).unwrap_or(1);
