@@ -161,6 +161,14 @@ impl Daemon {
         self.home.socket()
     }
 
+    /// Puts a program into the workspace.
+    pub(crate) fn put_program(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.home.workspace().join(name);
+        std::fs::write(&path, content)?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        Ok(())
+    }
+
     /// A first turn of a new session.
     pub(crate) fn turn(&self, text: &str) -> (TurnId, Op) {
         let turn = TurnId::new();

@@ -27,6 +27,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokenizers", "titan-local"),
     ("llguidance", "titan-local"),
     ("toktrie", "titan-local"),
+    ("axum", "titan-web"),
     ("clap", "titanclaw"),
     ("ratatui", "titan-tui"),
     ("crossterm", "titan-tui"),

@@ -21,8 +21,7 @@ const SHORT_TURNS: usize = 5;
 const FRESH_STARTS: usize = 3;
 const SHORT: &str = "Do not use a tool. In one short sentence: what is a journal in a database?";
 /// A request that is answered at length.
-const LONG_ANSWER: &str =
-    "Do not use a tool. Write the numbers from one to eighty as words, separated by commas.";
+const LONG_ANSWER: &str = "Do not use a tool. Explain in six sentences what a hash table is.";
 const LONG_ANSWERS: usize = 3;
 /// Lines of a text that has to be read first; about nine hundred tokens.
 const LONG_LINES: usize = 60;

@@ -1,6 +1,7 @@
 //! The engine: sessions over the ports it is opened with.
 
 use crate::baseline::Baselines;
+use crate::canvas;
 use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
@@ -50,6 +51,8 @@ pub struct Config {
     pub thinking_tokens_max: Option<u32>,
     /// Whether sessions are named by the utility model after their first turn; else by their first words.
     pub are_titled: bool,
+    /// Whether the utility model is asked, now and then, if a program that has run for a while is worth waiting for.
+    pub reads_along: bool,
     /// The person's own instruction files: name and content, the most general first.
     pub identity: Vec<(String, String)>,
     /// The home directory, for the status.
@@ -229,6 +232,7 @@ impl Client for Engine {
                 self.tell(session, |accepted| Command::Say {
                     turn,
                     text: text.clone(),
+                    act: None,
                     options: options.clone(),
                     accepted,
                 })
@@ -248,6 +252,22 @@ impl Client for Engine {
                     text: text.clone(),
                     tool: tool.clone(),
                     arguments: arguments.clone(),
+                    options: options.clone(),
+                    accepted,
+                })
+                .await
+            }
+            Op::Act {
+                session,
+                turn,
+                act,
+                options,
+            } => {
+                let text = checked(canvas::words(&act))?;
+                self.tell(session, |accepted| Command::Say {
+                    turn,
+                    text: text.clone(),
+                    act: Some(act.clone()),
                     options: options.clone(),
                     accepted,
                 })

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod baseline;
+mod canvas;
 mod changes;
 mod checkpoint;
 mod compact;
@@ -15,6 +16,7 @@ mod forget;
 mod history;
 mod idle;
 mod log;
+mod opinion;
 mod pipe;
 mod prompt;
 mod questions;
@@ -28,6 +30,7 @@ mod title;
 mod trust;
 mod turn;
 mod undo;
+mod utility;
 
 pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
 pub use prompt::PromptSize;

@@ -1,5 +1,6 @@
 //! A session's way into the journal: appends, and keeps the projections in step.
 
+use crate::canvas::Canvas;
 use crate::questions::Questions;
 use crate::summary::{self, SummaryState};
 use crate::thread::Thread;
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(crate) calls: BTreeMap<CallId, bool>,
     /// Those of them that are still being written.
     pub(crate) written: BTreeMap<CallId, Written>,
+    pub(crate) canvas: Canvas,
 }
 
 /// A call that is not whole yet.
@@ -53,6 +55,7 @@ impl State {
     fn apply(&mut self, record: &Record) {
         self.thread.apply(record);
         self.summary.apply(record);
+        self.canvas.apply(&record.event);
         match &record.event {
             Event::ApprovalRequested {
                 approval,

@@ -5,6 +5,7 @@ use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
 use crate::log::{Log, TurnLog};
+use crate::opinion::UtilityOpinion;
 use crate::pipe::Pipe;
 use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, ClientError, Content, Event, Forget, Grant, ModelError, ModelEvent,
-    NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError, TurnId,
-    TurnOptions, TurnOutcome, Workbench,
+    BoxStream, CallId, CanvasAction, ClientError, Content, Event, Forget, Grant, ModelError,
+    ModelEvent, NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError,
+    TurnId, TurnOptions, TurnOutcome, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Say {
         turn: TurnId,
         text: String,
+        /// What was pressed on the canvas, where the text is not the person's own.
+        act: Option<CanvasAction>,
         options: TurnOptions,
         accepted: Accepted,
     },
@@ -98,6 +101,27 @@ impl Command {
             | Self::Undo { accepted, .. }
             | Self::Rename { accepted, .. } => accepted,
         }
+    }
+}
+
+/// What begins a turn, or steers it.
+struct Said {
+    text: String,
+    /// What was pressed on the canvas. The text is the engine's then: a form's words are the agent's, whoever sends it.
+    act: Option<CanvasAction>,
+}
+
+impl Said {
+    /// What the person said themselves may back what a step does.
+    fn tell(&self, scope: &Scope) {
+        if self.act.is_none() {
+            scope.person_said(&self.text);
+        }
+    }
+
+    fn acted(&self) -> Option<Event> {
+        let act = self.act.clone()?;
+        Some(Event::CanvasActed { act })
     }
 }
 
@@ -241,10 +265,12 @@ impl Session {
             Command::Say {
                 turn,
                 text,
+                act,
                 options,
                 accepted,
             } => {
-                self.run_turn(turn, text, Input::Begin, options, accepted)
+                let said = Said { text, act };
+                self.run_turn(turn, said, Input::Begin, options, accepted)
                     .await
             }
             Command::Call {
@@ -256,7 +282,8 @@ impl Session {
                 accepted,
             } => {
                 let called = Input::PersonCalls { tool, arguments };
-                self.run_turn(turn, text, called, options, accepted).await;
+                let said = Said { text, act: None };
+                self.run_turn(turn, said, called, options, accepted).await;
             }
             Command::Interrupt { accepted } => answer(accepted, Ok(())),
             Command::Compact { accepted } => {
@@ -347,13 +374,13 @@ impl Session {
     async fn run_turn(
         &mut self,
         turn: TurnId,
-        text: String,
+        said: Said,
         first: Input,
         options: TurnOptions,
         accepted: Accepted,
     ) {
         self.repair().await;
-        let workbench = match self.begin(turn, text.clone(), &options).await {
+        let workbench = match self.begin(turn, &said, &options).await {
             Ok(Some(workbench)) => workbench,
             Ok(None) => {
                 let synced = self.log.journal().sync().await;
@@ -369,7 +396,7 @@ impl Session {
         let started = Instant::now();
         let was_said = matches!(first, Input::Begin);
         let mut running = Running::new(self, turn, workbench, options).await;
-        running.scope.person_said(&text);
+        said.tell(&running.scope);
         self.tell_of_material(turn, &running.surroundings).await;
         self.tell_of_open_undo(turn).await;
         let (outcome, usage) = match running.drive(self, first).await {
@@ -449,7 +476,7 @@ impl Session {
     async fn begin(
         &mut self,
         turn: TurnId,
-        text: String,
+        said: &Said,
         options: &TurnOptions,
     ) -> Result<Option<Arc<dyn Workbench>>, ClientError> {
         let (known, workspace) = self
@@ -472,14 +499,26 @@ impl Session {
         };
         let workbench = (self.shared.parts.open_workbench)(&workspace)
             .map_err(|error| ClientError::Refused(error.to_string()))?;
+        self.admit(said).await?;
         // A turn that can't be stored is not begun: it would ask a model for nothing.
         self.log.append(None, Vec::new()).await?;
+        let text = said.text.clone();
         let mut events = vec![Event::TurnStarted { text }];
+        events.extend(said.acted());
         if is_new {
             events.insert(0, Event::SessionStarted { workspace });
         }
         self.log.append(Some(turn), events).await?;
         Ok(Some(workbench))
+    }
+
+    /// Whether what was pressed is there to be pressed.
+    async fn admit(&self, said: &Said) -> Result<(), ClientError> {
+        let Some(act) = &said.act else {
+            return Ok(());
+        };
+        let admitted = self.log.read(|state| state.canvas.admits(act)).await;
+        admitted.map_err(ClientError::Refused)
     }
 
     async fn end(&self, turn: TurnId, ended: Event) -> Result<(), StorageError> {
@@ -554,7 +593,8 @@ impl Running {
                 .baselines
                 .of(&root, &parts.records, parts.now),
         );
-        let scope = Scope::new(
+        let provider = (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0));
+        let mut scope = Scope::new(
             session.id,
             id,
             Arc::new(recording.clone()),
@@ -565,13 +605,19 @@ impl Running {
             taint.union(trust::taint(&surroundings.material)),
             session.grants.clone(),
         );
+        if config.reads_along {
+            scope = scope.with_opinion(Arc::new(UtilityOpinion {
+                provider: provider.clone(),
+                log: session.log.clone(),
+            }));
+        }
         let started = Instant::now();
         Self {
             turn: Turn::new(id, config.turn_limits),
             id,
             scope: Arc::new(scope),
             recording,
-            provider: (parts.provider_for)(session.id, id, usage.cost_usd_micros.unwrap_or(0)),
+            provider,
             cancel,
             surroundings,
             shape: Shape {
@@ -852,9 +898,13 @@ impl Running {
             Some(Command::Say {
                 turn,
                 text,
+                act,
                 accepted,
                 ..
-            }) => self.steer(session, turn, text, accepted).await,
+            }) => {
+                self.steer(session, turn, Said { text, act }, accepted)
+                    .await
+            }
             Some(Command::Rename { title, accepted }) => {
                 let renamed = session.rename(title).await;
                 answer(accepted, renamed);
@@ -876,7 +926,7 @@ impl Running {
         &mut self,
         session: &Session,
         turn: TurnId,
-        text: String,
+        said: Said,
         accepted: Accepted,
     ) -> Result<Vec<Action>, Broken> {
         let is_known = session
@@ -888,9 +938,16 @@ impl Running {
             answer(accepted, synced.map_err(ClientError::from));
             return Ok(Vec::new());
         }
-        self.scope.person_said(&text);
-        let steered = Event::Steered { text, turn };
-        session.log.append(Some(self.id), vec![steered]).await?;
+        if let Err(error) = session.admit(&said).await {
+            answer(accepted, Err(error));
+            return Ok(Vec::new());
+        }
+        said.tell(&self.scope);
+        let acted = said.acted();
+        let text = said.text;
+        let mut events = vec![Event::Steered { text, turn }];
+        events.extend(acted);
+        session.log.append(Some(self.id), events).await?;
         session.log.journal().sync().await?;
         answer(accepted, Ok(()));
         Ok(self.turn.next(Input::Steered))

@@ -28,8 +28,9 @@ pub(crate) struct SummaryState {
     turns: u32,
     pub(crate) is_running: bool,
     costs: BTreeMap<String, (u32, Usage)>,
+    /// The model of the turn's call, and of a call beside it.
     #[serde(skip)]
-    model: String,
+    models: [String; 2],
 }
 
 impl SummaryState {
@@ -51,15 +52,16 @@ impl SummaryState {
             }
             Event::ModelCallStarted {
                 provider, model, ..
-            } => self.model = format!("{provider}/{model}"),
-            Event::ModelCallEnded { usage, .. } => self.count(record.at, *usage),
+            } => self.models[beside(record)] = format!("{provider}/{model}"),
+            Event::ModelCallEnded { usage, .. } => self.count(record, *usage),
             Event::TurnEnded { .. } => self.is_running = false,
             _ => {}
         }
     }
 
-    fn count(&mut self, at: UnixMillis, usage: Usage) {
-        let key = format!("{} {}", at / 86_400_000, self.model);
+    fn count(&mut self, record: &Record, usage: Usage) {
+        let model = &self.models[beside(record)];
+        let key = format!("{} {model}", record.at / 86_400_000);
         let (calls, sum) = self.costs.entry(key).or_default();
         *calls += 1;
         *sum = sum.plus(usage);
@@ -97,6 +99,11 @@ impl SummaryState {
             usage: self.usage(),
         }
     }
+}
+
+/// Which of the two calls that may run at once a record tells of: 0 the turn's, 1 one beside it, as for a title.
+fn beside(record: &Record) -> usize {
+    usize::from(record.turn.is_none())
 }
 
 fn beginning(text: &str) -> String {

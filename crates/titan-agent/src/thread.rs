@@ -127,6 +127,9 @@ impl Thread {
             | Event::ApprovalDecided { .. }
             | Event::ToolOutputDelta { .. }
             | Event::ValidatorFinding { .. }
+            | Event::CanvasDrawn { .. }
+            | Event::CanvasRemoved { .. }
+            | Event::CanvasActed { .. }
             | Event::QuestionAsked { .. }
             | Event::QuestionAnswered { .. }
             | Event::ModelCallEnded { .. }

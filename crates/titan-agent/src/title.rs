@@ -1,8 +1,8 @@
 //! Gives a session its title: one short call of the utility model, after the first turn.
 
-use futures::StreamExt;
+use crate::utility::{self, Said};
 use std::sync::Arc;
-use titan_protocol::{Event, Message, ModelEvent, ModelRequest, Provider, Task};
+use titan_protocol::{Event, Provider};
 
 /// Bytes of what was said and answered that the model is shown.
 const SHOWN_BYTES_MAX: usize = 600;
@@ -24,37 +24,16 @@ pub(crate) async fn title(
         beginning(&asked),
         beginning(&answered)
     );
-    let mut request = ModelRequest::new(Task::Utility, SYSTEM, vec![Message::user(text)]);
-    request.output_tokens_max = OUTPUT_TOKENS_MAX;
-    let mut stream = provider.stream(request);
-    let mut events = Vec::new();
-    let mut usage = titan_protocol::Usage::default();
-    let mut text = String::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(ModelEvent::Route {
-                provider,
-                model,
-                reason,
-            }) => {
-                events.push(Event::ModelCallStarted {
-                    provider,
-                    model,
-                    reason,
-                });
-            }
-            Ok(ModelEvent::TextDelta { text: piece }) => text.push_str(&piece),
-            Ok(ModelEvent::Usage(sum)) => usage = sum,
-            Ok(ModelEvent::Done { stop }) => events.push(Event::ModelCallEnded { usage, stop }),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::info!(%error, "no title for a session");
-                return Vec::new();
-            }
+    match utility::ask(provider.as_ref(), SYSTEM, text, OUTPUT_TOKENS_MAX).await {
+        Ok(Said { text, mut events }) => {
+            events.extend(clean(&text).map(|title| Event::SessionTitled { title }));
+            events
+        }
+        Err(error) => {
+            tracing::info!(%error, "no title for a session");
+            Vec::new()
         }
     }
-    events.extend(clean(&text).map(|title| Event::SessionTitled { title }));
-    events
 }
 
 fn beginning(text: &str) -> &str {

@@ -17,7 +17,7 @@ mod validator;
 
 pub use approvals::{Approvals, DecideError};
 pub use envelope::{disarm, enclose};
-pub use pipeline::{EventSink, Limits, Pipeline, Ports, Scope, Writing};
+pub use pipeline::{EventSink, Limits, Opinion, Pipeline, Ports, Scope, Writing};
 pub use policy::{Policy, Question, Rule, Rules};
 pub use provenance::{Provenance, taint_of_words};
 pub use redact::Redactor;

@@ -86,6 +86,15 @@ pub trait EventSink: Send + Sync {
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String>;
 }
 
+/// Somebody who can be asked whether a call that has run for a while is still worth waiting for.
+#[async_trait]
+pub trait Opinion: Send + Sync {
+    /// What speaks against going on, as a sentence without its full stop; `None` when nothing does, or nobody knows.
+    /// `call` is what runs, as far as it is known, and `output` the end of what it has put out, at most 4 KiB; both
+    /// redacted. The future is dropped when the call ends first.
+    async fn against(&self, call: &str, output: &str) -> Option<String>;
+}
+
 /// What the calls of one turn share.
 pub struct Scope {
     session: SessionId,
@@ -102,6 +111,7 @@ pub struct Scope {
     order: RwLock<()>,
     /// Ends when the call that was made last lets the next one go on.
     last: Mutex<Option<oneshot::Receiver<()>>>,
+    opinion: Option<Arc<dyn Opinion>>,
 }
 
 /// A call's place among the calls of its turn. Dropping it lets the next call go on.
@@ -150,7 +160,15 @@ impl Scope {
             started: Mutex::default(),
             order: RwLock::default(),
             last: Mutex::default(),
+            opinion: None,
         }
+    }
+
+    /// Calls that run for long are stopped when `opinion` is against them.
+    #[must_use]
+    pub fn with_opinion(mut self, opinion: Arc<dyn Opinion>) -> Self {
+        self.opinion = Some(opinion);
+        self
     }
 
     /// The person says this in this turn: at its beginning, or while it runs. What a step does may be backed by it, and
@@ -639,6 +657,10 @@ impl Pipeline {
         reader: &Arc<Reader>,
     ) -> Ended {
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
+        let (name, read_by) = (tool.spec().name.clone(), reader.clone());
+        let steps = steps
+            .inspect(move |approved| read_by.begins(&name, &approved.step))
+            .boxed();
         let context = ToolContext {
             session: scope.session,
             turn: scope.turn,
@@ -661,7 +683,7 @@ impl Pipeline {
                 biased;
                 () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
                 ended = tool.run(context, steps) => ended,
-                finding = reader.hopeless() => {
+                finding = reader.hopeless(scope.opinion.as_deref(), &self.redactor) => {
                     self.tell(scope, call, &finding, Stopped::Call).await?;
                     let Finding { what, .. } = finding;
                     Err(ToolError::Reply(format!("{}\n[Stopped, because {what}.]", reader.tail().trim_end())))

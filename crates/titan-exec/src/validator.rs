@@ -1,4 +1,4 @@
-//! A second reader of what a call puts out, while it runs and while the model may still be writing it. Rules only: it
+//! A second reader of what a call puts out, while it runs and while the model may still be writing it. By rules: it
 //! knows what a failed build, a failed test, a crash, a question and a program that repeats itself look like. Pure.
 //!
 //! It has no tools and no say over what is allowed. What it can do is stop: a call that can't come to an end, or a model
@@ -16,7 +16,7 @@ const REPEATS_MAX: u32 = 5_000;
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// The rule's name: `build`, `tests`, `crash`, `missing`, `question`, `repetition`, `ended`.
+    /// The rule's name: `build`, `tests`, `crash`, `missing`, `question`, `repetition`, `ended`, `opinion`.
     pub(crate) rule: &'static str,
     /// What was seen, in words that follow "because".
     pub(crate) what: String,

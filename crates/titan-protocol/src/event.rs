@@ -1,8 +1,8 @@
 //! What the engine reports. Every event is in the journal; screens, costs and threads are projections of it.
 
 use crate::{
-    ApprovalId, BlobId, CallId, Decision, Effect, ModelError, Origin, QuestionId, Seq, SessionId,
-    StopReason, Taint, ToolCall, TurnId, UnixMillis, Usage, Verdict,
+    ApprovalId, BlobId, CallId, CanvasAction, Decision, Effect, ModelError, Origin, QuestionId,
+    Seq, SessionId, StopReason, Surface, Taint, ToolCall, TurnId, UnixMillis, Usage, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -181,6 +181,22 @@ pub enum Event {
     PlanUpdated {
         /// Its items in order.
         items: Vec<PlanItem>,
+    },
+    /// The agent drew a surface of the canvas; it takes the place of the one of the same name.
+    CanvasDrawn {
+        /// The surface, whole.
+        surface: Surface,
+    },
+    /// The agent took a surface away.
+    CanvasRemoved {
+        /// The surface's name.
+        name: String,
+    },
+    /// The person pressed a button on a surface. What the model reads of it is the text of the turn that this begins,
+    /// or that it steers.
+    CanvasActed {
+        /// What they did.
+        act: CanvasAction,
     },
     /// A tool asks the person.
     QuestionAsked {

@@ -5,6 +5,7 @@
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
 //! [`Search`], [`Blobs`]).
 
+mod canvas;
 mod client;
 mod effect;
 mod event;
@@ -16,6 +17,7 @@ mod storage;
 mod tool;
 mod world;
 
+pub use canvas::*;
 pub use client::*;
 pub use effect::*;
 pub use event::*;

@@ -1,6 +1,6 @@
 //! What a surface asks of the engine.
 
-use crate::{ApprovalId, Decision, QuestionId, Seq, SessionId, TurnId};
+use crate::{ApprovalId, CanvasAction, Decision, QuestionId, Seq, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -34,6 +34,19 @@ pub enum Op {
         tool: String,
         /// Its arguments.
         arguments: Map<String, Value>,
+        /// How the turn is to run.
+        options: TurnOptions,
+    },
+    /// The person pressed a button on a surface of the canvas. Starts a turn, or steers the one that runs, as words
+    /// do, but counts as the person's own words nowhere: what a form holds and says was made by the agent. It approves
+    /// and answers nothing.
+    Act {
+        /// The session.
+        session: SessionId,
+        /// The turn, minted by the surface's face.
+        turn: TurnId,
+        /// What they did.
+        act: CanvasAction,
         /// How the turn is to run.
         options: TurnOptions,
     },

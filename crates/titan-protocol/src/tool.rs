@@ -1,6 +1,8 @@
 //! Tools: what a model may call, and how one runs.
 
-use crate::{BoxStream, Effect, Egress, PlanItem, SessionId, Taint, ToolCall, TurnId, Workbench};
+use crate::{
+    BoxStream, Effect, Egress, PlanItem, SessionId, Surface, Taint, ToolCall, TurnId, Workbench,
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -228,6 +230,12 @@ pub trait ToolSignals: Send + Sync {
 
     /// The agent's plan, whole.
     async fn plan(&self, items: Vec<PlanItem>);
+
+    /// Draws a surface of the canvas, or draws it anew.
+    async fn draw(&self, surface: Surface);
+
+    /// Takes a surface of the canvas away.
+    async fn remove_surface(&self, name: &str);
 
     /// Asks the person. `None` when nobody can answer or nobody did in time.
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String>;

@@ -125,7 +125,7 @@ pub const SCRIPT: &str = "<script>";
 pub struct Resolved {
     /// Absolute, no links, no `..`.
     pub path: PathBuf,
-    /// Whether it lies in the workspace.
+    /// Whether it lies in the workspace, and in no place of keys and tokens there.
     pub in_workspace: bool,
 }
 

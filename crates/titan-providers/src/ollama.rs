@@ -7,7 +7,9 @@ use crate::failure::{Failure, Vendor};
 use crate::openai_chat::encode_tools;
 use crate::reply::Reply;
 use crate::sse::Frame;
-use crate::wire::{Decoder, Encoded, ModelOptions, result_text, schema_request, tool_of};
+use crate::wire::{
+    Decoder, Encoded, ModelOptions, grammar_schema, result_text, schema_request, tool_of,
+};
 use serde_json::{Value, json};
 use titan_protocol::{
     Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, ToolChoice, Usage,
@@ -33,7 +35,7 @@ pub(crate) fn encode(request: &ModelRequest, options: &ModelOptions) -> Encoded 
         body["tools"] = encode_tools(&request.tools);
     }
     if let Some(schema) = &request.answer_schema {
-        body["format"] = schema.clone();
+        body["format"] = grammar_schema(schema);
     }
     Encoded {
         path: "api/chat",

@@ -7,7 +7,9 @@
 use crate::failure::{Failure, Vendor};
 use crate::reply::{CALLS_MAX, Reply};
 use crate::sse::Frame;
-use crate::wire::{Decoder, Encoded, ModelOptions, effort, result_text, schema_request, unseal};
+use crate::wire::{
+    Decoder, Encoded, ModelOptions, effort, grammar_schema, result_text, schema_request, unseal,
+};
 use serde_json::{Value, json};
 use titan_protocol::{
     Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, ToolChoice, ToolSpec,
@@ -48,7 +50,7 @@ pub(crate) fn encode(request: &ModelRequest, options: &ModelOptions) -> Encoded 
             "type": "json_schema",
             "json_schema": {
                 "name": "answer",
-                "schema": schema,
+                "schema": grammar_schema(schema),
                 "strict": is_strict(schema),
             },
         });
@@ -69,7 +71,7 @@ pub(crate) fn encode_tools(tools: &[ToolSpec]) -> Value {
                 "function": {
                     "name": tool.name,
                     "description": tool.description,
-                    "parameters": tool.input_schema,
+                    "parameters": grammar_schema(&tool.input_schema),
                 },
             })
         })

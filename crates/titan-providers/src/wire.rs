@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Vendor};
 use crate::sse::{Frame, Framing};
 use crate::{anthropic, ollama, openai_chat, openai_responses};
+use serde_json::Value;
 use titan_protocol::{Content, Message, ModelError, ModelEvent, ModelRequest};
 
 /// The wire formats.
@@ -74,10 +75,32 @@ impl Wire {
 }
 
 /// What is asked of a model that is not held to a schema by its server.
-pub(crate) fn schema_request(schema: &serde_json::Value) -> String {
+pub(crate) fn schema_request(schema: &Value) -> String {
     format!(
         "Answer with one JSON value and nothing else, no code fence. It must satisfy this JSON schema:\n{schema}"
     )
+}
+
+/// The longest repetition that a schema keeps on the way to a server that makes a grammar of it. Two of them, one in the
+/// other, stay below the 2,000 above which llama.cpp refuses the whole request.
+const REPETITIONS_MAX: u64 = 40;
+
+/// A schema as a server can hold a model to it: without the bounds that are too long for a grammar. Whoever reads the
+/// answer checks them all the same.
+pub(crate) fn grammar_schema(schema: &Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let is_kept = |key: &str, value: &Value| {
+                let is_bound = matches!(key, "maxLength" | "maxItems" | "minLength" | "minItems");
+                !is_bound || value.as_u64().is_none_or(|bound| bound <= REPETITIONS_MAX)
+            };
+            let kept = fields.iter().filter(|(key, value)| is_kept(key, value));
+            kept.map(|(key, value)| (key.clone(), grammar_schema(value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(grammar_schema).collect(),
+        other => other.clone(),
+    }
 }
 
 /// The name of the tool that a result answers, which some wires want beside the result.

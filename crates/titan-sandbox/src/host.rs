@@ -120,11 +120,7 @@ impl HostWorkbench {
         }
         let environment = Environment::from_engine(&config.environment, &[&root, &home]);
         let person_home = config.environment.get("HOME").map(PathBuf::from);
-        let places = Arc::new(Places {
-            root,
-            home,
-            person_home,
-        });
+        let places = Arc::new(Places::new(root, home, person_home));
         let bounds = Bounds::new(config.environment, environment.folders().to_vec());
         let shared = Shared {
             places: places.clone(),
@@ -190,7 +186,7 @@ impl Workbench for HostWorkbench {
     async fn resolve(&self, path: &str) -> Result<Resolved, WorkbenchError> {
         let spelt = self.places.spell_out(path)?;
         let path = blocking(move || path::follow(&spelt)).await?;
-        let in_workspace = path.starts_with(&self.places.root);
+        let in_workspace = self.places.owns(&path);
         Ok(Resolved { path, in_workspace })
     }
 
@@ -333,6 +329,11 @@ fn check_walk(places: &Places, folder: &Path) -> Result<(), WorkbenchError> {
 
 fn walker(places: &Arc<Places>, folder: &Path, options: WalkOptions) -> ignore::Walk {
     let places = places.clone();
+    // Who walks through a place of keys has leave for it.
+    let is_among_secrets = places.is_secret(folder);
+    let is_shown = move |path: &Path| {
+        places.check(path).is_ok() && (is_among_secrets || !places.is_secret(path))
+    };
     ignore::WalkBuilder::new(folder)
         .standard_filters(!options.include_ignored)
         // A workspace need not be a repository for its ignore files to hold.
@@ -340,7 +341,7 @@ fn walker(places: &Arc<Places>, folder: &Path, options: WalkOptions) -> ignore::
         .follow_links(false)
         .max_depth(options.depth_max)
         .sort_by_file_name(|a, b| a.cmp(b))
-        .filter_entry(move |entry| places.check(entry.path()).is_ok())
+        .filter_entry(move |entry| is_shown(entry.path()))
         .build()
 }
 

@@ -1,7 +1,8 @@
 //! Events as text, one line each: what tests compare and people read.
 
+use serde_json::Value;
 use std::collections::HashMap;
-use titan_protocol::{CallId, Effect, Event, FileState, TurnOutcome, Verdict};
+use titan_protocol::{CallId, Effect, Event, FileState, Surface, TurnOutcome, Verdict};
 
 /// Renders events one by one; calls are numbered `c1`, `c2` in the order they appear, and pieces of one text that
 /// follow each other are joined.
@@ -157,6 +158,21 @@ impl Transcript {
                     .map(|item| format!("{:?} {}", item.status, item.text))
                     .collect();
                 format!("plan_updated {}", items.join("; "))
+            }
+            Event::CanvasDrawn { surface } => {
+                let Surface {
+                    name,
+                    title,
+                    kind,
+                    content,
+                    ..
+                } = surface;
+                format!("canvas_drawn {name} {kind:?} {title:?} {content:?}")
+            }
+            Event::CanvasRemoved { name } => format!("canvas_removed {name}"),
+            Event::CanvasActed { act } => {
+                let values = Value::Object(act.values.clone());
+                format!("canvas_acted {} {:?} {values}", act.surface, act.action)
             }
             Event::QuestionAsked { text, choices, .. } => {
                 format!("question_asked {text:?} {choices:?}")

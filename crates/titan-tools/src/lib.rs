@@ -10,6 +10,7 @@
 mod apply_patch;
 mod ask_user;
 mod call;
+mod canvas;
 mod early;
 mod edit;
 mod fetch;
@@ -71,6 +72,7 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(grep::Grep)),
         Arc::new(Whole::new(fetch::Fetch)),
         Arc::new(Whole::new(todo::Todo)),
+        Arc::new(Whole::new(canvas::Canvas)),
         Arc::new(Whole::new(ask_user::AskUser)),
         Arc::new(Whole::new(remember::Remember {
             notes: notes.clone(),

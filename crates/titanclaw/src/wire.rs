@@ -4,6 +4,7 @@
 //! else this process opens the home, and serves the socket itself while it lives, so that a second terminal works.
 
 mod files;
+mod gateway;
 mod late;
 mod local;
 mod lower;
@@ -11,6 +12,7 @@ mod models;
 mod secrets;
 
 pub(crate) use files::{open_files_max, raise_open_files, too_few};
+pub(crate) use gateway::{Gateway, open_gateway, renew_token};
 pub(crate) use local::{CatalogueEntry, catalogue, is_whole};
 pub(crate) use models::{Opened, list_models, look_around, open_model, pull};
 pub(crate) use secrets::{can_seal, seal_key};
@@ -18,7 +20,7 @@ pub(crate) use secrets::{can_seal, seal_key};
 use crate::cli::{Context, tell};
 use crate::config::Config;
 use crate::config::env::inherited;
-use crate::daemon::{ControlSocket, Serving, SocketClient, is_served};
+use crate::daemon::{ControlSocket, Doors, Serving, SocketClient, is_served};
 use crate::logging;
 use crate::memory;
 use anyhow::{Context as _, anyhow};
@@ -110,6 +112,16 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
+    /// The engine, for a gateway.
+    pub(crate) fn client(&self) -> Arc<dyn Client> {
+        self.client.clone()
+    }
+
+    /// Where callers are told of this process's gateway; `None` where nobody can call.
+    pub(crate) fn doors(&self) -> Option<&Doors> {
+        Some(self.serving.as_ref()?.doors())
+    }
+
     /// Returns when somebody asked it to end through the control socket.
     pub(crate) async fn stopped(&self) {
         match &self.serving {

@@ -202,7 +202,9 @@ fn transcript(records: &[Record]) -> String {
             | Event::ToolCallEnded { call, .. } => Some(call.clone()),
             Event::ApprovalRequested { call, .. } => Some(call.id.clone()),
             // These do not name their call; it was judged just before.
-            Event::PlanUpdated { .. } | Event::ApprovalDecided { .. } => running.clone(),
+            Event::PlanUpdated { .. }
+            | Event::CanvasDrawn { .. }
+            | Event::ApprovalDecided { .. } => running.clone(),
             _ => None,
         };
         running = call.clone().or(running);

@@ -518,6 +518,7 @@ async fn open(tools: Vec<Arc<dyn Tool>>, model: Arc<GullibleModel>, rules: Rules
         thinking_tokens_max: None,
         identity: Vec::new(),
         are_titled: false,
+        reads_along: false,
         home: "/home/person/.titanclaw".into(),
         version: "0".to_owned(),
         model: "gullible".to_owned(),

@@ -39,6 +39,7 @@ pub(crate) struct Setup {
     pub(crate) context_tokens_max: u32,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) are_titled: bool,
+    pub(crate) reads_along: bool,
     /// Stands before `store` for the journal and the records.
     pub(crate) disk: Option<Arc<Disk>>,
     /// Whether instruction files are trusted.
@@ -58,6 +59,7 @@ impl Setup {
             context_tokens_max: 100_000,
             store: MemoryStore::new(),
             are_titled: false,
+            reads_along: false,
             disk: None,
             trust_of: Arc::new(|_| None),
         }
@@ -73,6 +75,7 @@ impl Setup {
             context_tokens_max,
             store,
             are_titled,
+            reads_along,
             disk,
             trust_of,
         } = self;
@@ -128,6 +131,7 @@ impl Setup {
             thinking_tokens_max: None,
             identity: Vec::new(),
             are_titled,
+            reads_along,
             home: "/home/person/.titanclaw".into(),
             version: "0".to_owned(),
             model: "scripted".to_owned(),

@@ -3,7 +3,7 @@
 use crate::harness::{Rig, SESSION, Setup, is_end, transcript};
 use expect_test::expect;
 use titan_exec::Rule;
-use titan_protocol::{Content, Decision, Event, Op, Record};
+use titan_protocol::{Content, Decision, Event, Op, Record, Task};
 use titan_testkit::gate::Gate;
 use titan_testkit::workbench::{MemoryWorkbench, Process};
 
@@ -289,6 +289,51 @@ async fn a_program_that_waits_for_an_answer_is_stopped() {
         turn_ended completed 0+0
     "#]].assert_eq(&since_call(&records));
     assert_eq!(rig.workbench.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_a_second_model_gives_up_on_is_stopped_and_the_call_is_paid_for() {
+    let tries = Process::exits(0)
+        .stdout("cannot connect, trying again\n")
+        .hangs();
+    let reply = "call shell {\"script\":\"build\"}";
+    let replies = [reply, "WAIT", "STOP: every try fails alike.", "I see"];
+    let mut setup = shell(replies, [("build", tries)]);
+    setup.reads_along = true;
+    let mut rig = setup.open().await;
+    let records = rig.turn("build it", &[]).await;
+    expect![[r#"
+        tool_call_started c1 shell
+        tool_call_ready c1 shell {"script":"build"}
+        model_call_ended ToolCalls 0+0
+        step_decided c1 allow (within the rules)
+        output c1 "cannot connect, trying again\n"
+        model_call_started script/scripted
+        model_call_ended End 0+0
+        model_call_started script/scripted
+        model_call_ended End 0+0
+        validator_finding c1 opinion stopped Call: "a model that reads along says \"every try fails alike\""
+        tool_call_failed c1 "cannot connect, trying again\n[Stopped, because a model that reads along says \"every try fails alike\".]"
+        model_call_started script/scripted
+        text "I see\n"
+        model_call_ended End 0+0
+        turn_ended completed 0+0
+    "#]].assert_eq(&since_call(&records));
+    let asked = rig.requests()[1].clone();
+    assert_eq!(asked.task, Task::Utility);
+    assert!(asked.tools.is_empty());
+    let Content::Text { text } = &asked.messages[0].content[0] else {
+        panic!("{asked:?}")
+    };
+    expect![[r#"
+        The program:
+        shell
+        build
+
+        What it has put out so far, its end:
+        cannot connect, trying again
+    "#]]
+    .assert_eq(text);
 }
 
 #[tokio::test]

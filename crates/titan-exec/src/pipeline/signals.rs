@@ -1,14 +1,15 @@
 //! What a running call tells the person, and the time that it waits for them.
 
-use super::EventSink;
+use super::{EventSink, Opinion};
 use crate::provenance::Provenance;
-use crate::redact::RedactStream;
+use crate::redact::{RedactStream, Redactor};
 use crate::validator::{Finding, Validator};
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use titan_protocol::{CallId, Event, PlanItem, StorageError, ToolSignals};
+use titan_protocol::{CallId, Event, PlanItem, Step, StorageError, Surface, ToolSignals};
 use tokio::sync::{Notify, mpsc};
 
 /// Pieces of output that wait to be shown; the tool waits when there are more.
@@ -66,11 +67,20 @@ pub(super) struct Signals {
 #[derive(Default)]
 pub(super) struct Reader {
     validator: Mutex<Validator>,
+    /// What runs, as far as it has begun.
+    call: Mutex<String>,
     has_read: Notify,
 }
 
 /// A program that said nothing for so long after a question waits for its answer.
 const QUESTION_WAIT: Duration = Duration::from_secs(5);
+
+/// After this long an opinion is asked for, if there is one, and again each time that the call has run for twice as long.
+const OPINION_WAIT: Duration = Duration::from_secs(15);
+/// Opinions that are asked for of one call; the last one after two minutes.
+const OPINIONS_MAX: u32 = 4;
+/// Bytes of what a call runs that are kept for who is asked about it.
+const CALL_BYTES_MAX: usize = 2 << 10;
 
 impl Reader {
     fn push(&self, text: &str) {
@@ -88,8 +98,65 @@ impl Reader {
         self.validator.lock().tail()
     }
 
+    /// A step begins.
+    pub(super) fn begins(&self, tool: &str, step: &Step) {
+        let mut call = self.call.lock();
+        if call.is_empty() {
+            call.push_str(tool);
+        }
+        let texts = step
+            .call
+            .arguments
+            .values()
+            .filter_map(|value| value.as_str());
+        for text in texts {
+            call.push('\n');
+            let room = CALL_BYTES_MAX.saturating_sub(call.len());
+            call.extend(text.chars().take(room));
+        }
+    }
+
     /// Returns when the call can't come to an end by itself, with the reason. Safe to drop.
-    pub(super) async fn hopeless(&self) -> Finding {
+    pub(super) async fn hopeless(
+        &self,
+        opinion: Option<&dyn Opinion>,
+        redactor: &Redactor,
+    ) -> Finding {
+        tokio::select! {
+            biased;
+            finding = self.found_by_rules() => finding,
+            finding = self.found_by_opinion(opinion, redactor) => finding,
+        }
+    }
+
+    async fn found_by_opinion(
+        &self,
+        opinion: Option<&dyn Opinion>,
+        redactor: &Redactor,
+    ) -> Finding {
+        let Some(opinion) = opinion else {
+            return pending().await;
+        };
+        let mut wait = OPINION_WAIT;
+        for asked in 0..OPINIONS_MAX {
+            tokio::time::sleep(wait).await;
+            wait = OPINION_WAIT * 2_u32.pow(asked);
+            let (call, output) = (self.call.lock().clone(), self.tail());
+            if output.is_empty() {
+                continue;
+            }
+            let (call, output) = (redactor.redact(&call), redactor.redact(&output));
+            if let Some(reason) = opinion.against(&call, &output).await {
+                return Finding {
+                    rule: "opinion",
+                    what: format!("a model that reads along says {reason:?}"),
+                };
+            }
+        }
+        pending().await
+    }
+
+    async fn found_by_rules(&self) -> Finding {
         loop {
             let (question, repetition) = {
                 let validator = self.validator.lock();
@@ -149,6 +216,14 @@ impl Waited {
     }
 }
 
+impl Signals {
+    async fn emit(&self, event: Event) {
+        if let Err(error) = self.events.emit(event).await {
+            tracing::error!(%error, "what a tool told could not be stored");
+        }
+    }
+}
+
 #[async_trait]
 impl ToolSignals for Signals {
     async fn output(&self, text: &str) {
@@ -159,9 +234,16 @@ impl ToolSignals for Signals {
     }
 
     async fn plan(&self, items: Vec<PlanItem>) {
-        if let Err(error) = self.events.emit(Event::PlanUpdated { items }).await {
-            tracing::error!(%error, "a plan could not be stored");
-        }
+        self.emit(Event::PlanUpdated { items }).await;
+    }
+
+    async fn draw(&self, surface: Surface) {
+        self.emit(Event::CanvasDrawn { surface }).await;
+    }
+
+    async fn remove_surface(&self, name: &str) {
+        let name = name.to_owned();
+        self.emit(Event::CanvasRemoved { name }).await;
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {

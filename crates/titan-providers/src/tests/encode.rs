@@ -199,3 +199,40 @@ fn a_compatible_server_gets_the_field_names_that_all_know() {
     assert_eq!(body["temperature"], json!(0.5));
     assert!(body.get("max_completion_tokens").is_none() && body.get("reasoning_effort").is_none());
 }
+
+#[test]
+fn a_server_that_makes_grammars_of_schemas_gets_no_bound_that_is_too_long_for_one() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "script": {"type": "string", "minLength": 1, "maxLength": 100_000},
+            "tags": {"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 40}},
+            "maxLength": {"type": "integer", "maximum": 3_600},
+        },
+    });
+    let kept = json!({
+        "type": "object",
+        "properties": {
+            "script": {"type": "string", "minLength": 1},
+            "tags": {"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 40}},
+            "maxLength": {"type": "integer", "maximum": 3_600},
+        },
+    });
+    let long = ToolSpec {
+        input_schema: schema.clone(),
+        ..tool("shell")
+    };
+    let request = ModelRequest {
+        tools: [long].into(),
+        answer_schema: Some(schema),
+        ..ModelRequest::new(Task::Chat, "", vec![Message::user("hi")])
+    };
+    for (wire, answer) in [
+        (Wire::OpenAiChat, "/response_format/json_schema/schema"),
+        (Wire::Ollama, "/format"),
+    ] {
+        let body = wire.encode(&request, &ModelOptions::default()).body;
+        assert_eq!(body["tools"][0]["function"]["parameters"], kept, "{wire:?}");
+        assert_eq!(body.pointer(answer), Some(&kept), "{wire:?}");
+    }
+}

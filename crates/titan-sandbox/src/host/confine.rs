@@ -20,6 +20,7 @@ use super::path::Places;
 use super::repository;
 use super::scratch::Scratch;
 use landlock::{Access, Ruleset};
+pub(super) use reach::secrets;
 use reach::{DEVICES, Reach};
 use seccomp::Filter;
 use std::collections::BTreeMap;

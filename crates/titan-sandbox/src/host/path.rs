@@ -4,10 +4,12 @@
 //! What is resolved here is opened in [`super::file`] without following links, so a link that is put in between
 //! afterwards makes the access fail instead of leading it elsewhere.
 
+use super::confine::secrets;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 use titan_protocol::WorkbenchError;
 
 /// Links followed on one path, as many as Linux does.
@@ -22,9 +24,37 @@ pub(super) struct Places {
     pub(super) root: PathBuf,
     pub(super) home: PathBuf,
     pub(super) person_home: Option<PathBuf>,
+    /// Places of keys and tokens below the root, as in a workspace that is somebody's home. Looked up when it matters.
+    secret: OnceLock<Vec<PathBuf>>,
 }
 
 impl Places {
+    pub(super) fn new(root: PathBuf, home: PathBuf, person_home: Option<PathBuf>) -> Self {
+        Self {
+            root,
+            home,
+            person_home,
+            secret: OnceLock::new(),
+        }
+    }
+
+    /// Whether a resolved path is the workspace's own: below the root, and no place of keys and tokens.
+    pub(super) fn owns(&self, path: &Path) -> bool {
+        path.starts_with(&self.root) && !self.is_secret(path)
+    }
+
+    /// Whether a resolved path lies in a place of keys and tokens below the root.
+    pub(super) fn is_secret(&self, path: &Path) -> bool {
+        let is_below = |secret: &PathBuf| secret.starts_with(&self.root) && *secret != self.root;
+        let look = || {
+            secrets(self.person_home.as_deref())
+                .filter(is_below)
+                .collect()
+        };
+        let secret = self.secret.get_or_init(look);
+        secret.iter().any(|secret| path.starts_with(secret))
+    }
+
     /// The absolute path that a model's spelling stands for, links not yet followed.
     pub(super) fn spell_out(&self, text: &str) -> Result<PathBuf, WorkbenchError> {
         if text.is_empty() || text.len() > PATH_BYTES_MAX || text.contains('\0') {

@@ -40,7 +40,9 @@ fn walk(places: &Arc<Places>) -> ignore::Walk {
         .follow_links(false)
         .sort_by_file_name(|a, b| a.cmp(b))
         .filter_entry(move |entry| {
-            entry.file_name() != RECORDS_OF_GIT && checked.check(entry.path()).is_ok()
+            let path = entry.path();
+            let is_closed = checked.check(path).is_err() || checked.is_secret(path);
+            entry.file_name() != RECORDS_OF_GIT && !is_closed
         })
         .build()
 }
@@ -71,11 +73,11 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn places(root: &std::path::Path) -> Arc<Places> {
-        Arc::new(Places {
-            root: root.to_owned(),
-            home: root.join("home-of-the-engine"),
-            person_home: None,
-        })
+        Arc::new(Places::new(
+            root.to_owned(),
+            root.join("home-of-the-engine"),
+            Some(root.to_owned()),
+        ))
     }
 
     #[test]
@@ -85,6 +87,7 @@ mod tests {
         for (name, text) in [
             (".git/config", ""),
             ("home-of-the-engine/key", ""),
+            (".ssh/id_ed25519", ""),
             (".gitignore", "*.o\n"),
             (".hidden/x", ""),
             ("a.o", ""),

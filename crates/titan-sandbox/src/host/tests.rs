@@ -481,6 +481,55 @@ async fn s20_a_walk_shows_links_without_following_them() {
 }
 
 #[tokio::test]
+async fn s20_keys_in_a_workspace_that_is_a_home_are_found_by_no_search_and_are_not_its_own() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for name in [
+        "notes",
+        ".ssh/id_ed25519",
+        ".netrc",
+        ".config/gh/hosts.yml",
+        ".config/app",
+    ] {
+        std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        std::fs::write(root.join(name), "x").unwrap();
+    }
+    let config = HostConfig {
+        home: root.join("none"),
+        environment: engine_environment(&root),
+    };
+    let workbench = HostWorkbench::open(&root, config).unwrap();
+    let everything = WalkOptions {
+        include_ignored: true,
+        ..WalkOptions::default()
+    };
+    let walked = |folder: PathBuf| {
+        let walk = workbench.walk(&folder, everything);
+        let names = walk.map(|entry| entry.unwrap().path.strip_prefix(&root).unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let shown = walked(root.clone()).await;
+    assert_eq!(shown, [Path::new(".config/app"), Path::new("notes")]);
+    // Whoever asks for it by name needs the leave for files elsewhere, and has it by then.
+    assert_eq!(
+        walked(root.join(".ssh")).await,
+        [Path::new(".ssh/id_ed25519")]
+    );
+    for (name, is_own) in [
+        ("notes", true),
+        (".config/app", true),
+        ("new", true),
+        (".ssh/id_ed25519", false),
+        (".ssh/new", false),
+        (".config/../.netrc", false),
+        ("~/.config/gh/hosts.yml", false),
+    ] {
+        let resolved = workbench.resolve(name).await.unwrap();
+        assert_eq!(resolved.in_workspace, is_own, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn x5_a_program_in_the_workspace_does_not_stand_in_for_the_systems() {
     let folder = TempDir::new().unwrap();
     let root = folder.path().canonicalize().unwrap();

@@ -9,10 +9,11 @@ use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use titan_protocol::{
-    ApprovalId, BlobId, Blobs, BoxStream, CallId, Change, Decision, Delivery, Document, Effect,
-    Event, FileState, Journal, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus, Query,
-    QuestionId, Record, Records, Search, Seq, SessionId, StopReason, Stopped, StorageError, Taint,
-    ToolCall, TurnId, TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict, Versioned,
+    ApprovalId, BlobId, Blobs, BoxStream, CallId, CanvasAction, Change, Decision, Delivery,
+    Document, Effect, Event, FileState, Journal, ModelError, NoticeLevel, Origin, PlanItem,
+    PlanStatus, Query, QuestionId, Record, Records, Search, Seq, SessionId, StopReason, Stopped,
+    StorageError, Surface, SurfaceKind, Taint, ToolCall, TurnId, TurnOutcome, UndoOutcome,
+    UndoneFile, Usage, Verdict, Versioned,
 };
 
 /// More than any subscription holds.
@@ -418,6 +419,25 @@ fn sample_events() -> Vec<Event> {
                 text: "first".into(),
                 status: PlanStatus::InProgress,
             }],
+        },
+        Event::CanvasDrawn {
+            surface: Surface {
+                name: "sizes".into(),
+                title: nasty.into(),
+                kind: SurfaceKind::Table,
+                language: String::new(),
+                content: nasty.into(),
+            },
+        },
+        Event::CanvasRemoved {
+            name: "sizes".into(),
+        },
+        Event::CanvasActed {
+            act: CanvasAction {
+                surface: "sizes".into(),
+                action: "submit".into(),
+                values: serde_json::Map::from_iter([("city".into(), nasty.into())]),
+            },
         },
         Event::QuestionAsked {
             question,

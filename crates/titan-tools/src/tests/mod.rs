@@ -20,8 +20,8 @@ use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    Approved, CallId, Embedder, PlanItem, SessionId, Step, Taint, Tool, ToolCall, ToolContext,
-    ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
+    Approved, CallId, Embedder, PlanItem, SessionId, Step, Surface, Taint, Tool, ToolCall,
+    ToolContext, ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::storage::MemoryStore;
@@ -184,6 +184,7 @@ async fn check_tool(files: &[(&str, &str)], name: &str, arguments: Value, expect
 struct Signals {
     output: Mutex<Vec<String>>,
     plan: Mutex<Vec<PlanItem>>,
+    canvas: Mutex<Vec<Surface>>,
     answer: Mutex<Option<String>>,
     asked: Mutex<Vec<String>>,
 }
@@ -196,6 +197,15 @@ impl ToolSignals for Signals {
 
     async fn plan(&self, items: Vec<PlanItem>) {
         *self.plan.lock().unwrap() = items;
+    }
+
+    async fn draw(&self, surface: Surface) {
+        self.canvas.lock().unwrap().push(surface);
+    }
+
+    async fn remove_surface(&self, name: &str) {
+        let mut canvas = self.canvas.lock().unwrap();
+        canvas.retain(|surface| surface.name != name);
     }
 
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String> {
@@ -219,6 +229,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         "grep",
         "fetch",
         "todo",
+        "canvas",
         "ask_user",
         "remember",
         "recall",
@@ -246,6 +257,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         grep: Search file contents by a regular expression; gives path:line:text.
         fetch: Read a web page or file from an https address as text.
         todo: Show the person your plan, whole, each time that it changes.
+        canvas: Draw something for the person: a table, a chart, a form, a diagram, a page.
         ask_user: Ask the person a question and wait for the answer.
         remember: Keep a note for later sessions: a fact, a preference, a decision.
         recall: Search the notes of earlier sessions by words."#]]

@@ -166,7 +166,14 @@ impl App {
             Event::UndoStarted { .. } => self.undos.extend(record.turn),
             Event::UndoEnded { files, beyond, .. } => self.undone(files, beyond, record.turn),
             Event::Forgotten => self.tell("·", Style::DIM, "(forgotten)"),
-            Event::Instructed { .. }
+            Event::CanvasDrawn { surface } => self.conversation.surface(surface),
+            Event::CanvasRemoved { name } => {
+                let text = format!("{name} was taken away from the canvas");
+                self.tell("▦", Style::DIM, &text);
+            }
+            // The text of the turn, or of what steers it, says what was done on the canvas.
+            Event::CanvasActed { .. }
+            | Event::Instructed { .. }
             | Event::ContextAssembled { .. }
             | Event::ThinkingSealed { .. }
             | Event::FileChanged { .. } => {}

@@ -1,8 +1,10 @@
 //! A piece of the conversation that is laid out as a whole and drawn by rows.
 
+use crate::render::canvas;
 use crate::render::markdown::{Layout, render};
 use crate::render::style::{Color, Line, Span, Style, wrap, wrap_exactly};
 use crate::render::visible::clean;
+use titan_protocol::Surface;
 
 /// What a block says, before it is laid out for a width.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub(super) enum Content {
         style: Style,
         text: String,
     },
+    /// A surface of the canvas.
+    Surface(Surface),
     /// Lines of a program's output, cleaned.
     Output(Vec<String>),
     /// Lines of a call's arguments.
@@ -75,6 +79,7 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 text.len()
             }
+            Self::Surface(surface) => surface.title.len() + surface.content.len(),
             Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
                 lines.iter().map(String::len).sum()
             }
@@ -89,6 +94,7 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 found(text)
             }
+            Self::Surface(surface) => found(&surface.title) || found(&surface.content),
             Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
                 lines.iter().any(|line| found(line))
             }
@@ -118,6 +124,10 @@ impl Content {
                 let lines = wrap(&text, width.saturating_sub(2).max(1));
                 marked(&format!("{mark} "), *style, lines, width)
             }
+            Self::Surface(surface) => canvas::lines(surface, layout)
+                .iter()
+                .flat_map(|line| fitted(line, width))
+                .collect(),
             Self::Output(lines) => guttered(lines, "  │ ", Style::DIM, width),
             Self::Written(lines) => guttered(lines, "  ✎ ", Style::color(Color::Cyan), width),
             Self::Thought(lines) => thought(lines, width),

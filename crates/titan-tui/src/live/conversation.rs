@@ -12,7 +12,7 @@ use super::growing::{Growing, Look, Part};
 use crate::render::count;
 use crate::render::style::{Line, Style};
 use std::collections::VecDeque;
-use titan_protocol::{CallId, SessionId};
+use titan_protocol::{CallId, SessionId, Surface};
 
 /// Entries that are kept of a session; older ones are in its log.
 const ENTRIES_MAX: usize = 2_000;
@@ -93,6 +93,11 @@ impl Conversation {
         if !lines.is_empty() {
             self.add_block(Content::Lines(lines));
         }
+    }
+
+    /// A surface of the canvas, as it was drawn.
+    pub(super) fn surface(&mut self, surface: &Surface) {
+        self.add_block(Content::Surface(surface.clone()));
     }
 
     fn add_block(&mut self, content: Content) {

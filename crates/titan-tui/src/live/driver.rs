@@ -1,10 +1,10 @@
 //! Drives an [`App`]: its terminal, its client, its clock.
 
 use super::app::{Action, App, Query, Reply, Settings};
-use super::canvas::Canvas;
 use super::key::Key;
 use super::reader::Reader;
 use super::screen::{Screen, clipboard};
+use super::tty::Tty;
 use super::{FRAME_MS, history};
 use crate::submits::Submits;
 use crossterm::execute;
@@ -67,7 +67,7 @@ type Records = BoxStream<Result<Record, ClientError>>;
 /// The live terminal. The terminal is given back when it is dropped.
 pub struct Live {
     // Dropped first: what it writes belongs to the terminal as it is taken over.
-    terminal: Terminal<Canvas>,
+    terminal: Terminal<Tty>,
     reader: Reader,
     app: App,
     history: PathBuf,
@@ -89,7 +89,7 @@ impl Live {
             Vec::new()
         });
         let screen = Screen::open()?;
-        let terminal = Terminal::new(Canvas::new())?;
+        let terminal = Terminal::new(Tty::new())?;
         Ok(Self {
             terminal,
             reader: Reader::start()?,

@@ -7,7 +7,6 @@ mod answer;
 mod app;
 mod apply;
 mod block;
-mod canvas;
 mod card;
 mod composer;
 mod conversation;
@@ -25,6 +24,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod tty;
 
 pub use app::{Action, App, Query, Reply, Settings};
 pub use driver::{Files, Left, Live, LiveError, Options};

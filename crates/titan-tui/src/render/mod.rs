@@ -4,6 +4,7 @@
 //! is what both surfaces show, and [`turn`] is line mode's projection of a turn.
 
 pub mod approval;
+pub mod canvas;
 #[cfg(test)]
 mod fuzz;
 pub mod highlight;

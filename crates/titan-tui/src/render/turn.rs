@@ -7,7 +7,7 @@
 use super::markdown::{Layout, MarkdownStream};
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::clean;
-use super::{approval, duration, usage};
+use super::{approval, canvas, duration, usage};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -248,6 +248,17 @@ impl TurnView {
                 self.plan.clone_from(items);
                 Vec::new()
             }
+            Event::CanvasDrawn { surface } => {
+                let mut lines = self.end_text(layout);
+                lines.extend(canvas::lines(surface, layout));
+                lines
+            }
+            Event::CanvasRemoved { name } => {
+                let text = format!("{name} was taken away from the canvas");
+                self.note("▦", Style::DIM, &text, layout)
+            }
+            // The text of the turn, or of what steers it, says it.
+            Event::CanvasActed { .. } => Vec::new(),
             Event::Steered { text, .. } => {
                 let mut lines = self.end_text(layout);
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));

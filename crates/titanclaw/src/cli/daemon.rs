@@ -176,6 +176,11 @@ fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
         context.say(&text);
     }
     engine_runtime()?.block_on(async {
+        // Before the engine, so that a port that is taken is said while somebody listens.
+        let opened = match &context.config()?.gateway {
+            Some(settings) => Some(wire::open_gateway(context, settings, None).await?),
+            None => None,
+        };
         let owned = wire::own(
             context,
             Need::Model {
@@ -184,13 +189,23 @@ fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
             },
         )
         .await?;
+        let gateway = opened.map(|opened| opened.serve(owned.client(), owned.doors()));
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         context.say(&format!("ready at {}", context.home.socket().display()));
+        if let Some(gateway) = &gateway {
+            context.say(&format!(
+                "the page is at {}; `titanclaw web` opens it",
+                gateway.page()
+            ));
+        }
         tokio::select! {
             () = owned.stopped() => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+        }
+        if let Some(gateway) = gateway {
+            gateway.close().await;
         }
         owned.close().await?;
         Ok(Exit::Completed)

@@ -10,6 +10,7 @@ use crate::wire;
 use serde::Serialize;
 use serde_json::json;
 use std::io::{self, IsTerminal};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use titan_protocol::Client;
 use titan_sandbox::{Confinement, Kept};
@@ -78,6 +79,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         checks.extend(model_checks(context, &config).await);
         checks
     }));
+    checks.push(gateway_check(context, &config));
     checks.push(disk_check(context.home.path()));
     checks.push(machine_check());
     checks.push(files_check());
@@ -212,6 +214,50 @@ async fn engine_check(context: &Context) -> Check {
             format!("none runs; the store opens, {n_keys} keys are sealed in it"),
         ),
         Err(error) => check("engine", Verdict::Wrong, format!("{error:#}")),
+    }
+}
+
+/// Whether the gateway could be opened as the config says.
+fn gateway_check(context: &Context, config: &Config) -> Check {
+    let Some(settings) = &config.gateway else {
+        let text =
+            "opened by `titanclaw web` alone; a section [gateway] in the config keeps it open";
+        return check("gateway", Verdict::Note, text);
+    };
+    let token = context.home.gateway_token();
+    let usable = token.exists().then(|| titan_web::Access::open(&token));
+    match (settings.address.parse::<IpAddr>(), usable) {
+        (Err(error), _) => {
+            let text = format!(
+                "gateway.address {:?} can't be used: {error}",
+                settings.address
+            );
+            check("gateway", Verdict::Wrong, text)
+        }
+        (_, Some(Err(error))) => check("gateway", Verdict::Wrong, error.to_string()),
+        (Ok(ip), _) if !ip.is_loopback() => {
+            let (verdict, text) = match settings.is_exposed {
+                true => (
+                    Verdict::Warning,
+                    format!("other machines reach it at {ip}, and nothing is encrypted"),
+                ),
+                false => (
+                    Verdict::Wrong,
+                    format!(
+                        "{ip} is reached from other machines; if that is meant, set gateway.expose = true"
+                    ),
+                ),
+            };
+            check("gateway", verdict, text)
+        }
+        (Ok(ip), _) => {
+            let address = SocketAddr::new(ip, settings.port);
+            check(
+                "gateway",
+                Verdict::Fine,
+                format!("served at {address} by an engine in the background"),
+            )
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod transcript;
 mod trust;
 mod turn;
 mod undo;
+mod web;
 
 use crate::config::env::{Env, VARIABLES};
 use crate::config::home::Home;
@@ -154,6 +155,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Start, stop or look at the engine in the background
     Daemon(daemon::Arguments),
+    /// Open the page in a browser, and serve the API
+    Web(web::Arguments),
 }
 
 /// What every command may use.
@@ -280,6 +283,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Logs(arguments)) => logs::run(&context, &arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::Daemon(arguments)) => daemon::run(&context, arguments),
+        Some(Command::Web(arguments)) => web::run(&context, &arguments),
     }
 }
 

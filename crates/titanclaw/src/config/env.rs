@@ -52,6 +52,10 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "the proxy for providers and downloads, and what is reached without it",
     ),
     (
+        "DISPLAY, WAYLAND_DISPLAY",
+        "whether `titanclaw web` can open a browser",
+    ),
+    (
         "HOME, XDG_CACHE_HOME",
         "where the person's files and caches are",
     ),
@@ -74,6 +78,7 @@ pub(crate) struct Env {
     pub(crate) is_dumb_terminal: bool,
     /// Whether the locale, if any is named, says that the terminal shows UTF-8.
     pub(crate) is_utf8: bool,
+    pub(crate) has_display: bool,
     pub(crate) user_home: Option<PathBuf>,
     pub(crate) cache: Option<PathBuf>,
 }
@@ -106,6 +111,7 @@ impl Env {
                 .or_else(|| get("LC_CTYPE"))
                 .or_else(|| get("LANG"))
                 .is_none_or(|locale| is_utf8(&locale)),
+            has_display: get("DISPLAY").or_else(|| get("WAYLAND_DISPLAY")).is_some(),
             cache: get("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(|| Some(user_home.as_ref()?.join(".cache"))),

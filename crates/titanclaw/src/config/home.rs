@@ -117,6 +117,11 @@ impl Home {
         TrustFile::new(self.0.join("trust"))
     }
 
+    /// The token that opens the gateway. No backup takes it along; a home that was restored gets its own.
+    pub(crate) fn gateway_token(&self) -> PathBuf {
+        self.0.join("gateway.token")
+    }
+
     pub(crate) fn history(&self) -> PathBuf {
         self.0.join("history")
     }

@@ -122,6 +122,12 @@ pub(crate) const KEYS: &[Key] = &[
         "how long an approval waits before it counts as denied",
     ),
     key(
+        "limits.reads_along",
+        Kind::Flag,
+        "false",
+        "ask the utility model if a program that has run for 15, 30, 60 and 120 seconds is worth waiting for",
+    ),
+    key(
         "limits.usd_per_turn",
         USD,
         "2.0",
@@ -230,6 +236,41 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(&["dark", "light"]),
         "\"dark\"",
         "what the terminal's background is",
+    ),
+    // A section that is there opens the gateway with every engine in the background, so that none of these has a
+    // default that could be written down and mean nothing.
+    key(
+        "gateway.port",
+        Kind::Count {
+            min: 1,
+            max: 65_535,
+        },
+        "",
+        "the port of the page and the API; empty: 7717. With this section, `titanclaw daemon` serves them",
+    ),
+    key(
+        "gateway.address",
+        Kind::Text,
+        "",
+        "the address that they are served at; empty: 127.0.0.1",
+    ),
+    key(
+        "gateway.expose",
+        Kind::Flag,
+        "",
+        "whether that may be an address that other machines reach; nothing is encrypted",
+    ),
+    key(
+        "gateway.hosts",
+        Kind::Names,
+        "",
+        "more names by which the page may be called",
+    ),
+    key(
+        "gateway.workspace",
+        Kind::Text,
+        "",
+        "the folder for turns that name none; empty: where `titanclaw web` was started, or one in the cache",
     ),
 ];
 

@@ -27,6 +27,7 @@ struct RawConfig {
     local: RawLocal,
     policy: RawPolicy,
     display: RawDisplay,
+    gateway: Option<RawGateway>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,6 +64,7 @@ struct RawLimits {
     model_calls_per_turn: Option<u32>,
     turn_seconds: Option<u64>,
     approval_seconds: Option<u64>,
+    reads_along: Option<bool>,
     usd_per_turn: Option<f64>,
     usd_per_session: Option<f64>,
     usd_per_day: Option<f64>,
@@ -108,6 +110,16 @@ pub(crate) enum Theme {
     Light,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawGateway {
+    port: Option<u16>,
+    address: Option<String>,
+    expose: Option<bool>,
+    hosts: Option<Vec<String>>,
+    workspace: Option<PathBuf>,
+}
+
 /// The API that a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +151,8 @@ pub(crate) struct Config {
     pub(crate) local: Local,
     pub(crate) policy: Policy,
     pub(crate) display: Display,
+    /// `None`: `titanclaw web` alone opens one.
+    pub(crate) gateway: Option<Gateway>,
 }
 
 /// `[models]`.
@@ -178,6 +192,8 @@ pub(crate) struct Limits {
     pub(crate) model_calls_per_turn_max: u32,
     pub(crate) turn_wall_clock_max: Duration,
     pub(crate) approval_wait_max: Duration,
+    /// Whether the utility model is asked about programs that run for long.
+    pub(crate) reads_along: bool,
     pub(crate) turn_usd_micros_max: u64,
     pub(crate) session_usd_micros_max: u64,
     pub(crate) day_usd_micros_max: u64,
@@ -218,6 +234,37 @@ pub(crate) struct Display {
     pub(crate) theme: Theme,
 }
 
+/// `[gateway]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Gateway {
+    pub(crate) port: u16,
+    /// An IP address; it is read where it is used.
+    pub(crate) address: String,
+    /// Whether other machines may reach it.
+    pub(crate) is_exposed: bool,
+    pub(crate) hosts: Vec<String>,
+    /// `None`: the folder of `titanclaw web`, or one in the cache.
+    pub(crate) workspace: Option<PathBuf>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self::from(RawGateway::default())
+    }
+}
+
+impl From<RawGateway> for Gateway {
+    fn from(raw: RawGateway) -> Self {
+        Self {
+            port: raw.port.unwrap_or(7717),
+            address: filled(raw.address).unwrap_or_else(|| "127.0.0.1".to_owned()),
+            is_exposed: raw.expose.unwrap_or(false),
+            hosts: raw.hosts.unwrap_or_default(),
+            workspace: raw.workspace.filter(|path| !path.as_os_str().is_empty()),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::from(RawConfig::default())
@@ -243,6 +290,7 @@ impl From<RawConfig> for Config {
                 model_calls_per_turn_max: raw.limits.model_calls_per_turn.unwrap_or(50),
                 turn_wall_clock_max: Duration::from_secs(raw.limits.turn_seconds.unwrap_or(3600)),
                 approval_wait_max: Duration::from_secs(raw.limits.approval_seconds.unwrap_or(300)),
+                reads_along: raw.limits.reads_along.unwrap_or(false),
                 turn_usd_micros_max: usd_micros(raw.limits.usd_per_turn.unwrap_or(2.0)),
                 session_usd_micros_max: usd_micros(raw.limits.usd_per_session.unwrap_or(10.0)),
                 day_usd_micros_max: usd_micros(raw.limits.usd_per_day.unwrap_or(20.0)),
@@ -272,6 +320,7 @@ impl From<RawConfig> for Config {
                 color: raw.display.color.unwrap_or(ColorChoice::Auto),
                 theme: raw.display.theme.unwrap_or_default(),
             },
+            gateway: raw.gateway.map(Gateway::from),
         }
     }
 }

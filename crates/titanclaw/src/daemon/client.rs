@@ -36,6 +36,14 @@ impl SocketClient {
         }
     }
 
+    /// Where the engine's gateway is, if it has one; `opens`: as a link that opens it in one browser.
+    pub(crate) async fn gateway(&self, opens: bool) -> Result<Option<String>, ClientError> {
+        match self.ask(Ask::Gateway { opens }).await? {
+            Reply::Gateway(address) => Ok(address),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn ask(&self, ask: Ask) -> Result<Reply, ClientError> {
         let mut frames = connect(&self.path, ask).await?;
         reply(&mut frames).await
@@ -139,6 +147,7 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Costs(_) => "costs",
         Reply::Changes(_) => "what a turn changed",
         Reply::Status(_) => "its status",
+        Reply::Gateway(_) => "its gateway",
         Reply::Error(_) => "an error",
     };
     ClientError::Refused(format!(

@@ -38,6 +38,10 @@ pub(super) enum Ask {
         turn: Option<TurnId>,
     },
     Status,
+    /// Where the gateway is; `opens`: with a code for one browser.
+    Gateway {
+        opens: bool,
+    },
     Stop,
 }
 
@@ -51,6 +55,8 @@ pub(super) enum Reply {
     Costs(Vec<CostLine>),
     Changes(TurnChanges),
     Status(EngineStatus),
+    /// `None`: there is none.
+    Gateway(Option<String>),
     Error(ClientError),
 }
 

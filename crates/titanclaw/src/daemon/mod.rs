@@ -6,12 +6,14 @@
 //! [`SocketClient`] is one.
 
 mod client;
+mod doors;
 mod frame;
 #[cfg(test)]
 mod fuzz;
 mod server;
 
 pub(crate) use client::{SocketClient, is_served};
+pub(crate) use doors::Doors;
 pub(crate) use server::{ControlSocket, Serving};
 
 /// A frame holds at most this much; a record's texts are bounded well below it.

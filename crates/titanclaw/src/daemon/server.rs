@@ -1,7 +1,7 @@
 //! The owner's side of the control socket.
 
 use super::frame::{Ask, Frames, Reply, Request};
-use super::{CONNECTIONS_MAX, FRAME_BYTES_MAX};
+use super::{CONNECTIONS_MAX, Doors, FRAME_BYTES_MAX};
 use anyhow::Context as _;
 use futures::StreamExt;
 use std::os::unix::fs::PermissionsExt;
@@ -66,14 +66,16 @@ impl ControlSocket {
         let stop = CancellationToken::new();
         let connections_max = connections_max();
         let room = Arc::new(Semaphore::new(connections_max));
-        let task = tokio::spawn(accept(
-            self.listener,
+        let doors = Doors::default();
+        let engine = Served {
             client,
-            stop.clone(),
-            Arc::clone(&room),
-            connections_max,
-        ));
+            doors: doors.clone(),
+            stop: stop.clone(),
+        };
+        let accepting = accept(self.listener, engine, Arc::clone(&room), connections_max);
+        let task = tokio::spawn(accepting);
         Serving {
+            doors,
             stop,
             room,
             connections_max,
@@ -94,8 +96,17 @@ fn connections_max() -> usize {
         .clamp(UNSERVED_MAX, CONNECTIONS_MAX)
 }
 
+/// What callers are answered from.
+#[derive(Clone)]
+struct Served {
+    client: Arc<dyn Client>,
+    doors: Doors,
+    stop: CancellationToken,
+}
+
 /// A control socket that is being served.
 pub(crate) struct Serving {
+    doors: Doors,
     stop: CancellationToken,
     room: Arc<Semaphore>,
     connections_max: usize,
@@ -107,6 +118,11 @@ impl Serving {
     /// Returns when a caller asked the engine to stop.
     pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Where callers are told that the gateway is.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// Connections that are being answered now.
@@ -128,8 +144,7 @@ impl Serving {
 
 async fn accept(
     listener: UnixListener,
-    client: Arc<dyn Client>,
-    stop: CancellationToken,
+    engine: Served,
     room: Arc<Semaphore>,
     connections_max: usize,
 ) {
@@ -137,7 +152,7 @@ async fn accept(
     loop {
         let has_place = connections.len() < connections_max + UNSERVED_MAX;
         let stream = tokio::select! {
-            () = stop.cancelled() => break,
+            () = engine.stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept(), if has_place => match accepted {
                 Ok((stream, _)) => stream,
@@ -148,15 +163,15 @@ async fn accept(
                 }
             },
         };
-        let (client, stop, room) = (Arc::clone(&client), stop.clone(), Arc::clone(&room));
+        let (engine, room) = (engine.clone(), Arc::clone(&room));
         connections.spawn(async move {
             let permit = tokio::time::timeout(ROOM_WAIT_MAX, room.acquire()).await;
             let is_full = !matches!(permit, Ok(Ok(_)));
             let full = is_full.then_some(connections_max);
-            let ended = stop.clone();
+            let ended = engine.stop.clone();
             tokio::select! {
                 () = ended.cancelled() => {}
-                result = answer(stream, client, stop, full) => if let Err(error) = result {
+                result = answer(stream, engine, full) => if let Err(error) = result {
                     tracing::debug!(%error, "control connection ended");
                 }
             }
@@ -174,10 +189,14 @@ async fn accept(
 
 async fn answer(
     stream: UnixStream,
-    client: Arc<dyn Client>,
-    stop: CancellationToken,
+    engine: Served,
     full: Option<usize>,
 ) -> Result<(), ClientError> {
+    let Served {
+        client,
+        doors,
+        stop,
+    } = engine;
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
     let mut frames = Frames::new(stream);
     let own = rustix::process::getuid().as_raw();
@@ -215,6 +234,13 @@ async fn answer(
                 request.version
             );
             refuse(&mut frames, &text).await
+        }
+        Ask::Gateway { opens } => {
+            let address = match opens {
+                true => doors.link(),
+                false => doors.page(),
+            };
+            frames.send(&Reply::Gateway(address)).await
         }
         Ask::Submit(op) => one(&mut frames, client.submit(op).await, |()| Reply::Done).await,
         Ask::Sessions { limit } => {

@@ -4,12 +4,12 @@
 use super::screen::{Screen, Size};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 use titan_protocol::{
-    ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
-    QuestionId, Record, SessionId, Taint, ToolCall, TurnId, TurnOutcome, UndoOutcome, UndoneFile,
-    Usage, Verdict,
+    ApprovalId, CallId, CanvasAction, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem,
+    PlanStatus, QuestionId, Record, SessionId, Surface, SurfaceKind, Taint, ToolCall, TurnId,
+    TurnOutcome, UndoOutcome, UndoneFile, Usage, Verdict,
 };
 use titan_tui::render::approval;
 use titan_tui::render::markdown::Layout;
@@ -144,6 +144,23 @@ fn events(text: &str) -> Vec<Event> {
                 text: owned(),
                 status: PlanStatus::Pending,
             }],
+        },
+        Event::CanvasDrawn {
+            surface: Surface {
+                name: owned(),
+                title: owned(),
+                kind: SurfaceKind::Code,
+                language: owned(),
+                content: owned(),
+            },
+        },
+        Event::CanvasRemoved { name: owned() },
+        Event::CanvasActed {
+            act: CanvasAction {
+                surface: owned(),
+                action: owned(),
+                values: Map::from_iter([(owned(), owned().into())]),
+            },
         },
         Event::QuestionAsked {
             question: QuestionId::from_u128(4),

@@ -117,6 +117,7 @@ pub(super) fn engine(
         thinking_tokens_max: config.models.thinking_tokens_max,
         // A small model would keep the next question waiting for the sake of a title.
         are_titled: lasts && !is_small,
+        reads_along: config.limits.reads_along,
         identity: Vec::new(),
         home: context.home.path().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

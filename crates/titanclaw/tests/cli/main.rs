@@ -7,6 +7,7 @@ mod leave;
 mod manners;
 mod terminal;
 mod undo;
+mod web;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

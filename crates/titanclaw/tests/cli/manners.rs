@@ -23,6 +23,7 @@ fn help_says_all_and_touches_nothing() {
         "logs",
         "completions",
         "daemon",
+        "web",
     ];
     let mut text = String::new();
     for command in commands {

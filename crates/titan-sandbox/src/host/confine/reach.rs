@@ -177,11 +177,9 @@ impl Reach {
         engine_home: &Path,
     ) -> Self {
         let home = environment.get("HOME").map(PathBuf::from);
-        let in_home = |names: &[&str]| -> Vec<PathBuf> {
-            let home = home.iter();
-            home.flat_map(|home| names.iter().map(|name| home.join(name)))
-                .collect()
-        };
+        let tools = home
+            .iter()
+            .flat_map(|home| TOOLS.map(|name| home.join(name)));
         let named = TOOL_VARIABLES
             .iter()
             .filter_map(|name| environment.get(*name))
@@ -189,19 +187,14 @@ impl Reach {
         let wanted = SYSTEM
             .iter()
             .map(PathBuf::from)
-            .chain(in_home(&TOOLS))
+            .chain(tools)
             .chain(named)
             .chain(program_folders.iter().cloned());
-        let secret = SYSTEM_SECRETS
-            .iter()
-            .map(PathBuf::from)
-            .chain(in_home(&SECRETS))
-            .chain(other_homes(home.as_deref()));
         Self {
             readable: existing(wanted)
                 .filter(|path| !is_too_wide(path, home.as_deref()))
                 .collect(),
-            secret: existing(secret).collect(),
+            secret: existing(secrets(home.as_deref())).collect(),
             barred: engine_home.to_owned(),
         }
     }
@@ -216,6 +209,17 @@ impl Reach {
         let is_in = |places: &[PathBuf]| places.iter().any(|place| path.starts_with(place));
         is_in(&self.readable) && !is_in(&self.secret) && !path.starts_with(&self.barred)
     }
+}
+
+/// Where keys, tokens and private lives are: in this home, in the system, and in the homes of everybody else. The home's
+/// own links are followed, so that what is below a resolved folder is named as there.
+pub(in crate::host) fn secrets(home: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let own = home.map(|home| path::follow(home).unwrap_or_else(|_| home.to_owned()));
+    let in_home = own
+        .into_iter()
+        .flat_map(|home| SECRETS.map(|name| home.join(name)));
+    let system = SYSTEM_SECRETS.map(PathBuf::from).into_iter();
+    system.chain(in_home).chain(other_homes(home))
 }
 
 fn existing(paths: impl Iterator<Item = PathBuf>) -> impl Iterator<Item = PathBuf> {

@@ -1,0 +1,391 @@
+//! OpenAI's chat completions, models and embeddings, for programs that speak nothing else.
+//!
+//! A completion is a turn of the engine with the engine's own tools (`turn`). What a request brings of tools is
+//! refused: the engine's calls are told by its events, and there is one way to run tools.
+
+use crate::refusal::Refusal;
+use crate::turn::{ApiTurn, End, OWN_MODEL, Piece, Said};
+use crate::{Gateway, api, events};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use titan_protocol::Usage;
+
+/// A whole conversation.
+pub(crate) const REQUEST_BYTES_MAX: usize = 4 << 20;
+const TEXTS_MAX: usize = 2048;
+
+#[derive(Deserialize)]
+struct Asked {
+    messages: Vec<Message>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    n: Option<u32>,
+    #[serde(default)]
+    tools: Option<Vec<Value>>,
+    #[serde(default)]
+    response_format: Option<ResponseFormat>,
+}
+
+#[derive(Default, Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+#[derive(Deserialize)]
+struct ResponseFormat {
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    #[serde(default)]
+    content: Option<Content>,
+}
+
+/// What a message says, in either of its two spellings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Part {
+    r#type: String,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+impl Content {
+    /// Its text.
+    ///
+    /// # Errors
+    /// When a part is something else.
+    pub(crate) fn text(self) -> Result<String, Refusal> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Parts(parts) => parts.into_iter().map(Part::text).collect(),
+        }
+    }
+}
+
+impl Part {
+    fn text(self) -> Result<String, Refusal> {
+        let is_text = matches!(self.r#type.as_str(), "text" | "input_text" | "output_text");
+        self.text.filter(|_| is_text).ok_or_else(|| {
+            Refusal::unsupported("content", "Only parts of text are understood here.")
+        })
+    }
+}
+
+/// A model's name that some model may have.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn model_name(model: &Option<String>) -> Result<(), Refusal> {
+    let is_odd = |name: &String| name.is_empty() || name.len() > 200;
+    match model.as_ref().is_some_and(is_odd) {
+        true => Err(Refusal::unsupported("model", "That is no model's name.")),
+        false => Ok(()),
+    }
+}
+
+/// Tools of the one who asks are not run here.
+///
+/// # Errors
+/// When there are any.
+pub(crate) fn no_tools(tools: &Option<Vec<Value>>) -> Result<(), Refusal> {
+    match tools.as_ref().is_none_or(Vec::is_empty) {
+        true => Ok(()),
+        false => Err(Refusal::unsupported(
+            "tools",
+            "Tools of a request are not passed on; the engine uses its own.",
+        )),
+    }
+}
+
+impl Asked {
+    fn check(&self) -> Result<(), Refusal> {
+        model_name(&self.model)?;
+        no_tools(&self.tools)?;
+        if self.n.is_some_and(|n| n != 1) {
+            return Err(Refusal::unsupported("n", "There is one answer."));
+        }
+        let format = self.response_format.as_ref();
+        if format.is_some_and(|format| format.r#type != "text") {
+            return Err(Refusal::unsupported(
+                "response_format",
+                "The answer is text.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn complete(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let asked: Asked = api::body(&gateway, request, REQUEST_BYTES_MAX).await?;
+    asked.check()?;
+    let said: Result<Vec<Said>, Refusal> = asked.messages.into_iter().map(said).collect();
+    let turn = ApiTurn::begin(&gateway, said?, asked.model.clone()).await?;
+    let model = asked.model.unwrap_or_else(|| OWN_MODEL.to_owned());
+    let completion = Completion {
+        id: format!("chatcmpl-{}", turn.id()),
+        created: unix_seconds(),
+        model,
+    };
+    if !asked.stream.unwrap_or(false) {
+        return completion.whole(turn).await;
+    }
+    let wants_usage = asked.stream_options.unwrap_or_default().include_usage;
+    Ok(stream_of(Streamed {
+        turn,
+        ready: VecDeque::from([completion.chunk(json!({ "role": "assistant", "content": "" }))]),
+        told: Box::new(move |piece| completion.tell(piece, wants_usage)),
+        has_ended: false,
+    }))
+}
+
+fn said(message: Message) -> Result<Said, Refusal> {
+    let roles = [
+        "system",
+        "developer",
+        "user",
+        "assistant",
+        "tool",
+        "function",
+    ];
+    if !roles.contains(&message.role.as_str()) {
+        return Err(Refusal::unsupported("role", "Nobody has that role."));
+    }
+    let text = message.content.map_or(Ok(String::new()), Content::text)?;
+    Ok(Said {
+        role: message.role,
+        text,
+    })
+}
+
+/// All of a turn's text, and its tokens.
+///
+/// # Errors
+/// When the turn failed.
+pub(crate) async fn whole(turn: &mut ApiTurn) -> Result<(String, bool, Usage), Refusal> {
+    let mut text = String::new();
+    loop {
+        match turn.next().await {
+            Piece::Text(piece) => text.push_str(&piece),
+            Piece::Ended(End::Answered { is_cut, usage }) => return Ok((text, is_cut, usage)),
+            Piece::Ended(End::Failed(refusal)) => return Err(refusal),
+        }
+    }
+}
+
+struct Completion {
+    id: String,
+    created: u64,
+    model: String,
+}
+
+impl Completion {
+    async fn whole(&self, mut turn: ApiTurn) -> Result<Response, Refusal> {
+        let (text, is_cut, usage) = whole(&mut turn).await?;
+        let message = json!({ "role": "assistant", "content": text, "refusal": null });
+        Ok(Json(json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{
+                "index": 0,
+                "message": message,
+                "logprobs": null,
+                "finish_reason": finish(is_cut),
+            }],
+            "usage": tokens(&usage),
+        }))
+        .into_response())
+    }
+
+    /// What is sent for a piece.
+    fn tell(&self, piece: Piece, wants_usage: bool) -> Vec<String> {
+        match piece {
+            Piece::Text(text) => vec![self.chunk(json!({ "content": text }))],
+            Piece::Ended(End::Failed(refusal)) => vec![data(&refusal.json())],
+            Piece::Ended(End::Answered { is_cut, usage }) => {
+                let last = self.frame(json!([{ "index": 0, "delta": {}, "logprobs": null, "finish_reason": finish(is_cut) }]), None);
+                let usage = wants_usage.then(|| self.frame(json!([]), Some(tokens(&usage))));
+                let done = "data: [DONE]\n\n".to_owned();
+                [Some(last), usage, Some(done)]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+        }
+    }
+
+    fn chunk(&self, delta: Value) -> String {
+        let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null });
+        self.frame(json!([choice]), None)
+    }
+
+    fn frame(&self, choices: Value, usage: Option<Value>) -> String {
+        data(&json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            "usage": usage,
+        }))
+    }
+}
+
+fn finish(is_cut: bool) -> &'static str {
+    match is_cut {
+        true => "length",
+        false => "stop",
+    }
+}
+
+fn tokens(usage: &Usage) -> Value {
+    let read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
+    json!({
+        "prompt_tokens": read,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": read + usage.output_tokens,
+        "prompt_tokens_details": { "cached_tokens": usage.cache_read_tokens },
+    })
+}
+
+fn data(value: &Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// A turn as it is told to one reader.
+pub(crate) struct Streamed {
+    pub(crate) turn: ApiTurn,
+    /// What is to be sent before the next piece.
+    pub(crate) ready: VecDeque<String>,
+    /// What is sent for a piece.
+    pub(crate) told: Box<dyn FnMut(Piece) -> Vec<String> + Send>,
+    pub(crate) has_ended: bool,
+}
+
+/// A turn as an answer that streams. When its reader leaves, the turn is interrupted.
+pub(crate) fn stream_of(streamed: Streamed) -> Response {
+    let pieces = stream::unfold(streamed, |mut streamed| async {
+        while streamed.ready.is_empty() {
+            if streamed.has_ended {
+                return None;
+            }
+            let piece = streamed.turn.next().await;
+            streamed.has_ended = matches!(piece, Piece::Ended(_));
+            streamed.ready.extend((streamed.told)(piece));
+        }
+        let piece = streamed.ready.pop_front()?;
+        Some((Ok::<_, Infallible>(piece), streamed))
+    });
+    events::event_stream(Body::from_stream(pieces))
+}
+
+pub(crate) async fn models(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Refusal> {
+    let started_at = gateway.ports.client.status().await?.started_at;
+    Ok(Json(json!({
+        "object": "list",
+        "data": [{
+            "id": OWN_MODEL,
+            "object": "model",
+            "created": started_at / 1000,
+            "owned_by": "titanclaw",
+        }],
+    })))
+}
+
+#[derive(Deserialize)]
+struct ToEmbed {
+    input: Texts,
+    #[serde(default)]
+    encoding_format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+pub(crate) async fn embed(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+) -> Result<Json<Value>, Refusal> {
+    let asked: ToEmbed = api::body(&gateway, request, REQUEST_BYTES_MAX).await?;
+    if asked
+        .encoding_format
+        .is_some_and(|format| format != "float")
+    {
+        return Err(Refusal::unsupported(
+            "encoding_format",
+            "Vectors are given as numbers.",
+        ));
+    }
+    let texts = match asked.input {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    };
+    if texts.is_empty() || texts.len() > TEXTS_MAX || texts.iter().any(String::is_empty) {
+        return Err(Refusal::unsupported(
+            "input",
+            "`input` is a text or 1 to 2048 of them, none empty.",
+        ));
+    }
+    let embedder = &gateway.ports.embedder;
+    let vectors = embedder.embed(&texts).await.map_err(|error| {
+        tracing::error!(%error, "no vectors were made");
+        Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            "embedding_failed",
+            "No vectors were made.",
+        )
+    })?;
+    let data: Vec<Value> = vectors
+        .iter()
+        .enumerate()
+        .map(|(idx, vector)| json!({ "object": "embedding", "index": idx, "embedding": vector }))
+        .collect();
+    // Its tokens are words and pieces of words, which it does not tell; four bytes each is close.
+    let tokens: usize = texts.iter().map(|text| text.len().div_ceil(4)).sum();
+    Ok(Json(json!({
+        "object": "list",
+        "data": data,
+        "model": embedder.space(),
+        "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
+    })))
+}

@@ -1,0 +1,285 @@
+//! The gateway's own routes, and whether their description is true.
+
+use crate::place::{Answer, Place};
+use serde_json::{Value, json};
+use titan_protocol::{
+    ApprovalId, Decision, Forget, Op, QuestionId, SessionId, TurnId, TurnOptions,
+};
+
+const SESSION: SessionId = SessionId::from_u128(1);
+const TURN: TurnId = TurnId::from_u128(2);
+
+/// One command of each kind.
+fn ops() -> Vec<Op> {
+    let options = TurnOptions {
+        workspace: Some("/w".into()),
+        model: None,
+        is_attended: true,
+    };
+    let forget = |what| Op::Forget { what };
+    vec![
+        Op::UserTurn {
+            session: SESSION,
+            turn: TURN,
+            text: "hi".into(),
+            options: options.clone(),
+        },
+        Op::UserCall {
+            session: SESSION,
+            turn: TURN,
+            text: "!ls".into(),
+            tool: "shell".into(),
+            arguments: serde_json::Map::new(),
+            options,
+        },
+        Op::Interrupt { session: SESSION },
+        Op::Decide {
+            approval: ApprovalId::from_u128(3),
+            decision: Decision::Exact,
+        },
+        Op::Answer {
+            question: QuestionId::from_u128(4),
+            text: "yes".into(),
+        },
+        forget(Forget::Session { session: SESSION }),
+        forget(Forget::Turn {
+            session: SESSION,
+            turn: TURN,
+        }),
+        forget(Forget::Events {
+            session: SESSION,
+            seqs: vec![1, 2],
+        }),
+        Op::Undo {
+            session: SESSION,
+            undo: TURN,
+            of: None,
+            is_forced: false,
+        },
+        Op::Rename {
+            session: SESSION,
+            title: "new".into(),
+        },
+    ]
+}
+
+/// Whether a value is what the description says of the schema.
+fn check(description: &Value, schema: &str, value: &Value) {
+    let mut whole = description.clone();
+    whole["$ref"] = json!(format!("#/components/schemas/{schema}"));
+    let validator = jsonschema::validator_for(&whole).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{schema}: {errors:?} in {value}");
+}
+
+fn is_valid(description: &Value, schema: &str, value: &Value) -> bool {
+    let mut whole = description.clone();
+    whole["$ref"] = json!(format!("#/components/schemas/{schema}"));
+    jsonschema::validator_for(&whole).unwrap().is_valid(value)
+}
+
+async fn described(place: &Place) -> Value {
+    place.get("/api/openapi.json").await.json()
+}
+
+#[tokio::test]
+async fn every_command_crosses_unchanged_and_is_described() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    for op in ops() {
+        let value = serde_json::to_value(&op).unwrap();
+        check(&description, "Op", &value);
+        let answer = place.post("/api/ops", &value).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (202, json!({ "status": "accepted" }))
+        );
+    }
+    assert_eq!(*place.engine.ops.lock().unwrap(), ops());
+    let refused = place
+        .post("/api/ops", &json!({ "op": "compact", "session": SESSION }))
+        .await;
+    assert_eq!(refused.status, 409);
+    check(&description, "Refusal", &refused.json());
+}
+
+#[tokio::test]
+async fn a_command_that_is_none_is_refused_by_the_description_and_the_gateway() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let turn =
+        json!({ "op": "user_turn", "session": SESSION, "turn": TURN, "text": "hi", "options": {} });
+    let without = |field: &str| {
+        let mut turn = turn.clone();
+        turn.as_object_mut().unwrap().remove(field);
+        turn
+    };
+    let with = |field: &str, value: Value| {
+        let mut turn = turn.clone();
+        turn[field] = value;
+        turn
+    };
+    check(&description, "Op", &turn);
+    let odd = [
+        json!(null),
+        json!([]),
+        json!("interrupt"),
+        json!(["interrupt", { "session": SESSION }]),
+        json!({}),
+        json!({ "op": "sudo" }),
+        json!({ "op": "interrupt", "session": "x" }),
+        json!({ "op": "decide", "approval": SESSION, "decision": "always" }),
+        json!({ "op": "forget", "what": [] }),
+        without("session"),
+        without("text"),
+        without("options"),
+        with("options", json!([])),
+        with("text", json!(7)),
+        with("session", json!(null)),
+    ];
+    for odd in odd {
+        assert!(!is_valid(&description, "Op", &odd), "{odd}");
+        assert_eq!(place.post("/api/ops", &odd).await.status, 400, "{odd}");
+    }
+    assert!(place.engine.ops.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_asked_is_answered_as_described() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let changes = format!("/api/sessions/{SESSION}/changes?turn={TURN}");
+    let paths = [
+        ("/api/health", "Word"),
+        ("/api/ready", "Word"),
+        ("/api/status", "Status"),
+        ("/api/sessions?limit=2", "Sessions"),
+        (&changes, "Changes"),
+        ("/v1/models", "ModelList"),
+    ];
+    for (path, schema) in paths {
+        let answer = place.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        check(&description, schema, &answer.json());
+    }
+    let embedded = place.post("/v1/embeddings", &json!({ "input": "a" })).await;
+    check(&description, "Embeddings", &embedded.json());
+    assert_eq!(place.get("/api/status").await.json()["workspace"], "/w");
+    assert_eq!(
+        place
+            .get("/api/sessions?limit=2")
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let none = place.get(&format!("/api/sessions/{SESSION}/changes")).await;
+    assert_eq!(none.status, 409);
+    check(&description, "Refusal", &none.json());
+    let metrics = place.get("/metrics").await;
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    assert!(
+        metrics
+            .body
+            .contains("titanclaw_gateway_answers_total{route=\"/api/ready\",status=\"200\"} 1\n"),
+        "{metrics:?}"
+    );
+    for line in metrics.body.lines().filter(|line| !line.starts_with('#')) {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_is_none_is_refused() {
+    let place = Place::new().await;
+    let paths = [
+        "/api/sessions?limit=0",
+        "/api/sessions?limit=1001",
+        "/api/sessions?limit=-1",
+        "/api/sessions?limit=x",
+        "/api/sessions?limit=1&limit=2",
+        "/api/sessions?other=1",
+        "/api/costs?since=-1",
+        "/api/costs?since=18446744073709551615",
+        "/api/events?session=x",
+        "/api/events?after=-1",
+        "/api/sessions/x/changes",
+    ];
+    for path in paths {
+        let answer = place.get(path).await;
+        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_reference_of_the_description_leads_somewhere_and_its_schemas_are_schemas() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let text = description.to_string();
+    for part in text.split("#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(
+            description["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
+    }
+    for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
+        assert!(jsonschema::meta::is_valid(schema), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_there_is_not_is_told_with_those_that_there_are() {
+    let place = Place::new().await;
+    for (method, path, allowed) in [
+        ("PATCH", "/api/ops", "POST"),
+        ("DELETE", "/api/status", "GET,HEAD"),
+    ] {
+        let answer = place
+            .say(method, path, &[&place.host(), &place.bearer()], "")
+            .await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some(allowed))
+        );
+        assert_eq!(answer.json()["error"]["type"], "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_opened_by_a_link_that_works_once() {
+    let place = Place::new().await;
+    let link = format!("/login?code={}", place.access.code());
+    let opened = place.say("GET", &link, &[&place.host()], "").await;
+    assert_eq!((opened.status, opened.header("location")), (303, Some("/")));
+    let again: Answer = place.say("GET", &link, &[&place.host()], "").await;
+    assert_eq!(again.status, 401);
+    let cookie = place.cookie().await;
+    let page = place.say("GET", "/", &[&place.host(), &cookie], "").await;
+    assert!(page.body.contains("<title>TitanClaw</title>"));
+    let status = place
+        .say("GET", "/api/status", &[&place.host(), &cookie], "")
+        .await;
+    assert_eq!(status.status, 200);
+    let kind = "Content-Type: application/json";
+    let op = json!({ "op": "interrupt", "session": SESSION }).to_string();
+    let headers = [&place.host(), &cookie, &place.origin(), kind];
+    assert_eq!(
+        place
+            .say("POST", "/api/ops", &headers.map(|it| it as &str), &op)
+            .await
+            .status,
+        202
+    );
+}

@@ -1,0 +1,74 @@
+// The gateway's HTTP half. Every answer is either what was asked for or an `ApiError` with words for a person.
+
+import type {
+  CostLine,
+  EngineStatus,
+  Op,
+  SessionId,
+  SessionSummary,
+  TurnChanges,
+  TurnId,
+} from "./protocol";
+
+export class ApiError extends Error {
+  constructor(
+    readonly kind: "unauthorised" | "refused" | "unreachable",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const SESSIONS_MAX = 1_000;
+const WAIT_MS_MAX = 30_000;
+
+export const api = {
+  status: () => ask<EngineStatus>("/api/status"),
+  sessions: () => ask<SessionSummary[]>(`/api/sessions?limit=${SESSIONS_MAX}`),
+  costs: (since: number) => ask<CostLine[]>(`/api/costs?since=${since}`),
+  changes: (session: SessionId, turn: TurnId | null) =>
+    ask<TurnChanges>(`/api/sessions/${session}/changes${turn ? `?turn=${turn}` : ""}`),
+  submit: (op: Op) =>
+    ask<unknown>("/api/ops", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(op),
+    }),
+};
+
+async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const response = await sent(path, init);
+  if (response.status === 401) throw new ApiError("unauthorised", "This page is not signed in.");
+  const body = await parsed(response);
+  if (!response.ok) throw new ApiError(kindOf(response), messageOf(body, response));
+  return body as T;
+}
+
+async function sent(path: string, init: RequestInit): Promise<Response> {
+  try {
+    const signal = AbortSignal.timeout(WAIT_MS_MAX);
+    return await fetch(path, { credentials: "same-origin", cache: "no-store", signal, ...init });
+  } catch {
+    throw new ApiError("unreachable", "TitanClaw can't be reached; trying again.");
+  }
+}
+
+async function parsed(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return text === "" ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** A gateway that stands before an engine that is gone answers 502 to 504; the same words may succeed later. */
+function kindOf(response: Response): "refused" | "unreachable" {
+  return response.status >= 502 && response.status <= 504 ? "unreachable" : "refused";
+}
+
+function messageOf(body: unknown, response: Response): string {
+  const error = (body as { error?: { message?: unknown } } | null)?.error;
+  if (typeof error?.message === "string") return error.message;
+  return `The gateway answered ${response.status} without a word.`;
+}

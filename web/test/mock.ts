@@ -1,0 +1,198 @@
+// A gateway for tests: speaks the whole API over a journal in memory, which the test writes.
+
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { WebSocketServer, type WebSocket } from "ws";
+import type {
+  ClientMessage,
+  CostLine,
+  EngineStatus,
+  Event,
+  EventRecord,
+  Op,
+  ServerMessage,
+  SessionId,
+  SessionSummary,
+  TurnChanges,
+  TurnId,
+} from "../src/protocol";
+
+const ASSETS = new URL("../../crates/titan-web/assets/", import.meta.url);
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'";
+const TYPES: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css" };
+
+interface Follower {
+  socket: WebSocket;
+  session: SessionId | null;
+}
+
+export class MockGateway {
+  readonly journal: EventRecord[] = [];
+  readonly ops: Op[] = [];
+  sessions: SessionSummary[] = [];
+  costs: CostLine[] = [];
+  changes: TurnChanges | null = null;
+  status: EngineStatus = {
+    version: "0.9.0",
+    pid: 4_211,
+    started_at: Date.now() - 3_600_000,
+    home: "/home/me/.titanclaw",
+    model: "house/large-1, as configured",
+    turns_running: 1,
+    resident_bytes: 64_000_000,
+    is_offline: false,
+  };
+  /** Whether nobody is let in. */
+  isClosed = false;
+  /** Why the next commands are refused. */
+  refusal: string | null = null;
+  /** What a command does; what it tells goes into the journal. */
+  onOp: (op: Op) => void = () => {};
+  follows: { session: SessionId | null; after: number }[] = [];
+  private followers = new Set<Follower>();
+  private readonly sockets = new WebSocketServer({ noServer: true });
+
+  private constructor(private readonly server: Server) {
+    server.on("request", (request, response) => void this.answered(request, response));
+    server.on("upgrade", (request, socket, head) => {
+      if (this.isClosed) socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+      else this.sockets.handleUpgrade(request, socket, head, (ws) => this.joined(ws));
+    });
+  }
+
+  static async start(): Promise<MockGateway> {
+    const server = createServer();
+    const gateway = new MockGateway(server);
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return gateway;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.drop();
+    this.server.closeAllConnections();
+    await new Promise((done) => this.server.close(done));
+  }
+
+  /** Puts records into the journal as they are, at the next positions, and tells those who follow. */
+  put(records: readonly EventRecord[]): void {
+    for (const record of records) {
+      const placed = { ...record, seq: this.journal.length + 1 };
+      this.journal.push(placed);
+      for (const follower of this.followers) this.pass(follower, placed);
+    }
+  }
+
+  tell(session: SessionId, turn: TurnId | null, ...events: Event[]): void {
+    this.put(events.map((event) => ({ seq: 0, at: Date.now(), session, turn, event })));
+  }
+
+  /** Breaks all connections. */
+  drop(): void {
+    for (const { socket } of this.followers) socket.terminate();
+    this.followers.clear();
+  }
+
+  /** Says that somebody was too slow and sends them nothing more. */
+  lag(): void {
+    for (const { socket } of this.followers) this.say(socket, { type: "lagged", from_seq: 1 });
+    for (const follower of this.followers) follower.session = "none";
+  }
+
+  private joined(socket: WebSocket): void {
+    const follower: Follower = { socket, session: "none" };
+    this.followers.add(follower);
+    socket.on("close", () => this.followers.delete(follower));
+    socket.on("message", (data) => this.heard(follower, JSON.parse(String(data))));
+  }
+
+  private heard(follower: Follower, message: ClientMessage): void {
+    switch (message.type) {
+      case "ping":
+        return this.say(follower.socket, { type: "pong" });
+      case "op": {
+        const refusal = this.taken(message.op);
+        const { id } = message;
+        return this.say(
+          follower.socket,
+          refusal ? { type: "refused", id, message: refusal } : { type: "accepted", id },
+        );
+      }
+      case "follow":
+        this.follows.push({ session: message.session, after: message.after });
+        follower.session = message.session;
+        for (const record of this.journal) {
+          if (record.seq > message.after) this.pass(follower, record);
+        }
+    }
+  }
+
+  private pass(follower: Follower, record: EventRecord): void {
+    if (follower.session !== null && follower.session !== record.session) return;
+    this.say(follower.socket, { type: "record", record });
+  }
+
+  private say(socket: WebSocket, message: ServerMessage): void {
+    socket.send(JSON.stringify(message));
+  }
+
+  private taken(op: Op): string | null {
+    if (this.refusal) return this.refusal;
+    this.ops.push(op);
+    this.onOp(op);
+    return null;
+  }
+
+  private async answered(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = new URL(request.url ?? "/", this.url).pathname;
+    if (!path.startsWith("/api/")) return this.file(path, response);
+    if (this.isClosed) return refused(response, 401, "unauthorised", "sign in");
+    if (path === "/api/ops") return this.op(request, response);
+    if (path === "/api/status") return json(response, this.status);
+    if (path === "/api/sessions") return json(response, this.sessions);
+    if (path === "/api/costs") return json(response, this.costs);
+    if (/^\/api\/sessions\/[^/]+\/changes$/.test(path) && this.changes) return json(response, this.changes);
+    refused(response, 404, "refused", "No turn changed files yet.");
+  }
+
+  private async op(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers["content-type"] !== "application/json") {
+      return refused(response, 415, "refused", "not JSON");
+    }
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const refusal = this.taken(JSON.parse(Buffer.concat(parts).toString()));
+    if (refusal) return refused(response, 409, "refused", refusal);
+    response.writeHead(202).end();
+  }
+
+  private async file(path: string, response: ServerResponse): Promise<void> {
+    const name = path === "/" ? "index.html" : path.slice(1);
+    try {
+      const bytes = await readFile(new URL(name, ASSETS));
+      const type = TYPES[name.split(".").at(-1) ?? ""] ?? "application/octet-stream";
+      response.writeHead(200, {
+        "content-type": `${type}; charset=utf-8`,
+        "content-security-policy": POLICY,
+        "x-content-type-options": "nosniff",
+      });
+      response.end(bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  }
+}
+
+function json(response: ServerResponse, value: unknown): void {
+  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+function refused(response: ServerResponse, status: number, type: string, message: string): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify({ error: { type, message } }));
+}
