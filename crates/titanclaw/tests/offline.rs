@@ -227,7 +227,8 @@ fn check_the_local_model(place: &Place, home: &Path) {
     let models = place.folder.path().join(".cache/titanclaw/models");
     std::fs::create_dir_all(&models).expect("a folder");
     std::os::unix::fs::symlink(&file, models.join(LOCAL_FILE)).expect("a link");
-    let ask = ["--offline", "ask", "--model", LOCAL, "Say hello."];
+    let question = "Do not use a tool. Say hello.";
+    let ask = ["--offline", "ask", "--model", LOCAL, question];
     let done = tokio::task::block_in_place(|| place.run(&ask));
     assert!(
         done.status.success() && !done.stdout.is_empty(),

@@ -11,6 +11,7 @@ use crate::render::markdown::Layout;
 use crate::render::style::{Color, Line, Style};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use titan_protocol::{
     ApprovalId, CallId, ClientError, CostLine, Effect, EngineStatus, Forget, Op, PlanItem,
@@ -126,6 +127,14 @@ pub(super) struct Seen {
     pub(super) rows: usize,
 }
 
+/// An approval's request, laid out.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) approval: ApprovalId,
+    pub(super) width: usize,
+    pub(super) lines: Arc<[Line]>,
+}
+
 /// Looking for words in the conversation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Search {
@@ -156,6 +165,7 @@ pub struct App {
     pub(super) hides_plan: bool,
     pub(super) requests: VecDeque<Request>,
     pub(super) seen: Option<Seen>,
+    pub(super) asked: Option<Asked>,
     /// What was said and is not in the records yet.
     pub(super) sent: Vec<(TurnId, String)>,
     pub(super) pane: Option<Pane>,
@@ -191,6 +201,7 @@ impl App {
             hides_plan: false,
             requests: VecDeque::new(),
             seen: None,
+            asked: None,
             sent: Vec::new(),
             pane: None,
             palette: None,

@@ -122,11 +122,6 @@ impl App {
                 }
             }
             Event::PlanUpdated { items } => self.plan.clone_from(items),
-            Event::CanvasDrawn { surface } => self.conversation.draw(surface),
-            Event::CanvasRemoved { name } => {
-                let text = format!("{name} was taken away from the canvas");
-                self.tell("▦", Style::DIM, &text);
-            }
             Event::QuestionAsked {
                 question,
                 text,
@@ -174,10 +169,15 @@ impl App {
             Event::UndoStarted { .. } => self.undos.extend(record.turn),
             Event::UndoEnded { files, beyond, .. } => self.undone(files, beyond, record.turn),
             Event::Forgotten => self.tell("·", Style::DIM, "(forgotten)"),
-            Event::Instructed { .. }
+            Event::CanvasDrawn { surface } => self.conversation.surface(surface),
+            Event::CanvasRemoved { name } => {
+                let text = format!("{name} was taken away from the canvas");
+                self.tell("▦", Style::DIM, &text);
+            }
+            // The text of the turn, or of what steers it, says what was done on the canvas.
+            Event::CanvasActed { .. }
+            | Event::Instructed { .. }
             | Event::ContextAssembled { .. }
-            // The text of the turn, or of what steers it, says it.
-            | Event::CanvasActed { .. }
             | Event::ThinkingSealed { .. }
             | Event::FileChanged { .. } => {}
         }
@@ -281,7 +281,10 @@ impl App {
             let line = self.changed_line();
             self.tell_lines(vec![line]);
         }
-        self.tell_lines(vec![cost_line(&self.model, usage, elapsed)]);
+        // What was called by hand cost nothing.
+        if *usage != Usage::default() {
+            self.tell_lines(vec![cost_line(&self.model, usage, elapsed)]);
+        }
         self.turn = None;
     }
 

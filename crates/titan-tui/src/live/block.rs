@@ -21,14 +21,14 @@ pub(super) enum Content {
         style: Style,
         text: String,
     },
+    /// A surface of the canvas.
+    Surface(Surface),
     /// Lines of a program's output, cleaned.
     Output(Vec<String>),
     /// Lines of a call's arguments.
     Written(Vec<String>),
     /// Lines of a model's thinking, cleaned.
     Thought(Vec<String>),
-    /// A surface of the canvas.
-    Drawn(Box<Surface>),
 }
 
 /// A block with its lines for the width that was asked for last.
@@ -79,10 +79,10 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 text.len()
             }
+            Self::Surface(surface) => surface.title.len() + surface.content.len(),
             Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
                 lines.iter().map(String::len).sum()
             }
-            Self::Drawn(surface) => surface.content.len(),
         }
     }
 
@@ -94,10 +94,10 @@ impl Content {
             Self::Markdown { source: text, .. } | Self::Said(text) | Self::Note { text, .. } => {
                 found(text)
             }
+            Self::Surface(surface) => found(&surface.title) || found(&surface.content),
             Self::Output(lines) | Self::Written(lines) | Self::Thought(lines) => {
                 lines.iter().any(|line| found(line))
             }
-            Self::Drawn(surface) => found(&surface.title) || found(&surface.content),
         }
     }
 
@@ -124,13 +124,13 @@ impl Content {
                 let lines = wrap(&text, width.saturating_sub(2).max(1));
                 marked(&format!("{mark} "), *style, lines, width)
             }
-            Self::Output(lines) => guttered(lines, "  │ ", Style::DIM, width),
-            Self::Written(lines) => guttered(lines, "  ✎ ", Style::color(Color::Cyan), width),
-            Self::Thought(lines) => thought(lines, width),
-            Self::Drawn(surface) => canvas::lines(surface, layout)
+            Self::Surface(surface) => canvas::lines(surface, layout)
                 .iter()
                 .flat_map(|line| fitted(line, width))
                 .collect(),
+            Self::Output(lines) => guttered(lines, "  │ ", Style::DIM, width),
+            Self::Written(lines) => guttered(lines, "  ✎ ", Style::color(Color::Cyan), width),
+            Self::Thought(lines) => thought(lines, width),
         }
     }
 }

@@ -95,9 +95,9 @@ impl Conversation {
         }
     }
 
-    /// A surface of the canvas.
-    pub(super) fn draw(&mut self, surface: &Surface) {
-        self.add_block(Content::Drawn(Box::new(surface.clone())));
+    /// A surface of the canvas, as it was drawn.
+    pub(super) fn surface(&mut self, surface: &Surface) {
+        self.add_block(Content::Surface(surface.clone()));
     }
 
     fn add_block(&mut self, content: Content) {
@@ -321,11 +321,11 @@ impl Conversation {
         self.top.is_none()
     }
 
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn go_to_end(&mut self) {
         self.top = None;
     }
 
-    pub(super) fn to_start(&mut self) {
+    pub(super) fn go_to_start(&mut self) {
         let entry = self.first;
         self.top = Some(Place {
             entry,

@@ -2,7 +2,7 @@
 //!
 //! From the top: the conversation or a pane; the plan; what waits for the person; what is being typed; the status.
 
-use super::app::{App, Request};
+use super::app::{App, Asked, Request};
 use super::conversation::{Place, Row};
 use super::theme::Theme;
 use crate::render::approval::{choices, request};
@@ -13,6 +13,8 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
+use std::sync::Arc;
+use titan_protocol::ApprovalId;
 
 /// Rows of what is being typed, at most.
 const COMPOSER_ROWS_MAX: usize = 8;
@@ -84,40 +86,40 @@ impl App {
         self.drawn.height = n_top;
         self.drawn.places.clear();
         self.drawn.palette = None;
-        let mut cells = Cells {
+        let mut canvas = Cells {
             buffer: frame.buffer_mut(),
             area,
             theme: self.settings.theme,
         };
         if self.pane.is_some() {
-            self.draw_pane(&mut cells, width, n_top);
+            self.draw_pane(&mut canvas, width, n_top);
         } else if n_top > 0 {
-            self.draw_conversation(&mut cells, width);
+            self.draw_conversation(&mut canvas, width);
         }
-        let cursor = self.draw_bottom(&mut cells, bottom, n_top, width);
+        let cursor = self.draw_bottom(&mut canvas, bottom, n_top, width);
         let is_hidden = self.has_overlay();
-        let palette_cursor = self.draw_palette(&mut cells);
+        let palette_cursor = self.draw_palette(&mut canvas);
         if let Some(position) = palette_cursor.or(cursor.filter(|_| !is_hidden)) {
             frame.set_cursor_position(position);
         }
     }
 
-    fn draw_pane(&mut self, cells: &mut Cells<'_>, width: usize, height: usize) {
+    fn draw_pane(&mut self, canvas: &mut Cells<'_>, width: usize, height: usize) {
         let Some(pane) = self.pane.as_mut().filter(|_| height > 0) else {
             return;
         };
         let lines = pane.lines(width, height - 1);
-        cells.line(0, &pane.title(width));
+        canvas.line(0, &pane.title(width));
         for (row, line) in lines.iter().take(height - 1).enumerate() {
-            cells.line(row + 1, line);
+            canvas.line(row + 1, line);
         }
     }
 
-    fn draw_conversation(&mut self, cells: &mut Cells<'_>, width: usize) {
+    fn draw_conversation(&mut self, canvas: &mut Cells<'_>, width: usize) {
         if self.conversation.is_empty() {
             let height = self.drawn.height;
             for (row, line) in self.greeting(width).iter().take(height).enumerate() {
-                cells.line(row, line);
+                canvas.line(row, line);
             }
             return;
         }
@@ -129,9 +131,9 @@ impl App {
             .map(|search| search.wanted.to_lowercase())
             .filter(|wanted| !wanted.trim().is_empty());
         for (row, Row { line, .. }) in rows.iter().enumerate() {
-            cells.line(row, line);
+            canvas.line(row, line);
             if let Some(wanted) = &wanted {
-                cells.mark(row, line, wanted);
+                canvas.mark(row, line, wanted);
             }
         }
         self.drawn.last_entry = rows.last().map_or(0, |row| row.place.entry);
@@ -260,37 +262,61 @@ impl App {
     }
 
     fn request_panel(&mut self, width: usize, room: usize) -> Vec<Line> {
-        match self.requests.front().cloned() {
+        match self.requests.front() {
             None => {
                 self.seen = None;
+                self.asked = None;
                 Vec::new()
             }
             Some(Request::Question { text, choices, .. }) => {
-                let mut lines: Vec<Line> = question_lines(&text, &choices, width)
+                let mut lines: Vec<Line> = question_lines(text, choices, width)
                     .iter()
                     .map(|line| line.cut(width))
                     .collect();
                 lines.truncate(room);
                 lines
             }
-            Some(Request::Approval {
-                approval,
-                call,
-                effects,
-                reason,
-            }) => {
-                let lines = request(&call, &effects, &reason, width);
-                // The last row holds the choices.
-                let rows = lines.len().min(room.saturating_sub(1));
-                let seen = self.see(approval, rows, lines.len() - rows);
-                let below = lines.len() - rows - seen.scroll;
-                let mut shown: Vec<Line> = lines[seen.scroll..][..rows].to_vec();
-                if room > 0 {
-                    shown.push(self.choices_line(below, seen.is_whole).cut(width));
-                }
-                shown
-            }
+            Some(Request::Approval { .. }) => self.approval_panel(width, room),
         }
+    }
+
+    fn approval_panel(&mut self, width: usize, room: usize) -> Vec<Line> {
+        let Some((approval, lines)) = self.asked_lines(width) else {
+            return Vec::new();
+        };
+        // The last row holds the choices.
+        let rows = lines.len().min(room.saturating_sub(1));
+        let seen = self.see(approval, rows, lines.len() - rows);
+        let below = lines.len() - rows - seen.scroll;
+        let mut shown: Vec<Line> = lines[seen.scroll..][..rows].to_vec();
+        if room > 0 {
+            shown.push(self.choices_line(below, seen.is_whole).cut(width));
+        }
+        shown
+    }
+
+    /// The lines of the approval that waits first, laid out once for each width: a call may be long.
+    fn asked_lines(&mut self, width: usize) -> Option<(ApprovalId, Arc<[Line]>)> {
+        let Some(Request::Approval {
+            approval,
+            call,
+            effects,
+            reason,
+        }) = self.requests.front()
+        else {
+            return None;
+        };
+        let is_laid = |asked: &&Asked| asked.approval == *approval && asked.width == width;
+        let lines = match self.asked.as_ref().filter(is_laid) {
+            Some(asked) => asked.lines.clone(),
+            None => request(call, effects, reason, width).into(),
+        };
+        self.asked = Some(Asked {
+            approval: *approval,
+            width,
+            lines: lines.clone(),
+        });
+        Some((*approval, lines))
     }
 
     fn choices_line(&self, rows_below: usize, is_whole: bool) -> Line {
@@ -311,36 +337,36 @@ impl App {
 
     fn draw_bottom(
         &self,
-        cells: &mut Cells<'_>,
+        canvas: &mut Cells<'_>,
         bottom: Bottom,
         top: usize,
         width: usize,
     ) -> Option<Position> {
         let mut row = top;
         for line in &bottom.panels {
-            cells.line(row, line);
+            canvas.line(row, line);
             row += 1;
         }
         if bottom.has_rule {
-            cells.line(row, &Line::dim("─".repeat(width)));
+            canvas.line(row, &Line::dim("─".repeat(width)));
             row += 1;
         }
         let cursor_row = row + bottom.cursor.0;
         for line in &bottom.composer {
-            cells.line(row, line);
+            canvas.line(row, line);
             row += 1;
         }
         if bottom.has_status {
-            cells.line(row, &self.status_line(width));
+            canvas.line(row, &self.status_line(width));
         }
         let column = bottom.cursor.1.min(width.saturating_sub(1));
         let has_composer = !bottom.composer.is_empty();
-        has_composer.then(|| cells.position(cursor_row, column))
+        has_composer.then(|| canvas.position(cursor_row, column))
     }
 
-    fn draw_palette(&mut self, cells: &mut Cells<'_>) -> Option<Position> {
+    fn draw_palette(&mut self, canvas: &mut Cells<'_>) -> Option<Position> {
         let palette = self.palette.as_ref()?;
-        let screen = cells.area;
+        let screen = canvas.area;
         let width = PALETTE_COLUMNS_MAX.min(screen.width);
         let rows = u16::try_from(palette.rows()).unwrap_or(u16::MAX);
         let height = rows.saturating_add(2).min(screen.height);
@@ -355,13 +381,13 @@ impl App {
         let room = usize::from(width - 2 * inset);
         let n_rows = usize::from(height - 2 * inset);
         let lines = palette.lines(room, n_rows);
-        cells.clear(area);
+        canvas.clear(area);
         if is_framed {
-            cells.frame(area);
+            canvas.frame(area);
         }
         for (idx, line) in lines.iter().take(n_rows).enumerate() {
             let row = usize::from(area.top + inset) + idx;
-            cells.line_at(usize::from(area.left + inset), row, room, line);
+            canvas.line_at(usize::from(area.left + inset), row, room, line);
         }
         let typed = columns(PROMPT) + columns(&palette.wanted);
         self.drawn.palette = Some(Area {
@@ -369,7 +395,7 @@ impl App {
             ..area
         });
         let column = usize::from(area.left + inset) + typed.min(room.saturating_sub(1));
-        Some(cells.position(usize::from(area.top + inset), column))
+        Some(canvas.position(usize::from(area.top + inset), column))
     }
 }
 

@@ -4,7 +4,7 @@ use super::app::{Action, App, Query, Reply, Settings};
 use super::key::Key;
 use super::reader::Reader;
 use super::screen::{Screen, clipboard};
-use super::stdout::TerminalOutput;
+use super::tty::Tty;
 use super::{FRAME_MS, history};
 use crate::submits::Submits;
 use crossterm::execute;
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use titan_protocol::{BoxStream, Client, ClientError, Record, UnixMillis};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The shortest time between two drawings: 60 a second.
 const DRAW_INTERVAL: Duration = Duration::from_micros(16_667);
@@ -66,7 +67,7 @@ type Records = BoxStream<Result<Record, ClientError>>;
 /// The live terminal. The terminal is given back when it is dropped.
 pub struct Live {
     // Dropped first: what it writes belongs to the terminal as it is taken over.
-    terminal: Terminal<TerminalOutput>,
+    terminal: Terminal<Tty>,
     reader: Reader,
     app: App,
     history: PathBuf,
@@ -88,7 +89,7 @@ impl Live {
             Vec::new()
         });
         let screen = Screen::open()?;
-        let terminal = Terminal::new(TerminalOutput::new())?;
+        let terminal = Terminal::new(Tty::new())?;
         Ok(Self {
             terminal,
             reader: Reader::start()?,
@@ -129,6 +130,7 @@ impl Live {
     }
 
     async fn drive(&mut self, work: &mut Work<'_>) -> Result<Left, LiveError> {
+        let mut resized = signal(SignalKind::window_change())?;
         let mut is_stale = true;
         loop {
             if is_stale && self.is_due() {
@@ -162,6 +164,7 @@ impl Live {
                 }
                 Some(reply) = work.queries.next() => self.app.reply(reply),
                 () = sleep(wait) => {}
+                _ = resized.recv() => {}
             }
             is_stale = true;
         }

@@ -108,7 +108,7 @@ impl App {
 
     /// Scrolls the request that is in sight.
     fn scrolled_request(&mut self, key: &Key) -> bool {
-        let Some(seen) = self.seen.as_mut() else {
+        let Some(seen) = self.seen.as_mut().filter(|seen| seen.scroll_max > 0) else {
             return false;
         };
         let page = isize::try_from(seen.rows.saturating_sub(1).max(1)).unwrap_or(1);
@@ -143,11 +143,11 @@ impl App {
         match key {
             Key::Enter => return self.entered(is_press),
             Key::Escape => {
-                self.conversation.to_end();
+                self.conversation.go_to_end();
                 return Vec::new();
             }
             Key::End if self.composer.is_empty() => {
-                self.conversation.to_end();
+                self.conversation.go_to_end();
                 return Vec::new();
             }
             _ if self.scrolled(key) => return Vec::new(),
@@ -179,8 +179,8 @@ impl App {
             Key::RowUp => self.conversation.scroll(-1, &view),
             Key::RowDown => self.conversation.scroll(1, &view),
             Key::Wheel(rows) => self.conversation.scroll(isize::from(*rows), &view),
-            Key::First => self.conversation.to_start(),
-            Key::Last => self.conversation.to_end(),
+            Key::First => self.conversation.go_to_start(),
+            Key::Last => self.conversation.go_to_end(),
             _ => return false,
         }
         true
@@ -232,7 +232,7 @@ impl App {
         }
         let text = self.composer.take();
         let mut actions = vec![Action::Remember(text.clone())];
-        self.conversation.to_end();
+        self.conversation.go_to_end();
         if let Some(Request::Question {
             question, choices, ..
         }) = self.requests.front()
@@ -425,8 +425,8 @@ impl App {
             Deed::Stop => return self.interrupt(false),
             Deed::Costs => return self.perform(Command::Cost),
             Deed::Changes => return self.perform(Command::Diff(None)),
-            Deed::Start => self.conversation.to_start(),
-            Deed::End => self.conversation.to_end(),
+            Deed::Start => self.conversation.go_to_start(),
+            Deed::End => self.conversation.go_to_end(),
         }
         Vec::new()
     }

@@ -21,10 +21,10 @@ mod pane;
 mod reader;
 mod screen;
 mod status;
-mod stdout;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod tty;
 
 pub use app::{Action, App, Query, Reply, Settings};
 pub use driver::{Files, Left, Live, LiveError, Options};

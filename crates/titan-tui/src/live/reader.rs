@@ -1,11 +1,12 @@
 //! Reads the terminal on a thread of its own.
 //!
-//! A terminal that hangs up keeps whoever reads it through crossterm busy for ever. On this thread that holds up nothing:
-//! the hang-up is heard of as a signal or a failed drawing, and the program ends.
+//! A terminal that hangs up keeps whoever reads it through crossterm busy for ever, so crossterm reads only what is there,
+//! and never where others wait for it.
 
 use super::key::Key;
 use super::screen::key_of;
-use crossterm::event::{poll, read};
+use crossterm::event::{poll as has_event, read};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,10 @@ const READS_MAX: usize = 64;
 /// Keys of one read.
 const KEYS_MAX: usize = 1_024;
 /// How long the end of reading may take.
-const STOP_WAIT_MAX: Duration = Duration::from_millis(200);
+const STOP_WAIT_MAX: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 type Read = io::Result<Vec<Key>>;
 
@@ -39,8 +43,8 @@ impl Reader {
         Ok(Self { reads, is_stopped })
     }
 
-    /// The keys that came at once, none where the terminal told something else, such as another size. `None` when it
-    /// can be read no more. Dropping the future loses none.
+    /// The keys that came at once, none where the terminal told something else. `None` when it has hung up. Dropping the
+    /// future loses none.
     pub(super) async fn next(&mut self) -> Option<Read> {
         self.reads.recv().await
     }
@@ -54,9 +58,10 @@ impl Drop for Reader {
 
 fn read_on(sender: &mpsc::Sender<Read>, is_stopped: &AtomicBool) {
     while !is_stopped.load(Ordering::Relaxed) {
-        let keys = match poll(STOP_WAIT_MAX) {
-            Ok(false) => continue,
-            Ok(true) => read_at_once(),
+        let keys = match wait() {
+            Ok(Wait::Nothing) => continue,
+            Ok(Wait::HungUp) => return,
+            Ok(Wait::Input) => read_at_once(),
             Err(error) => Err(error),
         };
         let is_last = keys.is_err();
@@ -66,10 +71,31 @@ fn read_on(sender: &mpsc::Sender<Read>, is_stopped: &AtomicBool) {
     }
 }
 
+enum Wait {
+    Nothing,
+    Input,
+    HungUp,
+}
+
+fn wait() -> io::Result<Wait> {
+    let stdin = io::stdin();
+    let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut ready, Some(&STOP_WAIT_MAX)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(Wait::Nothing),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let gone = PollFlags::HUP | PollFlags::ERR;
+    Ok(match ready[0].revents().intersects(gone) {
+        true => Wait::HungUp,
+        false => Wait::Input,
+    })
+}
+
 /// What is there. Keys of one piece stay together: what came at once was not pressed.
 fn read_at_once() -> Read {
-    let mut keys: Vec<Key> = key_of(read()?).into_iter().collect();
-    while keys.len() < KEYS_MAX && poll(Duration::ZERO)? {
+    let mut keys = Vec::new();
+    while keys.len() < KEYS_MAX && has_event(Duration::ZERO)? {
         keys.extend(key_of(read()?));
     }
     Ok(keys)

@@ -59,9 +59,6 @@ impl App {
         if let Some(hint) = &self.hint {
             return Line::default().with(attention, hint.as_str());
         }
-        if self.search.is_some() {
-            return Line::dim("Enter older · Down newer · Esc");
-        }
         match self.requests.front() {
             Some(_) if self.has_overlay() => {
                 return Line::default().with(attention, "? you are asked something · Esc shows it");
@@ -73,6 +70,9 @@ impl App {
                 return Line::default().with(attention, "? waits for your answer");
             }
             None => {}
+        }
+        if self.search.is_some() {
+            return Line::dim("Enter older · Down newer · Esc");
         }
         let Some(turn) = &self.turn else {
             return match self.conversation.is_at_end() {

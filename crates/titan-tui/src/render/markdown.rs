@@ -88,12 +88,13 @@ fn options() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Where the line of the last top-level block begins. A last line that may still become a row of a table or an item of
-/// a list is left out of account.
+/// Where the line of the last top-level block begins. A last line that may still become something else, such as a
+/// row of a table, or words that go on from those above though they begin as an item of a list does, is left out of account.
 pub(crate) fn last_block_start(text: &str) -> usize {
     let line_start = text.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].trim();
-    let is_open = line.starts_with('|') || line.bytes().all(|byte| byte.is_ascii_digit());
+    let is_mark = |byte: u8| byte.is_ascii_digit() || b"*-+_=#>.)".contains(&byte);
+    let is_open = line.starts_with(['|', '`', '~', '<']) || line.bytes().all(is_mark);
     let text = if is_open { &text[..line_start] } else { text };
     let mut depth = 0_usize;
     let mut last = 0;

@@ -6,6 +6,7 @@ use crate::line::keys::{Key, Keyboard, PASTE_TOO_LONG, TypedAhead};
 use crate::line::output::{Output, wants_color};
 use crate::line::screen::{Screen, Size};
 use clap::ValueEnum;
+use futures::future::FusedFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
 use std::io::{self, IsTerminal, Write};
@@ -309,6 +310,10 @@ impl Run<'_> {
                 }
                 record = records.next() => {
                     if let Some(end) = self.take(record, records).await? {
+                        // A turn may end sooner than it is kept for good, and listed, that it began.
+                        if !submitted.is_terminated() {
+                            submitted.await?;
+                        }
                         return Ok(end);
                     }
                 }

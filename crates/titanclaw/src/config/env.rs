@@ -76,9 +76,9 @@ pub(crate) struct Env {
     pub(crate) no_proxy: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) is_dumb_terminal: bool,
-    pub(crate) has_display: bool,
     /// Whether the locale, if any is named, says that the terminal shows UTF-8.
     pub(crate) is_utf8: bool,
+    pub(crate) has_display: bool,
     pub(crate) user_home: Option<PathBuf>,
     pub(crate) cache: Option<PathBuf>,
 }
@@ -107,11 +107,11 @@ impl Env {
             no_proxy: either("NO_PROXY", "no_proxy"),
             no_color: get("NO_COLOR").is_some(),
             is_dumb_terminal: get("TERM").is_none_or(|term| term == "dumb"),
-            has_display: get("DISPLAY").or_else(|| get("WAYLAND_DISPLAY")).is_some(),
             is_utf8: get("LC_ALL")
                 .or_else(|| get("LC_CTYPE"))
                 .or_else(|| get("LANG"))
                 .is_none_or(|locale| is_utf8(&locale)),
+            has_display: get("DISPLAY").or_else(|| get("WAYLAND_DISPLAY")).is_some(),
             cache: get("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(|| Some(user_home.as_ref()?.join(".cache"))),

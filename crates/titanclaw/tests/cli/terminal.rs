@@ -25,7 +25,9 @@ struct Terminal {
 
 impl Terminal {
     fn start(place: &Place, arguments: &[&str]) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        // Ours alone: a program that held it too would never hear of its end.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags).expect("a terminal");
         grantpt(&ours).expect("a terminal");
         unlockpt(&ours).expect("a terminal");
         let size = Winsize {
@@ -275,6 +277,26 @@ async fn the_live_terminal_takes_words_and_approvals_and_gives_the_terminal_back
     assert!(sent.contains("hello") && sent.contains("steer"), "{sent}");
     let history = std::fs::read_to_string(place.home().join("history")).expect("a history");
     assert_eq!(history, "#V2\nhello\nsteer\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_terminal_ends_when_its_window_is_closed() {
+    let (place, _server) = place_and_server([]);
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start(&place, &[]);
+        terminal.wait_for("TitanClaw");
+        terminal.wait_for("F1");
+        let Terminal {
+            mut child, ours, ..
+        } = terminal;
+        // It is not the controlling terminal of anybody, so that no signal tells.
+        drop(ours);
+        let until = Instant::now() + SHOWN_WAIT_MAX;
+        while child.try_wait().expect("the program's status").is_none() {
+            assert!(Instant::now() < until, "the program does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

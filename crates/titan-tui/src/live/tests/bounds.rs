@@ -3,6 +3,7 @@
 use super::super::{Query, Reply};
 use super::*;
 use crate::render::visible::clean;
+use titan_protocol::{Surface, SurfaceKind};
 
 const ROWS: u16 = 24;
 
@@ -201,6 +202,15 @@ fn p15_p16_nothing_from_outside_steers_or_hides_on_the_screen() {
         output("c1", evil),
         ended("c1", evil, true),
         plan(),
+        Event::CanvasDrawn {
+            surface: Surface {
+                name: evil.into(),
+                title: evil.into(),
+                kind: SurfaceKind::Markdown,
+                language: evil.into(),
+                content: evil.into(),
+            },
+        },
         approval(evil),
     ]);
     app.settings.shows_thinking = true;

@@ -76,7 +76,7 @@ fn pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_same_records_cut_and_drawn_in_any_way_end_in_the_same_screen(

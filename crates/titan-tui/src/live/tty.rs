@@ -7,12 +7,12 @@ use std::io::{self, Stdout};
 
 /// The terminal at standard output. It is never asked where its cursor is: the answer would come in with the keys, and
 /// late or never over a slow line.
-pub(super) struct TerminalOutput {
+pub(super) struct Tty {
     out: CrosstermBackend<Stdout>,
     cursor: Position,
 }
 
-impl TerminalOutput {
+impl Tty {
     pub(super) fn new() -> Self {
         Self {
             out: CrosstermBackend::new(io::stdout()),
@@ -21,7 +21,7 @@ impl TerminalOutput {
     }
 }
 
-impl Backend for TerminalOutput {
+impl Backend for Tty {
     type Error = io::Error;
 
     fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
