@@ -36,6 +36,11 @@ const PROGRAMS: &[Need] = &[
         is_there: || runs("git", &["--version"]),
         package: "git",
     },
+    Need {
+        name: "program:chromium",
+        is_there: || runs("chromium", &["--version"]),
+        package: "chromium",
+    },
 ];
 
 /// Installs what is missing where that is possible, and gives the names of all that is there then.
@@ -100,7 +105,7 @@ pub(crate) fn provide_model(model: &str) -> Result<()> {
     cargo::run(pull)
 }
 
-fn runs(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments);
     cargo::succeeds(command)

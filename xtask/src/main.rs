@@ -11,6 +11,7 @@ mod machine;
 mod skips;
 mod test;
 mod tidy;
+mod web;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;

@@ -23,6 +23,16 @@ impl Skips {
         Ok(Self { path })
     }
 
+    /// Adds what was skipped elsewhere than in Rust's tests.
+    pub(crate) fn add(&self, lines: &[String]) -> Result<()> {
+        let mut text = fs::read_to_string(&self.path)?;
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        fs::write(&self.path, text).with_context(|| format!("writing {}", self.path.display()))
+    }
+
     /// The variable and its value, for the tests' environment.
     pub(crate) fn variable(&self) -> (&'static str, &PathBuf) {
         (VARIABLE, &self.path)

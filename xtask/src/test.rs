@@ -1,7 +1,7 @@
 //! Every check and every test, in the order in which they fail fastest.
 
 use crate::skips::Skips;
-use crate::{cargo, machine, tidy};
+use crate::{cargo, machine, tidy, web};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Instant;
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
         command.env(name, value);
         cargo::run(command)?;
     }
+    skips.add(&web::check()?)?;
     let n_skipped = skips.report(&provided)?;
     let seconds = started.elapsed().as_secs();
     println!("all checks and tests passed in {seconds} s; {n_skipped} skipped");
