@@ -785,3 +785,23 @@ fn without_colour_the_marks_of_markdown_stay() {
     let terminal = screen(&mut light, 40, 10);
     assert!(terminal.backend().buffer().content.iter().any(has_color));
 }
+
+#[test]
+fn a_model_that_is_asked_beside_the_turn_changes_nothing_in_sight() {
+    let mut app = told([
+        started("hi"),
+        model(),
+        text("Hello."),
+        model_ended(),
+        completed(),
+    ]);
+    let before = shown(&mut app, 60, 16);
+    for event in [model(), model_ended()] {
+        let beside = Record {
+            turn: None,
+            ..record(event)
+        };
+        app.apply(&beside);
+    }
+    assert_eq!(shown(&mut app, 60, 16), before);
+}
