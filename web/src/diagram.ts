@@ -48,6 +48,8 @@ export interface Line {
   readonly edge: Edge;
   /** Points from the one box to the other. */
   readonly points: readonly Point[];
+  /** Where its label stands, in the middle of it. */
+  readonly label: Point;
 }
 
 export interface Point {
@@ -63,8 +65,8 @@ export interface Picture {
 }
 
 export const BOX_HEIGHT = 34;
-const LAYER_HEIGHT = 88;
-const GAP = 26;
+const LAYER_HEIGHT = 100;
+const GAP = 44;
 const MARGIN = 14;
 const CHAR_WIDTH = 7.4;
 const NAME_CHARS_MAX = 32;
@@ -85,7 +87,8 @@ export function laidOut(graph: Graph): Picture {
   const rows = ordered(cells, linksOf(paths));
   const places = placed(rows);
   const boxes = graph.nodes.map((name) => boxOf(name, cells.get(node(name))!, places));
-  const lines = graph.edges.map((edge, idx) => lineOf(edge, paths[idx]!, cells, places));
+  const aside = asides(graph.edges);
+  const lines = graph.edges.map((edge, idx) => lineOf(edge, aside[idx]!, pointsOf(edge, paths[idx]!, cells, places)));
   const right = Math.max(0, ...[...cells.values()].map(({ id, width }) => places.get(id)! + width / 2));
   const looping = graph.edges.some(({ from, to }) => from === to) ? 40 : 0;
   return {
@@ -201,16 +204,51 @@ function boxOf(name: string, { id, layer, width }: Cell, places: ReadonlyMap<str
   return { name, text: textOf(name), x: places.get(id)! - width / 2, y: top(layer), width };
 }
 
-function lineOf(edge: Edge, path: readonly string[], cells: ReadonlyMap<string, Cell>, places: ReadonlyMap<string, number>): Line {
+const ASIDE = 18;
+
+/** How far each edge stands beside the middle: those between the same two boxes stand side by side. */
+function asides(edges: readonly Edge[]): number[] {
+  const pair = ({ from, to }: Edge) => JSON.stringify([from, to].sort());
+  const counts = new Map<string, number>();
+  edges.forEach((edge) => counts.set(pair(edge), (counts.get(pair(edge)) ?? 0) + 1));
+  const seen = new Map<string, number>();
+  return edges.map((edge) => {
+    const nth = seen.get(pair(edge)) ?? 0;
+    seen.set(pair(edge), nth + 1);
+    const n_beside = Math.min(counts.get(pair(edge))!, 3);
+    return (Math.min(nth, 2) - (n_beside - 1) / 2) * ASIDE;
+  });
+}
+
+/** Labels of edges that stand side by side stand one over the other. */
+function lineOf(edge: Edge, aside: number, points: readonly Point[]): Line {
+  const moved = points.map(({ x, y }) => ({ x: x + aside, y }));
+  const { x, y } = middle(moved);
+  return { edge, points: moved, label: { x, y: y + aside } };
+}
+
+function middle(points: readonly Point[]): Point {
+  const at = points.length / 2;
+  if (points.length % 2 === 1) return points[Math.floor(at)]!;
+  const [a, b] = [points[at - 1]!, points[at]!];
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+}
+
+function pointsOf(
+  edge: Edge,
+  path: readonly string[],
+  cells: ReadonlyMap<string, Cell>,
+  places: ReadonlyMap<string, number>,
+): Point[] {
   const own = cells.get(node(edge.from))!;
-  if (edge.from === edge.to) return { edge, points: loop(places.get(own.id)! + own.width / 2, top(own.layer)) };
+  if (edge.from === edge.to) return loop(places.get(own.id)! + own.width / 2, top(own.layer));
   const ends = [cells.get(path[0]!)!, cells.get(path.at(-1)!)!] as const;
-  if (ends[0].layer === ends[1].layer) return { edge, points: beside(ends[0], ends[1], places) };
+  if (ends[0].layer === ends[1].layer) return beside(ends[0], ends[1], places);
   const points = path.map((id, idx): Point => {
     const y = top(cells.get(id)!.layer);
     return { x: places.get(id)!, y: idx === 0 ? y + BOX_HEIGHT : idx === path.length - 1 ? y : y + BOX_HEIGHT / 2 };
   });
-  return { edge, points: path[0] === node(edge.from) ? points : points.reverse() };
+  return path[0] === node(edge.from) ? points : points.reverse();
 }
 
 function loop(x: number, y: number): Point[] {

@@ -90,10 +90,7 @@ function form(content: string): string {
 function diagram(content: string): string {
   const { width, height, boxes, lines } = laidOut(parsed(content));
   const edges = lines.map(({ points }) => `<polyline class="edge" marker-end="url(#tip)" points="${points.map(({ x, y }) => `${x},${y}`).join(" ")}"/>`);
-  const labels = lines.map(({ edge, points }) => {
-    const { x, y } = points[Math.floor(points.length / 2)]!;
-    return `<text x="${x}" y="${y - 8}">${escaped(edge.label)}</text>`;
-  });
+  const labels = lines.map(({ edge, label }) => `<text x="${label.x}" y="${label.y + 4}">${escaped(edge.label)}</text>`);
   const nodes = boxes.map(
     ({ text, x, y, width }) =>
       `<rect x="${x}" y="${y}" width="${width}" height="${BOX_HEIGHT}" rx="7"/><text x="${x + width / 2}" y="${y + BOX_HEIGHT / 2 + 4.5}">${escaped(text)}</text>`,

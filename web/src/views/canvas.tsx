@@ -98,7 +98,7 @@ function Tabs({ shown, front }: { shown: readonly Shown[]; front: Shown }) {
 function Panel({ session, shown }: { session: SessionId; shown: Shown }) {
   const { surface, isGrowing } = shown;
   return (
-    <section id="surface" class={`surface ${surface.kind}`} role="tabpanel" aria-labelledby={`tab-${surface.name}`} tabIndex={0}>
+    <section id="surface" class="surface" role="tabpanel" aria-labelledby={`tab-${surface.name}`} tabIndex={0}>
       <div class="surface-head">
         <h3>{titleOf(shown)}</h3>
         <span class="fine">{isGrowing ? "being drawn" : surface.kind}</span>

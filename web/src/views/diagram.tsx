@@ -55,20 +55,13 @@ function Label({ line }: { line: Line }) {
   const { label } = line.edge;
   if (!label) return null;
   const text = label.length > LABEL_CHARS_MAX ? `${label.slice(0, LABEL_CHARS_MAX - 1)}…` : label;
-  const { x, y } = middle(line.points);
+  const { x, y } = line.label;
   return (
     <text class="label" x={x} y={y + 4}>
       <title>{label}</title>
       {text}
     </text>
   );
-}
-
-function middle(points: readonly Point[]): Point {
-  const at = points.length / 2;
-  if (points.length % 2 === 1) return points[Math.floor(at)]!;
-  const [a, b] = [points[at - 1]!, points[at]!];
-  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
 }
 
 /** A line that leaves and reaches its boxes upright. */
