@@ -189,7 +189,9 @@ const connection = new Connection({
   onRecords: recorded,
   onLink: (link) => {
     if (link !== app.link) set({ link });
-    if (link === "open") void resend();
+    if (link !== "open") return;
+    void isSignedIn();
+    void resend();
   },
   mayRetry: isSignedIn,
   soon,
@@ -232,15 +234,24 @@ const LISTED = new Set(["session_started", "session_titled", "turn_started", "tu
 
 /** Content that is gone is shown no more: what is left is read anew. */
 function reread(session: SessionId): void {
+  // What is still on its way to the page belongs to what was read before.
+  if (shownSession() === session) connection.close();
   const transcripts = new Map(app.transcripts);
   transcripts.delete(session);
   set({ transcripts });
   if (shownSession() === session) open(session);
 }
 
+/** An engine that was started since may have lost the last records that were seen here, and others have their numbers. */
+function heard(status: GatewayStatus): void {
+  const isOther = app.status !== null && app.status.started_at !== status.started_at;
+  set({ status });
+  if (isOther) [...app.transcripts.keys()].forEach(reread);
+}
+
 async function isSignedIn(): Promise<boolean> {
   try {
-    set({ status: await api.status() });
+    heard(await api.status());
     return true;
   } catch (error) {
     return !isUnauthorised(error);
@@ -265,7 +276,8 @@ async function read(): Promise<void> {
   try {
     const [sessions, status] = await Promise.all([api.sessions(), api.status()]);
     sessions.sort((a, b) => b.active_at - a.active_at);
-    set({ sessions, status, sessionsError: null, isSignedOut: false });
+    set({ sessions, sessionsError: null, isSignedOut: false });
+    heard(status);
     const workspace = status.workspace ?? sessions[0]?.workspace;
     if (app.workspace === null && workspace) set({ workspace });
   } catch (error) {

@@ -351,6 +351,21 @@ describeInBrowser("what streams", () => {
     }
   });
 
+  it("reads anew when the engine was killed and lost what it had not stored yet", async () => {
+    await openPage();
+    await visitSession();
+    tellRunningTurn();
+    gateway.tell(SESSION, turnId(50), { event: "text_delta", text: "never stored" }, { event: "text_delta", text: ", and neither" });
+    await page.getByText("never stored, and neither").waitFor();
+    gateway.journal.length -= 3;
+    gateway.status = { ...gateway.status, started_at: gateway.status.started_at + 1 };
+    gateway.tell(SESSION, turnId(50), { event: "turn_ended", outcome: { type: "failed", error: "The engine was stopped." }, usage: usage(1, 1), elapsed_ms: 9 });
+    gateway.drop();
+    await page.getByText("The engine was stopped.").waitFor();
+    expect(await page.getByText("never stored").count()).toBe(0);
+    expect(await page.locator(".working").count()).toBe(0);
+  });
+
   it("shows thinking, words and output growing at once", async () => {
     await openPage();
     await visitSession();
