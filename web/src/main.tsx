@@ -4,6 +4,7 @@ import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/turn.css";
 import "./styles/pages.css";
+import "./styles/canvas.css";
 import { start } from "./store";
 import { AppView } from "./views/app";
 

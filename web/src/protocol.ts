@@ -93,6 +93,31 @@ export interface UndoneFile {
   outcome: UndoOutcome;
 }
 
+export type SurfaceKind =
+  | "markdown"
+  | "html"
+  | "svg"
+  | "table"
+  | "chart"
+  | "form"
+  | "code"
+  | "image"
+  | "diagram";
+
+export interface Surface {
+  name: string;
+  title: string;
+  kind: SurfaceKind;
+  language: string;
+  content: string;
+}
+
+export interface CanvasAction {
+  surface: string;
+  action: string;
+  values: JsonObject;
+}
+
 export type Event =
   | { event: "session_started"; workspace: string }
   | { event: "session_titled"; title: string }
@@ -157,6 +182,9 @@ export type Event =
   | { event: "file_changed"; path: string; before: FileState; after: FileState }
   | { event: "undo_started"; of: TurnId; is_forced: boolean }
   | { event: "undo_ended"; of: TurnId; files: UndoneFile[]; beyond: string[] }
+  | { event: "canvas_drawn"; surface: Surface }
+  | { event: "canvas_removed"; name: string }
+  | { event: "canvas_acted"; act: CanvasAction }
   | { event: "forgotten" };
 
 export interface TurnOptions {
@@ -181,6 +209,7 @@ export type Op =
       arguments: JsonObject;
       options: TurnOptions;
     }
+  | { op: "act"; session: SessionId; turn: TurnId; act: CanvasAction; options: TurnOptions }
   | { op: "interrupt"; session: SessionId }
   | { op: "decide"; approval: string; decision: Decision }
   | { op: "answer"; question: string; text: string }

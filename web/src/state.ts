@@ -4,9 +4,11 @@
 // once. What streams at the same time grows at its own place: text where it began, output under its call.
 
 import { EMPTY, pushed, type Bounded } from "./bounded";
+import { BLANK, acted, drawn, removed, type Canvas } from "./canvas";
 import { NO_USAGE, usagePlus } from "./format";
 import type {
   CallId,
+  CanvasAction,
   Decision,
   Effect,
   Event,
@@ -31,9 +33,10 @@ export interface Transcript {
   readonly workspace: string | null;
   readonly title: string | null;
   readonly turns: readonly Turn[];
+  readonly canvas: Canvas;
 }
 
-export const NOTHING: Transcript = { seq: 0, workspace: null, title: null, turns: [] };
+export const NOTHING: Transcript = { seq: 0, workspace: null, title: null, turns: [], canvas: BLANK };
 
 /** A turn, an undo, or what was told between them (`aside`). */
 export interface Turn {
@@ -41,6 +44,8 @@ export interface Turn {
   readonly id: TurnId | null;
   /** What the person said; `null` where nothing was, or where it is forgotten. */
   readonly said: string | null;
+  /** What they pressed on the canvas, where that began it. */
+  readonly act: CanvasAction | null;
   readonly startedAt: number;
   readonly items: readonly Item[];
   readonly plan: readonly PlanItem[];
@@ -75,7 +80,12 @@ export type Item =
   | { readonly kind: "thinking"; readonly text: string }
   | Call
   | Question
-  | { readonly kind: "steered"; readonly text: string; readonly turn: TurnId }
+  | {
+      readonly kind: "steered";
+      readonly text: string;
+      readonly turn: TurnId;
+      readonly act: CanvasAction | null;
+    }
   | { readonly kind: "instructed"; readonly text: string }
   | { readonly kind: "notice"; readonly level: NoticeLevel; readonly text: string }
   | { readonly kind: "fallback"; readonly model: string; readonly reason: string }
@@ -95,6 +105,8 @@ export interface Call {
   readonly startedAt: number;
   /** Its arguments while they are being written, raw. */
   readonly written: Bounded;
+  /** The same, whole, where it draws on the canvas: what grows there is seen from its beginning. */
+  readonly drawing: string;
   /** Its arguments once they are whole. */
   readonly arguments: JsonObject | null;
   readonly origin: Origin;
@@ -161,6 +173,7 @@ export function applyAll(state: Transcript, records: readonly EventRecord[]): Tr
 
 function reduced(state: Transcript, record: EventRecord): Transcript {
   const { event } = record;
+  if (isBeside(record)) return state;
   switch (event.event) {
     case "session_started":
       return { ...state, workspace: event.workspace };
@@ -187,9 +200,22 @@ function reduced(state: Transcript, record: EventRecord): Transcript {
       return record.turn === null
         ? state
         : inTurn(state, record, (turn) => ({ ...turn, isForgotten: true }));
+    case "canvas_drawn":
+      return { ...state, canvas: drawn(state.canvas, event.surface) };
+    case "canvas_removed":
+      return { ...state, canvas: removed(state.canvas, event.name) };
+    case "canvas_acted":
+      return inTurn({ ...state, canvas: acted(state.canvas, event.act) }, record, (turn) => withAct(turn, event.act));
     default:
       return inTurn(state, record, (turn) => told(turn, event, record.at));
   }
+}
+
+const MODEL_CALLS = new Set<Event["event"]>(["model_call_started", "model_call_ended", "model_call_failed"]);
+
+/** A model that is asked beside the turns, for a title or an opinion: nobody waits for it and it says nothing here. */
+function isBeside({ turn, event }: EventRecord): boolean {
+  return turn === null && MODEL_CALLS.has(event.event);
 }
 
 /** Changes the turn that a record belongs to; begins it where the record is the first of it. */
@@ -213,6 +239,7 @@ function begun(record: EventRecord): Turn {
     kind: "aside",
     id: record.turn,
     said: null,
+    act: null,
     startedAt: record.at,
     items: [],
     plan: [],
@@ -241,6 +268,9 @@ type InTurn = Exclude<
       | "turn_started"
       | "undo_started"
       | "undo_ended"
+      | "canvas_drawn"
+      | "canvas_removed"
+      | "canvas_acted"
       | "forgotten";
   }
 >;
@@ -254,7 +284,7 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
     case "thinking_sealed":
       return { ...turn, openThinking: null };
     case "steered":
-      return withItem(closed(turn), { kind: "steered", text: event.text, turn: event.turn });
+      return withItem(closed(turn), { kind: "steered", text: event.text, turn: event.turn, act: null });
     case "instructed":
       return withItem(closed(turn), { kind: "instructed", text: event.text });
     case "context_assembled":
@@ -282,6 +312,7 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
       return withCall(turn, event.call, "", at, (call) => ({
         ...call,
         written: pushed(call.written, event.json),
+        drawing: call.name === CANVAS ? call.drawing + event.json : "",
       }));
     case "tool_call_ready":
       return callReady(turn, event.call, event.origin, at);
@@ -411,6 +442,7 @@ function newCall(id: CallId, name: string, at: number): Call {
     name,
     startedAt: at,
     written: EMPTY,
+    drawing: "",
     arguments: null,
     origin: "model",
     steps: [],
@@ -428,11 +460,19 @@ function callReady(turn: Turn, call: ToolCall, origin: Origin, at: number): Turn
     arguments: call.arguments,
     origin,
     written: EMPTY,
+    drawing: "",
   });
   return {
     ...withCall(closed(turn), call.id, call.name, at, ready),
     waiting: running(turn, { type: "tools" }),
   };
+}
+
+/** The button that began the turn, or that steered it just before. */
+function withAct(turn: Turn, act: CanvasAction): Turn {
+  const last = turn.items.at(-1);
+  if (last?.kind !== "steered") return { ...turn, act };
+  return replaced(turn, turn.items.length - 1, { ...last, act });
 }
 
 function withStep(steps: readonly Step[], step: Step): readonly Step[] {
@@ -488,7 +528,7 @@ function callEnded(
     whole: event.whole,
     elapsedMs: event.elapsed_ms,
   };
-  const next = withCall(turn, event.call, "", at, (call) => ({ ...call, ended, written: EMPTY }));
+  const next = withCall(turn, event.call, "", at, (call) => ({ ...call, ended, written: EMPTY, drawing: "" }));
   const isStillSpeaking = turn.openText !== null || turn.openThinking !== null;
   return isStillSpeaking ? next : { ...next, waiting: running(turn, { type: "tools" }) };
 }
@@ -567,6 +607,15 @@ function requestsOf(item: Item): Request[] {
   if (item.kind !== "call" || item.ended !== null) return [];
   const pending = item.approvals.filter((approval) => approval.decided === null);
   return pending.map((approval) => ({ type: "approval", approval }));
+}
+
+/** The tool that draws. */
+export const CANVAS = "canvas";
+
+/** Calls that draw and whose surface is not there yet. */
+export function drawingCalls(state: Transcript): Call[] {
+  const turn = runningTurn(state);
+  return turn ? openCalls(turn).filter(({ name }) => name === CANVAS) : [];
 }
 
 /** The last turn or undo that changed files and is not undone. */

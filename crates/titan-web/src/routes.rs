@@ -324,6 +324,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
     let pages = assets::FILES.iter().fold(part(true), |router, file| {
         router.route(file.path, get(|| async { file.into_response() }))
     });
+    let pages = pages.route(assets::FRAME.path, get(assets::frame));
     Router::new()
         .merge(pages)
         .merge(closed)

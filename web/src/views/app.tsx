@@ -3,9 +3,10 @@
 import { useEffect } from "preact/hooks";
 import { useApp } from "../hooks";
 import { requests, runningTurn } from "../state";
-import { dismiss, show, shownSession, toggleDrawer, transcript, type App, type Toast } from "../store";
+import { current, dismiss, show, shownSession, toggleCanvas, toggleDrawer, transcript, type App, type Toast } from "../store";
 import { cleanLine } from "../visible";
 import { requestTitle } from "../words";
+import { CANVAS_BESIDE_PX_MIN, CanvasPane } from "./canvas";
 import { Chat, toRequest } from "./chat";
 import { Cost } from "./cost";
 import { Dialogs } from "./dialogs";
@@ -26,9 +27,10 @@ export function AppView() {
       <div class="shell">
         <Sidebar />
         {app.isDrawerOpen && <div class="shade" onClick={() => toggleDrawer(false)} />}
-        <main id="main" tabIndex={-1} inert={app.isDrawerOpen && isNarrow()}>
+        <main id="main" tabIndex={-1} inert={isCovered(app)}>
           <Page app={app} />
         </main>
+        {app.route.page === "chat" && <CanvasPane session={app.route.session} />}
       </div>
       <Toasts toasts={app.toasts} />
       <p class="unseen" aria-live="polite">
@@ -39,9 +41,11 @@ export function AppView() {
   );
 }
 
-/** Where the sessions lie over the page instead of beside it. */
-function isNarrow(): boolean {
-  return matchMedia("(max-width: 760px)").matches;
+/** Whether the sessions or the canvas lie over the conversation, as they do where there is no room beside it. */
+function isCovered(app: App): boolean {
+  const isNarrow = (width: number) => matchMedia(`(max-width: ${width}px)`).matches;
+  const hasCanvas = app.canvas === "open" && transcript().canvas.surfaces.length > 0;
+  return (app.isDrawerOpen && isNarrow(760)) || (hasCanvas && isNarrow(CANVAS_BESIDE_PX_MIN - 1));
 }
 
 function skip(event: Event): void {
@@ -110,6 +114,12 @@ function useTitle(app: App): void {
   }, [title, isAsked]);
 }
 
+/** Closes what lies over the conversation. */
+function escaped(): void {
+  if (isCovered(current())) toggleCanvas(false);
+  toggleDrawer(false);
+}
+
 /** Keys with Ctrl and function keys only: a letter alone never does anything here. */
 function useKeys(): void {
   useEffect(() => {
@@ -118,7 +128,7 @@ function useKeys(): void {
       if (isCommand && event.key === "k") show({ type: "palette" });
       else if (isCommand && event.key === "/") show({ type: "help" });
       else if (event.key === "F8") toRequest();
-      else if (event.key === "Escape") return toggleDrawer(false);
+      else if (event.key === "Escape") return escaped();
       else return;
       event.preventDefault();
     };

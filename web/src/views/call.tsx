@@ -6,7 +6,7 @@ import { duration, ticking } from "../format";
 import { memo, useNow } from "../hooks";
 import { written } from "../partial";
 import type { JsonObject } from "../protocol";
-import type { Call, Step } from "../state";
+import { CANVAS, type Call, type Step } from "../state";
 import { clean, cleanLine } from "../visible";
 import { argumentText, endingOf, summary } from "../words";
 import { ApprovalView, DecidedLine } from "./approval";
@@ -66,6 +66,8 @@ export const CallView = memo(({ call, isLive }: CallProps) => {
 /** What runs is open, what is done is folded, but for what a person wants to read: errors and their own calls. */
 function opensByItself(call: Call, isLive: boolean): boolean {
   if (call.ended) return call.ended.isError || call.origin === "person";
+  // What it draws is seen beside it.
+  if (call.name === CANVAS) return false;
   return isLive && call.approvals.every(({ decided }) => decided);
 }
 

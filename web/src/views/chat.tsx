@@ -17,6 +17,7 @@ import {
 } from "../store";
 import { clean, cleanLine } from "../visible";
 import { requestTitle } from "../words";
+import { CanvasButton } from "./canvas";
 import { Composer, putInComposer } from "./composer";
 import { Icon } from "./icons";
 import { TurnView } from "./turn";
@@ -120,6 +121,7 @@ function Header({ state }: { state: Transcript }) {
       </div>
       {session !== null && (
         <>
+          <CanvasButton />
           <button type="button" class="quiet" aria-label="Rename session" onClick={() => askTitle(session)}>
             <Icon name="pen" />
           </button>

@@ -23,6 +23,8 @@ const PATHS = {
   copy: "M7 7h9v9H7ZM4 13V4h9",
   down: "M10 4v12M5 11l5 5 5-5",
   command: "M4 6l4 4-4 4M10 15h6",
+  canvas: "M3 4h14v9H3ZM7 17l3-4 3 4",
+  save: "M10 3v9M6 8.500l4 4 4-4M4 16h12",
   folder: "M3 6h5l1.500 2H17v8H3Z",
 } as const;
 

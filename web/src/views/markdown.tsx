@@ -39,7 +39,7 @@ const BlockView = memo((block: Block) => {
   );
 });
 
-function CodeBlock({ language, text }: { language: string; text: string }) {
+export function CodeBlock({ language, text }: { language: string; text: string }) {
   const name = cleanLine(language) || "text";
   return (
     <figure class="code">

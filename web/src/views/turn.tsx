@@ -3,12 +3,13 @@
 import { useState } from "preact/hooks";
 import { count, duration, moment, shortPath, ticking, usageLine } from "../format";
 import { memo, useNow, useStickToEnd } from "../hooks";
-import type { PlanItem, SessionId, TurnOutcome } from "../protocol";
+import type { CanvasAction, PlanItem, SessionId, TurnOutcome } from "../protocol";
 import { isRunning, type ChangedFile, type Item, type Turn } from "../state";
 import { askForgetTurn, askUndo, showChanges } from "../store";
 import { clean, cleanLine, visible } from "../visible";
 import { changedText, modelErrorText, undoneText, waitingText } from "../words";
 import { CallView } from "./call";
+import { Values } from "./form";
 import { Guard } from "./guard";
 import { Icon } from "./icons";
 import { Markdown } from "./markdown";
@@ -54,6 +55,7 @@ function labelOf(turn: Turn, number: number | null): string {
 }
 
 function Said({ turn, number }: { turn: Turn; number: number | null }) {
+  if (turn.act) return <Pressed act={turn.act} />;
   if (turn.said !== null) {
     return (
       <div class="said">
@@ -69,6 +71,20 @@ function Said({ turn, number }: { turn: Turn; number: number | null }) {
       <Icon name="undo" />
       Undo of {number === null ? "an undo" : `turn ${number}`}
     </p>
+  );
+}
+
+/** What the person did on the canvas: the words around it are the engine's. */
+function Pressed({ act }: { act: CanvasAction }) {
+  return (
+    <div class="said pressed">
+      <h2 class="unseen">You pressed</h2>
+      <p>
+        <Icon name="canvas" />
+        {cleanLine(act.action)} on {cleanLine(act.surface)}
+      </p>
+      <Values values={act.values} />
+    </div>
   );
 }
 
@@ -123,7 +139,9 @@ const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps)
     case "question":
       return <QuestionView question={item} isLive={isLive} />;
     case "steered":
-      return (
+      return item.act ? (
+        <Pressed act={item.act} />
+      ) : (
         <div class="said steered">
           <h3 class="unseen">You said while it ran</h3>
           <p>{clean(item.text)}</p>

@@ -282,7 +282,8 @@ async fn g12_open_streams_end_though_nobody_asks_for_anything() {
 #[tokio::test]
 async fn g13_every_route_wants_the_token_but_a_list_that_does_not_grow() {
     const OPEN: [&str; 3] = ["get /api/health", "get /api/ready", "get /login"];
-    const PAGES: [&str; 3] = ["/", "/app.css", "/app.js"];
+    // The frame is a constant page: its origin is none, so it could show no cookie.
+    const PAGES: [&str; 4] = ["/", "/app.css", "/app.js", "/canvas/frame"];
     let place = Place::new().await;
     let description = place.get("/api/openapi.json").await.json();
     let mut open = Vec::new();
@@ -641,6 +642,46 @@ async fn g22_every_answer_carries_its_guards() {
             assert!(policy.contains(part), "{policy}");
         }
         assert!(!policy.contains("unsafe"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn g33_the_frame_of_the_canvas_reaches_nothing_and_is_the_only_page_in_a_frame() {
+    let place = Place::new().await;
+    let host = place.host();
+    let frame = place.say("GET", "/canvas/frame", &[&host], "").await;
+    assert_eq!(frame.status, 200);
+    assert_eq!(frame.header("x-frame-options"), Some("SAMEORIGIN"));
+    assert_eq!(frame.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(
+        frame.header("content-security-policy"),
+        Some(
+            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types default; sandbox allow-scripts"
+        )
+    );
+    // The same for everyone, also for who shows a token.
+    let bearer = place.bearer();
+    let shown = place
+        .say("GET", "/canvas/frame", &[&host, &bearer], "")
+        .await;
+    assert_eq!(shown.body, frame.body);
+    for path in ["/", "/app.js", "/api/health", "/canvas", "/canvas/frame/"] {
+        let answer = place.say("GET", path, &[&host], "").await;
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.contains("frame-src 'self'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+    }
+    // No other method, and no page of another origin, not even the one without a name that it runs in itself.
+    let refused = place.say("POST", "/canvas/frame", &[&host], "").await;
+    assert_eq!(refused.status, 405);
+    assert_eq!(refused.header("x-frame-options"), Some("DENY"));
+    let opaque = [&host as &str, "Origin: null"];
+    for (method, path) in [("GET", "/api/status"), ("POST", "/api/ops"), ("GET", "/")] {
+        let answer = place.say(method, path, &opaque, "").await;
+        assert_eq!(answer.status, 403, "{method} {path}");
     }
 }
 

@@ -1,0 +1,384 @@
+// The real program in a real browser: `npm run real`, with TITANCLAW_BIN naming the program.
+//
+// A scripted model that this test serves itself streams its tokens slowly; all else is what a person has: a home, a
+// folder, a link. Pictures of every page go to docs/screenshots. Ends with 77 where there is no browser, or no program.
+
+import AxeCore from "axe-core";
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium, type BrowserContext, type Page } from "playwright-core";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const PROGRAM = process.env.TITANCLAW_BIN ?? "";
+const PICTURES = fileURLToPath(new URL("../../docs/screenshots/", import.meta.url));
+const PICTURE_BYTES_MAX = 150 * 1024;
+const WIDE = { width: 1280, height: 800 };
+const NARROW = { width: 390, height: 844 };
+const WAIT_MS_MAX = 30_000;
+const SKIPPED = 77;
+
+for (const [what, path] of [["browser", CHROMIUM], ["program; set TITANCLAW_BIN", PROGRAM]]) {
+  if (existsSync(path!)) continue;
+  console.log(`skipped: there is no ${what} at “${path}”`);
+  process.exit(SKIPPED);
+}
+
+function must(isSo: boolean, what: string): void {
+  if (!isSo) throw new Error(what);
+}
+
+// The model: what it answers is found by the words that it was asked last.
+
+interface Call {
+  name: string;
+  arguments: string;
+}
+
+interface Turn {
+  words?: string;
+  call?: Call;
+  /** Between two pieces. */
+  pauseMs: number;
+}
+
+const SCRIPT = "cat notes.txt\necho one\nsleep 0.2\necho two\nsleep 0.2\necho three\n";
+const FORM = {
+  name: "trip",
+  kind: "form",
+  title: "Where to?",
+  content: JSON.stringify({ fields: [{ name: "city", label: "City" }, { name: "days", label: "Days", type: "number", value: 2 }], actions: ["plan it"] }),
+};
+const TABLE = { name: "trains", kind: "table", title: "Trains", content: "leaves,arrives,changes\n08:10,09:02,0\n09:10,10:31,1\n10:10,11:02,0\n" };
+const CHART = { name: "load", kind: "chart", title: "How full they are", content: "day,morning,evening\nMon,62,71\nTue,58,69\nWed,64,75\nThu,66,80\nFri,81,92\nSat,40,35\nSun,22,51\n" };
+
+const calls = (name: string, given: unknown, pauseMs = 12): Turn => ({ call: { name, arguments: JSON.stringify(given) }, pauseMs });
+const says = (words: string, pauseMs = 8): Turn => ({ words, pauseMs });
+
+/** What it does for words that were said, by how many of its calls were answered since. */
+const ANSWERS: Record<string, (n_answered: number) => Turn> = {
+  "Look at the notes": (n) =>
+    n === 0
+      ? calls("shell", { script: SCRIPT }, 60)
+      : says("The notes name three things. I read them with one script, which put out `one`, `two` and `three`."),
+  "Remove the old": (n) =>
+    n === 0 ? calls("shell", { script: "curl -sS -o /dev/null http://127.0.0.1:9/upload; echo tried" }) : says("I tried it once, as you allowed."),
+  "Count slowly": () => says(Array.from({ length: 400 }, (_, n) => `${n + 1}`).join(" "), 40),
+  "in words": () => says("One, two, three: in words then."),
+  "Write a long one": () => says("Long. ".repeat(200), 30),
+  "Say something": () => says("Done with it."),
+  "Plan a trip": (n) => {
+    const drawn = [CHART, TABLE, FORM][n];
+    return drawn ? calls("canvas", drawn) : says("Tell me where to, and I look for trains.");
+  },
+  "the person pressed": () =>
+    says("Two days in Ulm it is.\n\n| day | what |\n|---|---|\n| 1 | the minster |\n| 2 | the fishermen's quarter |"),
+};
+
+/** What was said last decides, also where it came with what was said before. */
+function turnFor(said: string, n_answered: number): Turn {
+  const [last] = Object.entries(ANSWERS).sort(([a], [b]) => said.lastIndexOf(b) - said.lastIndexOf(a));
+  return last![1](n_answered);
+}
+
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+interface Message {
+  role: string;
+  content: unknown;
+}
+
+function textOf(content: unknown): string {
+  return typeof content === "string" ? content : JSON.stringify(content ?? "");
+}
+
+async function model(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  if (request.method === "GET") {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ object: "list", data: [{ id: "m", object: "model" }] }));
+    return;
+  }
+  const { messages, tools, stream } = JSON.parse(Buffer.concat(parts).toString()) as { messages: Message[]; tools?: unknown[]; stream?: boolean };
+  const saidAt = messages.findLastIndex(({ role }) => role === "user");
+  const n_answered = messages.slice(saidAt).filter(({ role }) => role === "tool").length;
+  // Who asks without tools wants a title.
+  const turn = tools?.length ? turnFor(textOf(messages[saidAt]?.content), n_answered) : says("A day with the scripted model");
+  if (!stream) {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ choices: [{ message: { role: "assistant", content: turn.words ?? "" }, finish_reason: "stop" }], usage: { prompt_tokens: 900, completion_tokens: 20 } }));
+    return;
+  }
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  const tell = (delta: unknown, finish: string | null = null) => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`);
+  for (const piece of turn.words?.match(/[^]{1,4}/g) ?? []) {
+    if (response.destroyed) return;
+    tell({ content: piece });
+    await pause(turn.pauseMs);
+  }
+  if (turn.call) {
+    tell({ tool_calls: [{ index: 0, id: `call_${n_answered}_${saidAt}`, type: "function", function: { name: turn.call.name, arguments: "" } }] });
+    for (const piece of turn.call.arguments.match(/[^]{1,6}/g) ?? []) {
+      tell({ tool_calls: [{ index: 0, function: { arguments: piece } }] });
+      await pause(turn.pauseMs);
+    }
+  }
+  tell({}, turn.call ? "tool_calls" : "stop");
+  response.write(`data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 1_200, completion_tokens: 60 } })}\n\n`);
+  response.end("data: [DONE]\n\n");
+}
+
+// The program.
+
+class Program {
+  private child: ChildProcess | null = null;
+  port = 0;
+
+  constructor(
+    private readonly home: string,
+    private readonly folder: string,
+  ) {}
+
+  /** Runs it until it prints its link. */
+  async start(): Promise<string> {
+    const child = spawn(PROGRAM, ["--home", this.home, "web", "--no-open", "--port", String(this.port)], { cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    let told = "";
+    const link = await new Promise<string>((done, failed) => {
+      const heard = (part: Buffer) => {
+        told += part.toString();
+        const found = /http:\/\/\S+\/login\?code=\S+/.exec(told);
+        if (found) done(found[0]);
+      };
+      child.stdout!.on("data", heard);
+      child.stderr!.on("data", heard);
+      child.on("exit", (code) => failed(new Error(`the program ended with ${code}: ${told}`)));
+      setTimeout(() => failed(new Error(`no link within ${WAIT_MS_MAX} ms: ${told}`)), WAIT_MS_MAX).unref();
+    });
+    this.port = Number(new URL(link).port);
+    return link;
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    const child = this.child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill(signal);
+    await ended;
+  }
+}
+
+// The browser.
+
+const complaints: string[] = [];
+/** While the program is down, the browser says that it can't be reached. */
+let isDown = false;
+
+function watch(page: Page, own: () => string): void {
+  page.on("console", (message) => {
+    if (message.type() === "error" && !isDown) complaints.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => complaints.push(`error: ${error}`));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(own()) && !/^(data|blob):/.test(url)) complaints.push(`foreign request: ${url}`);
+  });
+}
+
+async function accessible(page: Page, name: string): Promise<void> {
+  await page.evaluate(AxeCore.source);
+  const found = await page.evaluate(async () => {
+    const axe = (window as unknown as { axe: typeof AxeCore }).axe;
+    return (await axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
+  });
+  must(found.length === 0, `${name}: ${found.join("\n")}`);
+}
+
+async function pictured(page: Page, name: string): Promise<void> {
+  await page.waitForTimeout(300);
+  const path = join(PICTURES, `${name}.png`);
+  const bytes = await page.screenshot({ path });
+  must(bytes.length <= PICTURE_BYTES_MAX, `${name}.png has ${bytes.length} bytes`);
+  await accessible(page, name);
+}
+
+/** A page in both sizes. */
+async function looked(page: Page, name: string): Promise<void> {
+  await page.setViewportSize(WIDE);
+  await pictured(page, `${name}-wide`);
+  await page.setViewportSize(NARROW);
+  await pictured(page, `${name}-narrow`);
+  must(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a phone`);
+  await page.setViewportSize(WIDE);
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.fill("#composer", text);
+  await page.keyboard.press("Enter");
+}
+
+const idle = (page: Page) => page.locator(".working").waitFor({ state: "detached", timeout: WAIT_MS_MAX });
+
+async function step(name: string, act: () => Promise<void>): Promise<void> {
+  const begun = performance.now();
+  await act();
+  console.log(`ok: ${name} (${Math.round(performance.now() - begun)} ms)`);
+}
+
+async function everything(page: Page, context: BrowserContext, program: Program, link: string): Promise<void> {
+  await step("a link lets the browser in, once", async () => {
+    await page.goto(link);
+    await page.waitForSelector(".welcome");
+    must(!page.url().includes("code="), "the code stays in the address");
+    const stranger = await context.browser()!.newContext({ viewport: WIDE });
+    const other = await stranger.newPage();
+    await other.goto(link);
+    must(!(await other.locator(".welcome").count()), "the link let a second browser in");
+    await other.goto(`http://127.0.0.1:${program.port}/`);
+    await other.waitForSelector(".signed-out");
+    await looked(other, "signed-out");
+    await stranger.close();
+    await looked(page, "new");
+  });
+
+  await step("a script runs while it is still being written", async () => {
+    await say(page, "Look at the notes.");
+    await page.locator(".call.running .output").getByText("bread").waitFor({ timeout: WAIT_MS_MAX });
+    must((await page.locator(".call .growing").count()) > 0, "the script was whole before its first output came");
+    await page.locator(".transcript").getByText("The notes name three things").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+  });
+
+  await step("what is not allowed by itself is approved in place", async () => {
+    await say(page, "Remove the old upload.");
+    await page.locator(".approval").waitFor({ timeout: WAIT_MS_MAX });
+    await page.waitForTimeout(800);
+    await looked(page, "approval");
+    await page.keyboard.press("F8");
+    await page.keyboard.press("o");
+    await page.getByText("Allowed once").waitFor();
+    await page.getByText("as you allowed").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+  });
+
+  await step("a turn is steered and stopped", async () => {
+    await say(page, "Count slowly.");
+    await page.locator(".transcript").getByText("1 2 3 4").waitFor({ timeout: WAIT_MS_MAX });
+    await say(page, "No, in words");
+    await page.locator(".steered").waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    await page.getByText("Stopped; what was said is kept").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+  });
+
+  await step("the page comes back after the program was killed, without loss or doubles", async () => {
+    await say(page, "Write a long one.");
+    await page.locator(".transcript").getByText("Long. Lo").waitFor({ timeout: WAIT_MS_MAX });
+    isDown = true;
+    await program.kill("SIGKILL");
+    await page.locator(".link.lost").first().waitFor();
+    await program.start();
+    await page.locator(".link.lost").first().waitFor({ state: "detached", timeout: WAIT_MS_MAX });
+    await idle(page);
+    isDown = false;
+    await say(page, "Say something after it.");
+    await page.getByText("Done with it.").last().waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+    const said = await page.$$eval(".transcript .said:not(.steered) > p", (found) => found.map((p) => p.textContent));
+    must(said.join() === "Look at the notes.,Remove the old upload.,Count slowly.,Write a long one.,Say something after it.", `said: ${said.join()}`);
+    const before = await transcript(page);
+    await page.reload();
+    await page.getByText("Done with it.").last().waitFor({ timeout: WAIT_MS_MAX });
+    await page.waitForTimeout(500);
+    must((await transcript(page)) === before, "what was streamed and what is read again differ");
+  });
+
+  await step("the canvas grows beside the conversation, and a form is sent", async () => {
+    await say(page, "Plan a trip.");
+    await page.locator(".tabs .spinner").first().waitFor({ timeout: WAIT_MS_MAX });
+    await page.locator("#tab-trip[aria-selected=true]").waitFor({ timeout: WAIT_MS_MAX });
+    await page.getByText("Tell me where to").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+    await page.locator("#tab-load").click();
+    await page.setViewportSize(WIDE);
+    await pictured(page, "canvas-wide");
+    await page.locator("#tab-trip").click();
+    await page.getByLabel("City").fill("Ulm");
+    await page.getByRole("button", { name: "plan it" }).click();
+    await page.locator(".sent").getByText("Ulm").waitFor();
+    await page.getByText("Two days in Ulm").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+    await looked(page, "chat");
+    await page.setViewportSize(NARROW);
+    await page.getByRole("button", { name: /^Canvas, 3/ }).click();
+    await pictured(page, "canvas-narrow");
+    await page.keyboard.press("Escape");
+    await page.setViewportSize(WIDE);
+  });
+
+  await step("colours are switched", async () => {
+    const button = page.getByRole("button", { name: /Colours/ });
+    await button.click();
+    await button.click();
+    must((await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)) === "dark", "it is not dark");
+    await looked(page, "chat-dark");
+    await button.click();
+  });
+
+  await step("the other pages", async () => {
+    await page.goto(`http://127.0.0.1:${program.port}/#/status`);
+    await page.waitForSelector(".facts");
+    await looked(page, "status");
+    await page.goto(`http://127.0.0.1:${program.port}/#/cost`);
+    await page.waitForSelector(".models");
+    await looked(page, "cost");
+    await page.keyboard.press("Control+/");
+    await page.waitForSelector("dialog.help");
+    await looked(page, "help");
+    await page.keyboard.press("Escape");
+  });
+}
+
+function transcript(page: Page): Promise<string> {
+  return page.$$eval(".transcript .prose, .transcript .said, .transcript .note", (found) => found.map((one) => one.textContent).join("\n"));
+}
+
+async function main(): Promise<void> {
+  const place = mkdtempSync(join(tmpdir(), "titanclaw-real-"));
+  const [home, folder] = [join(place, "home"), join(place, "trip")];
+  const server = createServer((request, response) => void model(request, response));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  mkdirSync(home, { mode: 0o700 });
+  mkdirSync(folder);
+  mkdirSync(PICTURES, { recursive: true });
+  writeFileSync(join(folder, "notes.txt"), "bread\nstamps\ntickets to Ulm\n");
+  writeFileSync(join(home, "config.toml"), `[models]\nchat = "s/m"\n\n[[providers]]\nname = "s"\nkind = "compatible"\nbase_url = "${address}"\n`, { mode: 0o600 });
+  const program = new Program(home, folder);
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  try {
+    const link = await program.start();
+    const context = await browser.newContext({ viewport: WIDE, colorScheme: "light" });
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS_MAX);
+    watch(page, () => `http://127.0.0.1:${program.port}`);
+    await everything(page, context, program, link).catch(async (error) => {
+      await page.screenshot({ path: join(tmpdir(), "titanclaw-real-failed.png") });
+      throw error;
+    });
+    must(complaints.length === 0, `the browser complained:\n${complaints.join("\n")}`);
+  } finally {
+    await browser.close();
+    await program.kill("SIGTERM");
+    server.closeAllConnections();
+    server.close();
+    if (!process.env.KEEP) rmSync(place, { recursive: true, force: true });
+    else console.log(`kept: ${place}`, readFileSync(join(home, "config.toml"), "utf8"));
+  }
+}
+
+await main();
