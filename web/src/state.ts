@@ -221,10 +221,16 @@ function isBeside({ turn, event }: EventRecord): boolean {
 /** Changes the turn that a record belongs to; begins it where the record is the first of it. */
 function inTurn(state: Transcript, record: EventRecord, change: (turn: Turn) => Turn): Transcript {
   const found = turnIndex(state.turns, record.turn);
-  if (found < 0) return { ...state, turns: [...state.turns, change(begun(record))] };
+  if (found < 0) return withTurn(state, begun(record), change);
   const turns = state.turns.slice();
   turns[found] = change(turns[found]!);
   return { ...state, turns };
+}
+
+/** What changes nothing, as an event that this page is too old for, begins nothing either. */
+function withTurn(state: Transcript, first: Turn, change: (turn: Turn) => Turn): Transcript {
+  const turn = change(first);
+  return turn === first ? state : { ...state, turns: [...state.turns, turn] };
 }
 
 /** What belongs to no turn stands where it was told: in the turn that runs, else after the last one. */
