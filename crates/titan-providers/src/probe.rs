@@ -291,21 +291,21 @@ fn llama_cpp_probe(vendor: &Vendor, props: &Value, listed: Option<&Value>) -> Pr
     let native = template_takes_tools(props);
     let context =
         tokens(&props["default_generation_settings"]["n_ctx"]).or_else(|| tokens(&props["n_ctx"]));
-    let path = props["model_path"].as_str().unwrap_or("");
-    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let mut names: Vec<&str> = listed
+    // A model that was given as a file has its path for a name, which the server does not compare.
+    let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+    let mut names: Vec<String> = listed
         .into_iter()
         .flat_map(entries)
-        .filter_map(|it| it["id"].as_str())
+        .filter_map(|it| it["id"].as_str().map(file))
         .collect();
     if names.is_empty() {
-        names.push(file);
+        names.push(file(props["model_path"].as_str().unwrap_or("")));
     }
     Probe {
         kind: ServerKind::LlamaCpp,
         version: props["build_info"].as_str().map(str::to_owned),
         models: names
-            .into_iter()
+            .iter()
             .map(|name| ModelInfo {
                 context_tokens_max: context,
                 native_tools: native,
@@ -591,7 +591,7 @@ mod tests {
             ),
             (
                 "8080/v1/models",
-                r#"{"data":[{"id":"smollm2.gguf","owned_by":"llamacpp"}]}"#,
+                r#"{"data":[{"id":"/home/a/models/smollm2.gguf","owned_by":"llamacpp"}]}"#,
             ),
         ])
         .await;

@@ -313,7 +313,10 @@ async fn model_checks(context: &Context, config: &Config) -> Vec<Check> {
                     Ok(models) => check(
                         "provider",
                         Verdict::Fine,
-                        format!("{} answers with {} models", listed.provider, models.len()),
+                        match models.len() {
+                            1 => format!("{} answers with 1 model", listed.provider),
+                            n => format!("{} answers with {n} models", listed.provider),
+                        },
                     ),
                     Err(error) => check("provider", Verdict::Warning, error.clone()),
                 });
