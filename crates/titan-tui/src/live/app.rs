@@ -31,6 +31,8 @@ pub struct Settings {
     pub workspace: PathBuf,
     /// The model for what is said here, as `provider/model`; the engine's choice when `None`.
     pub model: Option<String>,
+    /// Which model answers where none is chosen, and why, in a line.
+    pub answers: String,
     /// The colours.
     pub theme: Theme,
     /// Whether the model's thinking is shown whole and not as a line.
@@ -286,10 +288,8 @@ impl App {
             Reply::Costs(costs) => self.open(Pane::costs(&costs, &self.usage)),
             Reply::Changes(changes) => self.open(Pane::changes(&changes, &root)),
             Reply::Status(status) => {
-                let model = match &self.settings.model {
-                    Some(model) => format!("{model}, chosen for this conversation"),
-                    None => status.model,
-                };
+                self.settings.answers = status.model;
+                let model = self.who_answers();
                 self.tell("·", Style::DIM, &model);
             }
             Reply::Files { prefix, paths } => self.offer_files(&prefix, paths),
@@ -338,6 +338,14 @@ impl App {
 
     pub(super) fn tell_lines(&mut self, lines: Vec<Line>) {
         self.conversation.lines(lines);
+    }
+
+    /// The model that answers, and why.
+    pub(super) fn who_answers(&self) -> String {
+        match &self.settings.model {
+            Some(model) => format!("{model}, chosen for this conversation"),
+            None => self.settings.answers.clone(),
+        }
     }
 
     /// Where the session's tools work.

@@ -149,6 +149,7 @@ impl App {
         let lines = [
             Line::default().with(title, "TitanClaw"),
             Line::dim(format!("works in {root}")),
+            Line::dim(visible(&self.who_answers())),
             Line::default(),
             Line::default().with(Style::PLAIN, "Ask something, or say what is to be done."),
             Line::dim("Ctrl-P lists what can be done, F1 the keys, @ names a file,"),

@@ -42,6 +42,7 @@ pub(super) fn run(context: &Context, config: &Config, place: Place) -> anyhow::R
             session: place.session(attached.client.as_ref()).await?,
             workspace: place.workspace()?,
             model: place.model.clone(),
+            answers: attached.client.status().await?.model,
             theme: theme(context, config),
             shows_thinking: config.display.thinking,
         };

@@ -25,6 +25,7 @@ fn app_with(theme: Theme) -> App {
         session: SESSION,
         workspace: "/w".into(),
         model: None,
+        answers: "qwen (local): the only one here".into(),
         theme,
         shows_thinking: false,
     };

@@ -312,12 +312,12 @@ fn several_lines_and_a_long_paste_are_written() {
         expect![[r#"
             TitanClaw
             works in /w
+            qwen (local): the only one here
 
             Ask something, or say what is to be
             done.
             Ctrl-P lists what can be done, F1 the
             keys, @ names a file,
-            !COMMAND runs a command by hand, Ctrl-D
             ────────────────────────────────────────
             › look at this:
               [pasted 120 lines] and tell
@@ -334,12 +334,12 @@ fn several_lines_and_a_long_paste_are_written() {
         expect![[r#"
             TitanClaw
             works in /w
+            qwen (local): the only one here
 
             Ask something, or say what is to be
             done.
             Ctrl-P lists what can be done, F1 the
             keys, @ names a file,
-            !COMMAND runs a command by hand, Ctrl-D
             › look at this: line line lin… · on its…
             ────────────────────────────────────────
             ›
@@ -358,19 +358,19 @@ fn commands_and_paths_are_completed() {
         60,
         12,
         expect![[r#"
-        TitanClaw
-        works in /w
+            TitanClaw
+            works in /w
+            qwen (local): the only one here
 
-        Ask something, or say what is to be done.
-        Ctrl-P lists what can be done, F1 the keys, @ names a file,
-        !COMMAND runs a command by hand, Ctrl-D leaves.
+            Ask something, or say what is to be done.
+            Ctrl-P lists what can be done, F1 the keys, @ names a file,
+            !COMMAND runs a command by hand, Ctrl-D leaves.
 
-
-        ▸ /sessions     list sessions and go on with one
-        ────────────────────────────────────────────────────────────
-        › /s
-        Ctrl-P commands · F1 keys
-    "#]],
+            ▸ /sessions     list sessions and go on with one
+            ────────────────────────────────────────────────────────────
+            › /s
+            Ctrl-P commands · F1 keys
+        "#]],
     );
     app.key(Key::Tab);
     assert_eq!(app.composer.text(), "/sessions ");
@@ -388,19 +388,19 @@ fn commands_and_paths_are_completed() {
         60,
         12,
         expect![[r#"
-        TitanClaw
-        works in /w
+            TitanClaw
+            works in /w
+            qwen (local): the only one here
 
-        Ask something, or say what is to be done.
-        Ctrl-P lists what can be done, F1 the keys, @ names a file,
-        !COMMAND runs a command by hand, Ctrl-D leaves.
-
-        ▸ src/
-          sum
-        ────────────────────────────────────────────────────────────
-        › read @s
-        Ctrl-P commands · F1 keys
-    "#]],
+            Ask something, or say what is to be done.
+            Ctrl-P lists what can be done, F1 the keys, @ names a file,
+            !COMMAND runs a command by hand, Ctrl-D leaves.
+            ▸ src/
+              sum
+            ────────────────────────────────────────────────────────────
+            › read @s
+            Ctrl-P commands · F1 keys
+        "#]],
     );
     assert_eq!(app.key(Key::Tab), [Action::Files("src/".into())]);
     assert_eq!(app.composer.text(), "read @src/");

@@ -11,15 +11,13 @@ fn an_empty_start_says_what_to_do() {
         80,
         24,
         expect![[r#"
-        TitanClaw
-        works in /w
+            TitanClaw
+            works in /w
+            qwen (local): the only one here
 
-        Ask something, or say what is to be done.
-        Ctrl-P lists what can be done, F1 the keys, @ names a file,
-        !COMMAND runs a command by hand, Ctrl-D leaves.
-
-
-
+            Ask something, or say what is to be done.
+            Ctrl-P lists what can be done, F1 the keys, @ names a file,
+            !COMMAND runs a command by hand, Ctrl-D leaves.
 
 
 
@@ -32,10 +30,12 @@ fn an_empty_start_says_what_to_do() {
 
 
 
-        ────────────────────────────────────────────────────────────────────────────────
-        ›
-        Ctrl-P commands · F1 keys
-    "#]],
+
+
+            ────────────────────────────────────────────────────────────────────────────────
+            ›
+            Ctrl-P commands · F1 keys
+        "#]],
     );
 }
 
