@@ -64,6 +64,15 @@ impl Home {
         Ok(())
     }
 
+    /// Adds a gateway at this port, whose turns work where others do, to the configuration.
+    pub(crate) fn add_gateway(&self, port: u16) -> Result<()> {
+        let file = self.folder.path().join("home/config.toml");
+        let config = std::fs::read_to_string(&file)?;
+        let workspace = self.workspace();
+        let gateway = format!("\n[gateway]\nport = {port}\nworkspace = {workspace:?}\n");
+        Ok(std::fs::write(&file, config + &gateway)?)
+    }
+
     /// Where turns work.
     pub(crate) fn workspace(&self) -> PathBuf {
         self.folder.path().join("workspace")
@@ -115,7 +124,9 @@ pub(crate) struct Daemon {
     home: Home,
     /// The process that owns the home.
     pub(crate) pid: u32,
-    /// From before it was started until it answered.
+    /// When it was started.
+    pub(crate) started: Instant,
+    /// From then until it answered.
     pub(crate) ready_after: Duration,
 }
 
@@ -151,6 +162,7 @@ impl Daemon {
         };
         Ok(Self {
             ready_after: started.elapsed(),
+            started,
             pid: status.pid,
             process,
             home,
@@ -159,6 +171,11 @@ impl Daemon {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.socket()
+    }
+
+    /// Its home.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.home.folder.path().join("home")
     }
 
     /// Puts a program into the workspace.

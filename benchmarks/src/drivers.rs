@@ -3,6 +3,7 @@
 mod build;
 mod concurrent;
 mod footprint;
+mod gateway;
 mod latency;
 mod model;
 mod start;
@@ -50,9 +51,13 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("block_eager", written::block_eager),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
+    bench("gateway_ready", gateway::gateway_ready),
+    bench("gateway_ttft", gateway::gateway_ttft),
+    bench("liveness_under_load", gateway::liveness_under_load),
     bench("idle_footprint", footprint::idle_footprint),
     bench("turns_concurrent", concurrent::turns_concurrent),
     bench("binary_size", build::binary_size),
+    bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),

@@ -7,6 +7,7 @@
 mod control;
 mod daemon;
 mod drivers;
+mod gateway;
 mod process;
 mod report;
 

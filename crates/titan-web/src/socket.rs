@@ -7,7 +7,7 @@ use crate::{Gateway, api};
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures::stream::{BoxStream, SelectAll};
@@ -17,6 +17,8 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use titan_protocol::{Client, ClientError, Record, Seq, SessionId};
+use tokio_tungstenite::tungstenite::Error as WireError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_util::sync::CancellationToken;
 
 /// One message of the other side.
@@ -130,11 +132,14 @@ impl Talk {
         loop {
             tokio::select! {
                 said = self.socket.next() => match said {
-                    None | Some(Ok(Message::Close(_))) => return Ok(()),
-                    Some(said) => {
+                    None => return Ok(()),
+                    // The answer to it is made already, and waits to be sent.
+                    Some(Ok(Message::Close(_))) => return self.socket.flush().await,
+                    Some(Ok(said)) => {
                         self.silent_beats = 0;
-                        self.hear(said?).await?;
+                        self.hear(said).await?;
                     }
+                    Some(Err(error)) => return self.fail(error).await,
                 },
                 Some((session, burst)) = self.records.next() => self.pass_on(session, burst).await?,
                 _ = beat.tick() => {
@@ -148,9 +153,31 @@ impl Talk {
         }
     }
 
+    /// Ends a connection on which something came that RFC 6455 forbids, and says what it was.
+    async fn fail(mut self, error: axum::Error) -> Result<(), axum::Error> {
+        let wire = error.into_inner();
+        tracing::debug!(error = %wire, "WebSocket failed");
+        match wire.downcast_ref().and_then(code_of) {
+            Some(code) => {
+                let frame = CloseFrame {
+                    code,
+                    reason: "".into(),
+                };
+                self.socket.send(Message::Close(Some(frame))).await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn hear(&mut self, message: Message) -> Result<(), axum::Error> {
-        let Message::Text(text) = message else {
-            return Ok(());
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => {
+                let refusal = Refusal::malformed("Messages are texts.");
+                let told = refused(Value::Null, &refusal);
+                return self.socket.send(message_of(&told)).await;
+            }
+            _ => return Ok(()),
         };
         let told = match serde_json::from_str(&text) {
             Ok(Said::Follow { session, after }) => self.follow(session, after),
@@ -218,6 +245,17 @@ impl Talk {
             self.socket.feed(message_of(&told)).await?;
         }
         self.socket.flush().await
+    }
+}
+
+/// Why a connection is closed after this error; `None` where nobody is there to be told.
+fn code_of(error: &WireError) -> Option<u16> {
+    match error {
+        WireError::Utf8(_) => Some(close_code::INVALID),
+        WireError::Capacity(_) => Some(close_code::SIZE),
+        WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        WireError::Protocol(_) => Some(close_code::PROTOCOL),
+        _ => None,
     }
 }
 

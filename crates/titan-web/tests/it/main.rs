@@ -10,3 +10,4 @@ mod attacks;
 mod crowd;
 mod place;
 mod v1;
+mod wire;
