@@ -1,10 +1,11 @@
-//! The project's own chores, in place of shell scripts: `cargo xtask tidy | checks | fuzz | test | bench`.
+//! The project's own chores, in place of shell scripts: `cargo xtask tidy | checks | fuzz | test | conformance | bench`.
 //!
 //! It must compile in seconds and on a bare machine, so it depends on next to nothing, and on no crate of the product.
 
 mod bench;
 mod cargo;
 mod checks;
+mod conformance;
 mod faults;
 mod fuzz;
 mod machine;
@@ -25,6 +26,7 @@ commands:
   fuzz [TARGET…] [--minutes N]      try mutants of the kept inputs, each target for N minutes
   test                              install what the tests need, then run every check and every test
   faults [--kills N] [--cuts N]     kill engines, cut the power, fill and break disks; 200 and 20 without numbers
+  conformance [SUITE…]              OpenAI's client, schemathesis and Autobahn's cases against the gateway
   bench [NAME…] [--json] [--quick]  measure; without a name everything, with --quick all but the long ones
 ";
 
@@ -46,6 +48,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, rest)) if command == "fuzz" => fuzz::run(rest),
         Some((command, [])) if command == "test" => test::run(),
         Some((command, rest)) if command == "faults" => faults::run(rest),
+        Some((command, rest)) if command == "conformance" => conformance::run(rest),
         Some((command, rest)) if command == "bench" => bench::run(rest),
         Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
             print!("{USAGE}");

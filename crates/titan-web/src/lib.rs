@@ -1,6 +1,7 @@
 //! The gateway: the engine over HTTP, server-sent events and WebSocket, for browsers and programs of this machine.
 //!
-//! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work. A [`Door`] takes an address and is
+//! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work; requests that bring tools of their
+//! own it passes to a [`Provider`]. A [`Door`] takes an address and is
 //! served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
 //! cookie made from it, from this machine too; `gate` holds what is asked of every request.
 //!
@@ -33,7 +34,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, Embedder};
+use titan_protocol::{Client, Embedder, Provider};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,13 @@ pub struct Ports {
     pub client: Arc<dyn Client>,
     /// Makes the vectors of `/v1/embeddings`.
     pub embedder: Arc<dyn Embedder>,
+    /// Models for one request that brings tools of its own, which are not the engine's; `None` where the engine is in
+    /// another process.
+    pub models: Option<ModelsForOne>,
 }
+
+/// Gives the models for one request, with what they may spend on it.
+pub type ModelsForOne = Arc<dyn Fn() -> Arc<dyn Provider> + Send + Sync>;
 
 /// How a gateway is to be.
 #[derive(Clone, Debug)]

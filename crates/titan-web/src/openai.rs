@@ -1,14 +1,16 @@
 //! OpenAI's chat completions, models and embeddings, for programs that speak nothing else.
 //!
-//! A completion is a turn of the engine with the engine's own tools (`turn`). What a request brings of tools is
-//! refused: the engine's calls are told by its events, and there is one way to run tools.
+//! A completion is a turn of the engine with the engine's own tools (`turn`). One that brings tools of its own asks a
+//! model for the one who asks, and no tool runs (`tools`).
+
+mod tools;
 
 use crate::refusal::Refusal;
 use crate::turn::{ApiTurn, End, OWN_MODEL, Piece, Said};
 use crate::{Gateway, api, events};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -19,11 +21,12 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use titan_protocol::Usage;
+use titan_protocol::{TurnId, Usage};
 
 /// A whole conversation.
 pub(crate) const REQUEST_BYTES_MAX: usize = 4 << 20;
 const TEXTS_MAX: usize = 2048;
+const NO_ROLE: &str = "Nobody has that role.";
 
 #[derive(Deserialize)]
 struct Asked {
@@ -37,7 +40,15 @@ struct Asked {
     #[serde(default)]
     n: Option<u32>,
     #[serde(default)]
-    tools: Option<Vec<Value>>,
+    tools: Option<Vec<tools::Tool>>,
+    #[serde(default)]
+    tool_choice: Option<tools::Choice>,
+    #[serde(default)]
+    max_tokens: Option<f64>,
+    #[serde(default)]
+    max_completion_tokens: Option<f64>,
+    #[serde(default)]
+    temperature: Option<f64>,
     #[serde(default)]
     response_format: Option<ResponseFormat>,
 }
@@ -58,6 +69,10 @@ struct Message {
     role: String,
     #[serde(default)]
     content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Option<Vec<tools::Call>>,
+    #[serde(default)]
+    tool_call_id: Option<String>,
 }
 
 /// What a message says, in either of its two spellings.
@@ -118,15 +133,24 @@ pub(crate) fn no_tools(tools: &Option<Vec<Value>>) -> Result<(), Refusal> {
         true => Ok(()),
         false => Err(Refusal::unsupported(
             "tools",
-            "Tools of a request are not passed on; the engine uses its own.",
+            "Tools of a request are passed on by /v1/chat/completions alone; here the engine uses its own.",
         )),
     }
 }
 
 impl Asked {
+    fn has_tools(&self) -> bool {
+        self.tools.as_ref().is_some_and(|tools| !tools.is_empty())
+    }
+
+    fn wants_usage(&self) -> bool {
+        let options = self.stream_options.as_ref();
+        options.is_some_and(|options| options.include_usage)
+    }
+
     fn check(&self) -> Result<(), Refusal> {
         model_name(&self.model)?;
-        no_tools(&self.tools)?;
+        tools::check(self)?;
         if self.n.is_some_and(|n| n != 1) {
             return Err(Refusal::unsupported("n", "There is one answer."));
         }
@@ -147,21 +171,19 @@ pub(crate) async fn complete(
 ) -> Result<Response, Refusal> {
     let asked: Asked = api::body(&gateway, request, REQUEST_BYTES_MAX).await?;
     asked.check()?;
+    if asked.has_tools() {
+        return tools::complete(&gateway, asked).await;
+    }
+    let wants_usage = asked.wants_usage();
     let said: Result<Vec<Said>, Refusal> = asked.messages.into_iter().map(said).collect();
     let turn = ApiTurn::begin(&gateway, said?, asked.model.clone()).await?;
-    let model = asked.model.unwrap_or_else(|| OWN_MODEL.to_owned());
-    let completion = Completion {
-        id: format!("chatcmpl-{}", turn.id()),
-        created: unix_seconds(),
-        model,
-    };
+    let completion = Completion::new(turn.turn(), asked.model.as_deref());
     if !asked.stream.unwrap_or(false) {
         return completion.whole(turn).await;
     }
-    let wants_usage = asked.stream_options.unwrap_or_default().include_usage;
     Ok(stream_of(Streamed {
         turn,
-        ready: VecDeque::from([completion.chunk(json!({ "role": "assistant", "content": "" }))]),
+        ready: VecDeque::from([completion.opening()]),
         told: Box::new(move |piece| completion.tell(piece, wants_usage)),
         has_ended: false,
     }))
@@ -177,7 +199,7 @@ fn said(message: Message) -> Result<Said, Refusal> {
         "function",
     ];
     if !roles.contains(&message.role.as_str()) {
-        return Err(Refusal::unsupported("role", "Nobody has that role."));
+        return Err(Refusal::unsupported("role", NO_ROLE));
     }
     let text = message.content.map_or(Ok(String::new()), Content::text)?;
     Ok(Said {
@@ -208,10 +230,22 @@ struct Completion {
 }
 
 impl Completion {
+    fn new(turn: TurnId, model: Option<&str>) -> Self {
+        Self {
+            id: format!("chatcmpl-{}", turn.to_string().replace('-', "")),
+            created: unix_seconds(),
+            model: model.unwrap_or(OWN_MODEL).to_owned(),
+        }
+    }
+
     async fn whole(&self, mut turn: ApiTurn) -> Result<Response, Refusal> {
         let (text, is_cut, usage) = whole(&mut turn).await?;
         let message = json!({ "role": "assistant", "content": text, "refusal": null });
-        Ok(Json(json!({
+        Ok(Json(self.object(message, finish(is_cut), &usage)).into_response())
+    }
+
+    fn object(&self, message: Value, finish: &str, usage: &Usage) -> Value {
+        json!({
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
@@ -220,11 +254,10 @@ impl Completion {
                 "index": 0,
                 "message": message,
                 "logprobs": null,
-                "finish_reason": finish(is_cut),
+                "finish_reason": finish,
             }],
-            "usage": tokens(&usage),
-        }))
-        .into_response())
+            "usage": tokens(usage),
+        })
     }
 
     /// What is sent for a piece.
@@ -233,15 +266,25 @@ impl Completion {
             Piece::Text(text) => vec![self.chunk(json!({ "content": text }))],
             Piece::Ended(End::Failed(refusal)) => vec![data(&refusal.json())],
             Piece::Ended(End::Answered { is_cut, usage }) => {
-                let last = self.frame(json!([{ "index": 0, "delta": {}, "logprobs": null, "finish_reason": finish(is_cut) }]), None);
-                let usage = wants_usage.then(|| self.frame(json!([]), Some(tokens(&usage))));
-                let done = "data: [DONE]\n\n".to_owned();
-                [Some(last), usage, Some(done)]
-                    .into_iter()
-                    .flatten()
-                    .collect()
+                self.ending(finish(is_cut), wants_usage.then(|| tokens(&usage)))
             }
         }
+    }
+
+    fn opening(&self) -> String {
+        self.chunk(json!({ "role": "assistant", "content": "" }))
+    }
+
+    /// The last pieces of an answer.
+    fn ending(&self, finish: &str, usage: Option<Value>) -> Vec<String> {
+        let choice = json!({ "index": 0, "delta": {}, "logprobs": null, "finish_reason": finish });
+        let last = self.frame(json!([choice]), None);
+        let usage = usage.map(|usage| self.frame(json!([]), Some(usage)));
+        let done = "data: [DONE]\n\n".to_owned();
+        [Some(last), usage, Some(done)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn chunk(&self, delta: Value) -> String {
@@ -317,16 +360,29 @@ pub(crate) fn stream_of(streamed: Streamed) -> Response {
 }
 
 pub(crate) async fn models(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Refusal> {
+    let own = own_model(&gateway).await?;
+    Ok(Json(json!({ "object": "list", "data": [own] })))
+}
+
+/// One model; there is one.
+pub(crate) async fn model(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    match id == OWN_MODEL {
+        true => Ok(Json(own_model(&gateway).await?)),
+        false => Err(Refusal::not_found()),
+    }
+}
+
+async fn own_model(gateway: &Gateway) -> Result<Value, Refusal> {
     let started_at = gateway.ports.client.status().await?.started_at;
-    Ok(Json(json!({
-        "object": "list",
-        "data": [{
-            "id": OWN_MODEL,
-            "object": "model",
-            "created": started_at / 1000,
-            "owned_by": "titanclaw",
-        }],
-    })))
+    Ok(json!({
+        "id": OWN_MODEL,
+        "object": "model",
+        "created": started_at / 1000,
+        "owned_by": "titanclaw",
+    }))
 }
 
 #[derive(Deserialize)]

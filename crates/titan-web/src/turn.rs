@@ -19,7 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) const OWN_MODEL: &str = "titanclaw";
 
 /// What is said for a person who did not speak last.
-const GO_ON: &str = "Go on from there.";
+pub(crate) const GO_ON: &str = "Go on from there.";
 
 /// One message of a request.
 pub(crate) struct Said {
@@ -67,14 +67,7 @@ impl ApiTurn {
         said: Vec<Said>,
         model: Option<String>,
     ) -> Result<Self, Refusal> {
-        let permit = Arc::clone(&gateway.turns).try_acquire_owned();
-        let permit = permit.map_err(|_| {
-            Refusal::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "busy",
-                "As many turns as there may be run now.",
-            )
-        })?;
+        let permit = permit(gateway)?;
         let client = Arc::clone(&gateway.ports.client);
         let (session, turn) = (SessionId::new(), TurnId::new());
         let options = TurnOptions {
@@ -100,6 +93,11 @@ impl ApiTurn {
             has_ended: false,
             _permit: permit,
         })
+    }
+
+    /// Which turn it is.
+    pub(crate) fn turn(&self) -> TurnId {
+        self.turn
     }
 
     /// A name for the answer.
@@ -143,6 +141,21 @@ impl ApiTurn {
             _ => None,
         }
     }
+}
+
+/// Leave to ask the engine or a model, held until the answer has ended.
+///
+/// # Errors
+/// When as many ask as may at once.
+pub(crate) fn permit(gateway: &Gateway) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permit = Arc::clone(&gateway.turns).try_acquire_owned();
+    permit.map_err(|_| {
+        Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            "As many turns as there may be run now.",
+        )
+    })
 }
 
 impl Drop for ApiTurn {

@@ -108,6 +108,7 @@ pub(crate) struct Owned {
     client: Arc<Engine>,
     /// `None` where only what is stored is looked at, which is soon done.
     serving: Option<Serving>,
+    late: Arc<LateRouter>,
     is_quiet: bool,
 }
 
@@ -288,6 +289,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     Ok(Owned {
         client: engine,
         serving,
+        late,
         is_quiet: context.is_quiet,
     })
 }

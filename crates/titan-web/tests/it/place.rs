@@ -12,7 +12,7 @@ use titan_protocol::{
     BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, ModelError, Op,
     Record, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis, Usage,
 };
-use titan_web::{Access, Config, Door, Limits, Ports};
+use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -188,6 +188,10 @@ impl Place {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::with_models(limits, None).await
+    }
+
+    pub(crate) async fn with_models(limits: Limits, models: Option<ModelsForOne>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let access = Arc::new(Access::open(&folder.path().join("gateway.token")).unwrap());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -199,6 +203,7 @@ impl Place {
         let ports = Ports {
             client: engine.clone(),
             embedder: Arc::new(FakeEmbedder),
+            models,
         };
         let stop = CancellationToken::new();
         let serving = door.serve(ports, stop.clone());

@@ -1,8 +1,13 @@
 //! What OpenAI's clients send and read.
 
-use crate::place::Place;
+use crate::place::{Answer, Place};
 use serde_json::{Value, json};
-use titan_protocol::{Event, ModelError, Op, StopReason, TurnOutcome, Usage};
+use std::sync::Arc;
+use titan_protocol::{
+    Event, ModelError, ModelRequest, Op, StopReason, ToolChoice, TurnOutcome, Usage,
+};
+use titan_testkit::model::ScriptedModel;
+use titan_web::{Limits, ModelsForOne};
 
 fn usage() -> Usage {
     Usage {
@@ -247,9 +252,17 @@ async fn whoever_leaves_interrupts_the_turn() {
 #[tokio::test]
 async fn what_is_not_there_is_refused_and_named() {
     let place = place(turn()).await;
-    let tool = json!({ "type": "function", "function": { "name": "x" } });
+    let tool = |name: &str| json!({ "type": "function", "function": { "name": name } });
     let cases = [
-        ("tools", json!({ "tools": [tool] })),
+        // There is no model here but the engine's.
+        ("tools", json!({ "tools": [tool("x")] })),
+        ("tools", json!({ "tools": [tool("no name")] })),
+        (
+            "tool_choice",
+            json!({ "tool_choice": { "type": "function", "function": { "name": "" } } }),
+        ),
+        ("max_tokens", json!({ "max_tokens": 0 })),
+        ("temperature", json!({ "temperature": 2.1 })),
         ("n", json!({ "n": 2 })),
         (
             "response_format",
@@ -350,4 +363,122 @@ async fn vectors_and_models_have_openais_shape() {
     }
     let models = place.get("/v1/models").await.json();
     assert_eq!(models["data"][0]["id"], "titanclaw");
+}
+
+/// Asks with tools, before a model that writes these replies; the answer, and what the model was shown.
+async fn ask_with_tools(replies: &[&str], more: Value) -> (Answer, Option<ModelRequest>) {
+    let model = ScriptedModel::new(replies.iter().copied());
+    let models: ModelsForOne = {
+        let model = model.clone();
+        Arc::new(move || Arc::new(model.clone()))
+    };
+    let place = Place::with_models(Limits::default(), Some(models)).await;
+    let parameters = json!({ "type": "object" });
+    let tool = |name: &str| json!({ "type": "function", "function": { "name": name, "parameters": parameters } });
+    let mut asked = asked(json!({ "tools": [tool("look"), tool("go")] }));
+    for (key, value) in more.as_object().unwrap() {
+        asked[key] = value.clone();
+    }
+    let answer = place.post("/v1/chat/completions", &asked).await;
+    assert!(
+        place.engine.ops.lock().unwrap().is_empty(),
+        "no turn begins"
+    );
+    (answer, model.requests().pop())
+}
+
+const CALLS: &str = "I look.\ncall look {\"at\":\"x\"}\ncall go {}";
+
+#[tokio::test]
+async fn with_tools_of_its_own_a_request_gets_calls_and_nothing_runs() {
+    let (answer, request) = ask_with_tools(&[CALLS], json!({})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let choice = &answer.json()["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{answer:?}");
+    let calls = choice["message"]["tool_calls"].as_array().unwrap();
+    let functions: Vec<&Value> = calls.iter().map(|call| &call["function"]).collect();
+    assert_eq!(
+        functions[0],
+        &json!({ "name": "look", "arguments": "{\"at\":\"x\"}" })
+    );
+    assert_eq!(functions[1]["name"], "go");
+    assert_ne!(calls[0]["id"], calls[1]["id"]);
+    let request = request.unwrap();
+    let names: Vec<&str> = request
+        .tools
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    assert_eq!((names, request.system.as_str()), (vec!["look", "go"], ""));
+}
+
+#[tokio::test]
+async fn calls_stream_as_they_are_written() {
+    let (answer, _) = ask_with_tools(&[CALLS], json!({ "stream": true })).await;
+    let chunks = streamed(&answer.body);
+    let mut arguments = [String::new(), String::new()];
+    for delta in chunks
+        .iter()
+        .filter_map(|it| it["choices"][0]["delta"]["tool_calls"].get(0))
+    {
+        let place = usize::try_from(delta["index"].as_u64().unwrap()).unwrap();
+        arguments[place].push_str(delta["function"]["arguments"].as_str().unwrap());
+    }
+    assert_eq!(arguments[0], "{\"at\":\"x\"}");
+    assert_eq!(
+        chunks[chunks.len() - 2]["choices"][0]["finish_reason"],
+        "tool_calls"
+    );
+    assert_eq!(chunks.last().unwrap(), "[DONE]");
+}
+
+#[tokio::test]
+async fn results_of_calls_reach_the_model_as_results() {
+    let call = json!({ "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{\"at\":1}" } });
+    let past = json!([
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": "look" },
+        { "role": "assistant", "content": null, "tool_calls": [call] },
+        { "role": "tool", "tool_call_id": "c1", "content": "a cat" },
+    ]);
+    let choice = json!({ "type": "function", "function": { "name": "go" } });
+    let more =
+        json!({ "messages": past, "tool_choice": choice, "temperature": 0.5, "max_tokens": 7 });
+    let (answer, request) = ask_with_tools(&["A cat."], more).await;
+    assert_eq!(
+        answer.json()["choices"][0]["message"]["content"],
+        "A cat.\n"
+    );
+    let request = request.unwrap();
+    let shown = serde_json::to_value(&request.messages).unwrap();
+    assert_eq!(shown[1]["content"][0]["name"], "look");
+    assert_eq!(shown[2]["content"][0]["text"], "a cat");
+    assert_eq!(request.system, "Be brief.");
+    assert_eq!(
+        (request.tools.len(), request.tool_choice),
+        (1, ToolChoice::Required)
+    );
+    assert_eq!(
+        (request.temperature, request.output_tokens_max),
+        (Some(0.5), 7)
+    );
+}
+
+#[tokio::test]
+async fn calls_and_results_that_do_not_go_together_are_refused() {
+    let call = json!({ "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{}" } });
+    let called = json!({ "role": "assistant", "tool_calls": [call] });
+    let result = json!({ "role": "tool", "tool_call_id": "c1", "content": "x" });
+    let user = json!({ "role": "user", "content": "x" });
+    for past in [
+        json!([called]),
+        json!([called, user]),
+        json!([result]),
+        json!([called, result, result]),
+    ] {
+        let (answer, request) = ask_with_tools(&[], json!({ "messages": past })).await;
+        assert_eq!((answer.status, request), (409, None), "{answer:?}");
+    }
+    let nobody = json!({ "tool_choice": { "type": "function", "function": { "name": "other" } } });
+    assert_eq!(ask_with_tools(&[], nobody).await.0.status, 409);
 }

@@ -58,7 +58,7 @@ async fn serve(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit>
         lasts: true,
     };
     let attached = wire::attach(context, need).await?;
-    let gateway = opened.serve(attached.client.clone(), attached.doors());
+    let gateway = opened.serve(attached.client.clone(), attached.doors(), attached.models());
     let ended = attached
         .unless_stopped(talk(context, arguments, &gateway))
         .await;

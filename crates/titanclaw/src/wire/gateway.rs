@@ -1,6 +1,6 @@
 //! The gateway's parts: its token in the home, its address from the config, the engine behind it.
 
-use super::Attached;
+use super::{Attached, Owned};
 use crate::cli::Context;
 use crate::config::Gateway as Settings;
 use crate::daemon::Doors;
@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_local::LocalEmbedder;
-use titan_protocol::Client;
-use titan_web::{Access, Door, Limits, Ports};
+use titan_protocol::{Client, SessionId, TurnId};
+use titan_web::{Access, Door, Limits, ModelsForOne, Ports};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,12 @@ fn workspace(
 
 impl Opened {
     /// Serves it before an engine, of which those who ask are told where it is.
-    pub(crate) fn serve(self, client: Arc<dyn Client>, doors: Option<&Doors>) -> Gateway {
+    pub(crate) fn serve(
+        self,
+        client: Arc<dyn Client>,
+        doors: Option<&Doors>,
+        models: Option<ModelsForOne>,
+    ) -> Gateway {
         let Self(door) = self;
         let (stop, page, link) = (CancellationToken::new(), door.page(), door.link());
         if let Some(doors) = doors {
@@ -98,6 +103,7 @@ impl Opened {
         let ports = Ports {
             client,
             embedder: Arc::new(LocalEmbedder::new()),
+            models,
         };
         let task = tokio::spawn(door.serve(ports, stop.clone()));
         Gateway {
@@ -129,9 +135,22 @@ impl Gateway {
     }
 }
 
+impl Owned {
+    /// Models for one request, which has the bounds of a turn.
+    pub(crate) fn models(&self) -> ModelsForOne {
+        let late = Arc::clone(&self.late);
+        Arc::new(move || late.scoped(SessionId::new(), TurnId::new(), 0))
+    }
+}
+
 impl Attached {
     /// Where this process tells callers of its gateway, if the engine lives in it.
     pub(crate) fn doors(&self) -> Option<&Doors> {
         self.owned.as_ref()?.doors()
+    }
+
+    /// Models for requests with tools of their own, if the engine lives in this process.
+    pub(crate) fn models(&self) -> Option<ModelsForOne> {
+        Some(self.owned.as_ref()?.models())
     }
 }
