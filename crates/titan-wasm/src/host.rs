@@ -218,10 +218,6 @@ impl WasmHost {
     }
 }
 
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "it stands in map_err, which gives the value"
-)]
 fn no_tool(error: wasmtime::Error) -> LoadError {
-    LoadError::NoTool(format!("{error:#}"))
+    LoadError::NoTool(clip(&format!("{error:#}")))
 }

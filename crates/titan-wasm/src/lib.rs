@@ -28,4 +28,4 @@ pub use guest::Limits;
 pub use host::{Config, LoadError, OpenError, WasmHost};
 pub use shelf::{Shelf, ShelfError};
 pub use tool::ComponentTool;
-pub use trouble::CallError;
+pub use trouble::{CallError, Halt};

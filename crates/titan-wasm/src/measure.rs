@@ -1,6 +1,7 @@
 //! Looks over a component's bytes before anything is compiled, since a compiler can't be stopped half way.
 
 use crate::host::LoadError;
+use crate::trouble::clip;
 use wasmparser::{Parser, Payload};
 
 /// Bytes of a component.
@@ -23,7 +24,7 @@ pub(crate) fn measure(bytes: &[u8]) -> Result<(), LoadError> {
     }
     let mut seen = Seen::default();
     for payload in Parser::new(0).parse_all(bytes) {
-        seen.take(&payload.map_err(|error| LoadError::Malformed(error.message().to_owned()))?)?;
+        seen.take(&payload.map_err(|error| LoadError::Malformed(clip(error.message())))?)?;
     }
     Ok(())
 }

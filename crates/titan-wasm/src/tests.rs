@@ -1,5 +1,6 @@
 //! What hostile and broken components do, and what is said about it.
 
+mod fuzz;
 mod kept;
 mod loading;
 mod running;

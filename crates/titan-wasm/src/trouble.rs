@@ -6,8 +6,8 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 /// Functions that are named where a component broke off.
 const FRAMES_MAX: usize = 8;
-/// Bytes of a name in a component's own words.
-const NAME_BYTES_MAX: usize = 80;
+/// Bytes of what a component, or the runtime about it, says.
+const WORDS_BYTES_MAX: usize = 160;
 
 /// Why a call gave nothing back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ impl CallError {
         }
         let cause = match error.downcast_ref::<Trap>() {
             Some(trap) => trap.to_string().replace("wasm trap: ", ""),
-            None => error.root_cause().to_string(),
+            None => clip(&error.root_cause().to_string()),
         };
         Self::Trapped(cause + &place(error))
     }
@@ -97,10 +97,11 @@ fn place(error: &wasmtime::Error) -> String {
     }
 }
 
-/// The beginning of a text from a component.
+/// The beginning of the first line of a text from a component or about it.
 pub(crate) fn clip(text: &str) -> String {
-    match text.len() <= NAME_BYTES_MAX {
-        true => text.to_owned(),
-        false => format!("{}…", &text[..text.floor_char_boundary(NAME_BYTES_MAX)]),
+    let line = text.lines().next().unwrap_or_default();
+    match line.len() <= WORDS_BYTES_MAX {
+        true => line.to_owned(),
+        false => format!("{}…", &line[..line.floor_char_boundary(WORDS_BYTES_MAX)]),
     }
 }
