@@ -17,7 +17,11 @@ pub(crate) fn check(spec: Spec) -> Result<(ToolSpec, Vec<Capability>), LoadError
     let name = name(spec.name)?;
     let description = description(spec.description)?;
     let input_schema = schema(&spec.input_schema)?;
-    let declared: Result<Vec<_>, _> = spec.capabilities.iter().map(capability).collect();
+    let declared: Result<Vec<_>, _> = spec
+        .capabilities
+        .iter()
+        .map(|name| capability(name))
+        .collect();
     let spec = ToolSpec {
         name,
         description,
@@ -83,6 +87,6 @@ fn schema(text: &str) -> Result<Value, LoadError> {
     Ok(schema)
 }
 
-fn capability(name: &String) -> Result<Capability, LoadError> {
+fn capability(name: &str) -> Result<Capability, LoadError> {
     Capability::named(name).ok_or_else(|| LoadError::Import(clip(name)))
 }
