@@ -17,7 +17,8 @@ const SUITES: &[&str] = &["client", "schema", "websocket"];
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// These two answer without an end, or with no HTTP.
 const ENDLESS: &[&str] = &["/api/events", "/api/ws"];
-const CASES_MAX: &str = "50";
+/// For each operation and phase.
+const CASES_MAX: &str = "100";
 
 /// Runs `[SUITE…]`, without names all: a gateway for each, so that none finds what another left.
 ///

@@ -150,13 +150,38 @@ pub(crate) async fn submit(
 /// # Errors
 /// When it is none, or when it is read as something else than what stands there: the parser takes a list for an object
 /// and a number for a name, of which no description speaks.
-pub(crate) fn op(written: Value) -> Result<Op, Refusal> {
+pub(crate) fn op(mut written: Value) -> Result<Op, Refusal> {
+    make_whole(&mut written);
     let op: Op = serde_json::from_value(written.clone())
         .map_err(|error| Refusal::malformed(format!("The command is not understood: {error}.")))?;
     let understood = serde_json::to_value(&op).map_err(|_| Refusal::broken())?;
     match says(&written, &understood) {
         true => Ok(op),
         false => Err(Refusal::malformed("The command is not as it is described.")),
+    }
+}
+
+/// Spells whole numbers as such: to a description `2.0` is an integer, to the parser it is none.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Number(number) if number.is_f64() => {
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "whole numbers are exact up to there"
+            )]
+            let is_whole = |it: &f64| it.fract() == 0.0 && (0.0..=COUNT_MAX as f64).contains(it);
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is whole and in range"
+            )]
+            if let Some(whole) = number.as_f64().filter(is_whole) {
+                *value = (whole as u64).into();
+            }
+        }
+        _ => {}
     }
 }
 

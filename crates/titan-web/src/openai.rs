@@ -38,7 +38,7 @@ struct Asked {
     #[serde(default)]
     stream_options: Option<StreamOptions>,
     #[serde(default)]
-    n: Option<u32>,
+    n: Option<f64>,
     #[serde(default)]
     tools: Option<Vec<tools::Tool>>,
     #[serde(default)]
@@ -151,7 +151,7 @@ impl Asked {
     fn check(&self) -> Result<(), Refusal> {
         model_name(&self.model)?;
         tools::check(self)?;
-        if self.n.is_some_and(|n| n != 1) {
+        if self.n.is_some_and(|n| n != 1.0) {
             return Err(Refusal::unsupported("n", "There is one answer."));
         }
         let format = self.response_format.as_ref();

@@ -107,6 +107,21 @@ async fn every_command_crosses_unchanged_and_is_described() {
 }
 
 #[tokio::test]
+async fn a_whole_number_is_one_however_it_is_spelled() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let op = |seq: Value| json!({ "op": "forget", "what": { "type": "events", "session": SESSION, "seqs": [seq] } });
+    for whole in [json!(2), json!(2.0), json!(131_071.0)] {
+        check(&description, "Op", &op(whole.clone()));
+        assert_eq!(place.post("/api/ops", &op(whole)).await.status, 202);
+    }
+    for odd in [json!(2.5), json!(-1.0), json!(1e300)] {
+        assert!(!is_valid(&description, "Op", &op(odd.clone())), "{odd}");
+        assert_eq!(place.post("/api/ops", &op(odd)).await.status, 400);
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_is_none_is_refused_by_the_description_and_the_gateway() {
     let place = Place::new().await;
     let description = described(&place).await;
