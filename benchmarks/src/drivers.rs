@@ -1,6 +1,7 @@
 //! The benchmarks: a name, how long it takes, and what measures it. Those that hold much memory come last.
 
 mod build;
+mod components;
 mod concurrent;
 mod footprint;
 mod gateway;
@@ -49,6 +50,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("overlap_e2e", written::overlap_e2e),
     bench("validator_saves", written::validator_saves),
     bench("block_eager", written::block_eager),
+    bench("wasm_call", components::wasm_call),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),

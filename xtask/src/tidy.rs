@@ -27,6 +27,8 @@ const HOMES: &[(&str, &str)] = &[
     ("tokenizers", "titan-local"),
     ("llguidance", "titan-local"),
     ("toktrie", "titan-local"),
+    ("wasmtime", "titan-wasm"),
+    ("wasmparser", "titan-wasm"),
     ("axum", "titan-web"),
     ("clap", "titanclaw"),
     ("ratatui", "titan-tui"),

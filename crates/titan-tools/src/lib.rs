@@ -51,6 +51,24 @@ pub struct Ports {
     pub clock: fn() -> UnixMillis,
 }
 
+/// The names of the built-in tools, which no other tool may take.
+pub const NAMES: [&str; 14] = [
+    "shell",
+    "read",
+    "write",
+    "edit",
+    "apply_patch",
+    "list",
+    "glob",
+    "grep",
+    "fetch",
+    "todo",
+    "canvas",
+    "ask_user",
+    "remember",
+    "recall",
+];
+
 /// The built-in tools, in the order in which a model is shown them.
 pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
     let notes = Notes {

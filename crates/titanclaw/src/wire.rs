@@ -10,6 +10,7 @@ mod local;
 mod lower;
 mod models;
 mod secrets;
+pub(crate) mod tools;
 
 pub(crate) use files::{open_files_max, raise_open_files, too_few};
 pub(crate) use gateway::{Gateway, open_gateway, renew_token};
@@ -341,13 +342,17 @@ fn parts(
     redactor: titan_exec::Redactor,
     late: Arc<LateRouter>,
 ) -> anyhow::Result<titan_agent::Parts> {
-    let tools = titan_tools::builtin(titan_tools::Ports {
+    let mut tools = titan_tools::builtin(titan_tools::Ports {
         search: store.search(),
         journal: store.journal(),
         blobs: store.blobs(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
         clock: now,
     });
+    // Where only what is stored is looked at, no tool runs.
+    if setting.is_some() {
+        tools.extend(tools::offered(context));
+    }
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
         titan_exec::Policy::new(rules(config)),

@@ -216,26 +216,24 @@ impl ToolSignals for Signals {
 }
 
 #[test]
+fn the_names_are_those_of_all_built_in_tools() {
+    let store = MemoryStore::new();
+    let tools = builtin(Ports {
+        search: store.clone(),
+        journal: store.clone(),
+        blobs: store,
+        embedder: None,
+        clock,
+    });
+    let names: Vec<&str> = tools.iter().map(|tool| tool.spec().name.as_str()).collect();
+    assert_eq!(names, crate::NAMES);
+}
+
+#[test]
 fn every_tool_tells_a_small_model_enough_in_its_first_line() {
     let place = Place::new(MemoryWorkbench::new());
-    let names = [
-        "shell",
-        "read",
-        "write",
-        "edit",
-        "apply_patch",
-        "list",
-        "glob",
-        "grep",
-        "fetch",
-        "todo",
-        "canvas",
-        "ask_user",
-        "remember",
-        "recall",
-    ];
     let mut lines = Vec::new();
-    for name in names {
+    for name in crate::NAMES {
         let spec = place.tool(name).spec().clone();
         let first = spec.description.lines().next().unwrap_or_default();
         assert!(first.len() <= 90 && first.ends_with('.'), "{name}: {first}");

@@ -18,6 +18,7 @@ mod onboard;
 mod prompt;
 mod sessions;
 mod status;
+mod tools;
 mod transcript;
 mod trust;
 mod turn;
@@ -133,6 +134,8 @@ enum Command {
     Sessions(sessions::Arguments),
     /// List, download, choose or test models
     Models(models::Arguments),
+    /// List, show, run, add or remove tools that are WebAssembly components
+    Tools(tools::Arguments),
     /// Set up a model, step by step; nothing is uploaded
     Onboard(onboard::Arguments),
     /// Check the home, the models and this machine
@@ -272,6 +275,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Ask(arguments)) => ask::run(&context, arguments),
         Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
         Some(Command::Models(arguments)) => models::run(&context, arguments),
+        Some(Command::Tools(arguments)) => tools::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),
         Some(Command::Status(arguments)) => status::run(&context, &arguments),

@@ -108,6 +108,16 @@ impl Home {
         self.0.join("logs")
     }
 
+    /// The tools that are components, which the person added.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.0.join("tools")
+    }
+
+    /// What was compiled of them. It can be deleted at any time.
+    pub(crate) fn artefacts(&self) -> PathBuf {
+        self.0.join("artefacts")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
     }

@@ -1,0 +1,31 @@
+//! Tools that are WebAssembly components of the world in `wit/tool.wit`.
+//!
+//! A component is somebody else's program. It is measured before it is compiled ([`LoadError::TooLarge`]), reaches only
+//! what it declared and was granted ([`Capability`]), and each call of it runs in an instance of its own, whose time,
+//! memory, output and host calls end at [`Limits`]. Whatever it does, the host goes on, and a model or a person reads one
+//! sentence about it. Nothing here knows the pipeline: [`ComponentTool`] is a tool like any other.
+
+mod artefacts;
+mod bindings;
+mod capability;
+mod component;
+mod engine;
+mod guest;
+mod host;
+mod measure;
+mod shelf;
+mod spec;
+mod ticker;
+mod tool;
+mod trouble;
+
+#[cfg(test)]
+mod tests;
+
+pub use capability::Capability;
+pub use component::{Component, Finished};
+pub use guest::Limits;
+pub use host::{Config, LoadError, OpenError, WasmHost};
+pub use shelf::{Shelf, ShelfError};
+pub use tool::ComponentTool;
+pub use trouble::{CallError, Halt};

@@ -1,0 +1,173 @@
+//! `titanclaw tools list|show|run|add|remove`: tools that are WebAssembly components.
+
+use super::{Context, Exit, light_runtime};
+use crate::wire;
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use titan_tui::render::table;
+use titan_wasm::Component;
+
+/// Bytes of a file that are read at most: one more than any component may have.
+const FILE_BYTES_MAX: u64 = (8 << 20) + 1;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// List the components that are kept
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a component says of itself
+    Show {
+        /// Its name in the list
+        name: String,
+    },
+    /// Run a component once
+    Run {
+        /// Its name in the list
+        name: String,
+        /// Its arguments, a JSON object
+        arguments: String,
+    },
+    /// Keep a component and offer it to models
+    Add {
+        /// A component of the world in wit/tool.wit
+        file: PathBuf,
+    },
+    /// Delete a component
+    Remove {
+        /// Its name in the list
+        name: String,
+    },
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    context.home.must_be_a_folder()?;
+    match arguments.command {
+        Command::List { json } => list(context, json)?,
+        Command::Show { name } => show(context, &name)?,
+        Command::Run { name, arguments } => return call(context, &name, &arguments),
+        Command::Add { file } => add(context, &file)?,
+        Command::Remove { name } => {
+            wire::tools::remove(context, &name)?;
+            context.say(&format!("{name} is gone{}", LATER));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+/// What an engine offers is settled when it starts.
+const LATER: &str = "; an engine that runs already changes what it offers at its next start";
+
+fn list(context: &Context, is_json: bool) -> anyhow::Result<()> {
+    let kept = wire::tools::kept(context)?;
+    let output = context.output();
+    if is_json {
+        let kept: Vec<Value> = kept
+            .iter()
+            .map(|kept| match &kept.component {
+                Ok(component) => described(component),
+                Err(error) => json!({ "name": kept.name, "error": format!("{error:#}") }),
+            })
+            .collect();
+        return output.json(&kept);
+    }
+    if kept.is_empty() {
+        context.say("no component is kept; add one: titanclaw tools add FILE.wasm");
+        return Ok(());
+    }
+    let row = |kept: &wire::tools::Kept| match &kept.component {
+        Ok(component) => vec![
+            kept.name.clone(),
+            gets(component),
+            first_line(&component.spec().description).to_owned(),
+        ],
+        Err(error) => vec![
+            kept.name.clone(),
+            String::new(),
+            format!("not offered: {error:#}"),
+        ],
+    };
+    let rows: Vec<Vec<String>> = kept.iter().map(row).collect();
+    let lines = table::columns_of(&["tool", "gets", "about"], &rows, output.width());
+    Ok(output.lines(&lines)?)
+}
+
+fn show(context: &Context, name: &str) -> anyhow::Result<()> {
+    let component = wire::tools::find(context, name)?;
+    let schema = serde_json::to_string_pretty(&component.spec().input_schema)?;
+    let text = format!(
+        "{name}\n\n{}\n\ngets: {}\narguments: {schema}\n",
+        component.spec().description,
+        gets(&component),
+    );
+    Ok(context.output().text(&text)?)
+}
+
+fn call(context: &Context, name: &str, arguments: &str) -> anyhow::Result<Exit> {
+    let arguments: Map<String, Value> = serde_json::from_str(arguments)
+        .context("the arguments must be a JSON object, such as '{\"a\": 1}'")?;
+    let called = light_runtime()?.block_on(wire::tools::call(context, name, arguments))?;
+    if called.is_error {
+        bail!("{}", called.text);
+    }
+    context.output().text(&format!("{}\n", called.text))?;
+    Ok(Exit::Completed)
+}
+
+fn add(context: &Context, file: &Path) -> anyhow::Result<()> {
+    let cause = || format!("{} can't be read", file.display());
+    if !file.is_file() {
+        bail!("{}: it is not a file", cause());
+    }
+    let mut bytes = Vec::new();
+    File::open(file)
+        .with_context(cause)?
+        .take(FILE_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .with_context(cause)?;
+    let component = wire::tools::add(context, &bytes)?;
+    let name = &component.spec().name;
+    context.say(&format!(
+        "{name} is kept and gets {}{LATER}",
+        gets(&component)
+    ));
+    Ok(())
+}
+
+fn described(component: &Component) -> Value {
+    let spec = component.spec();
+    let capabilities = component.capabilities().iter();
+    json!({
+        "name": spec.name,
+        "description": spec.description,
+        "input_schema": spec.input_schema,
+        "capabilities": capabilities.map(|one| one.name()).collect::<Vec<_>>(),
+    })
+}
+
+fn gets(component: &Component) -> String {
+    let names: Vec<&str> = component
+        .capabilities()
+        .iter()
+        .map(|one| one.name())
+        .collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
