@@ -49,7 +49,8 @@ pub struct Config {
     pub output_tokens_max: u32,
     /// Tokens of thinking in one reply, for models that can think.
     pub thinking_tokens_max: Option<u32>,
-    /// Whether sessions are named by the utility model after their first turn; else by their first words.
+    /// Whether sessions are named by the utility model after their first turn that somebody attends; else by their first
+    /// words.
     pub are_titled: bool,
     /// Whether the utility model is asked, now and then, if a program that has run for a while is worth waiting for.
     pub reads_along: bool,

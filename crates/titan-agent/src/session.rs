@@ -394,7 +394,8 @@ impl Session {
         let is_accepted = futures::poll!(&mut accepting).is_ready();
         let accepting = (!is_accepted).then(|| tokio::spawn(accepting));
         let started = Instant::now();
-        let was_said = matches!(first, Input::Begin);
+        // Where nobody looks, a session is found by its first words: a program that asks a thousand things needs no titles.
+        let may_be_titled = matches!(first, Input::Begin) && options.is_attended;
         let mut running = Running::new(self, turn, workbench, options).await;
         said.tell(&running.scope);
         self.tell_of_material(turn, &running.surroundings).await;
@@ -408,7 +409,7 @@ impl Session {
         }
         let provider = running.provider.clone();
         drop(running);
-        let is_completed = was_said && outcome == TurnOutcome::Completed;
+        let wants_title = may_be_titled && outcome == TurnOutcome::Completed;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = self
             .end(
@@ -424,7 +425,7 @@ impl Session {
             tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
             self.is_unstored = true;
         }
-        if is_completed {
+        if wants_title {
             self.wish_for_title(provider).await;
         }
         if let Some(accepting) = accepting

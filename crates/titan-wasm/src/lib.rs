@@ -26,6 +26,7 @@ pub use capability::Capability;
 pub use component::{Component, Finished};
 pub use guest::Limits;
 pub use host::{Config, LoadError, OpenError, WasmHost};
+pub use measure::COMPONENT_BYTES_MAX;
 pub use shelf::{Shelf, ShelfError};
 pub use tool::ComponentTool;
 pub use trouble::{CallError, Halt};

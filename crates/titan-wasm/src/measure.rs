@@ -4,8 +4,8 @@ use crate::host::LoadError;
 use crate::trouble::clip;
 use wasmparser::{Parser, Payload};
 
-/// Bytes of a component.
-pub(crate) const COMPONENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a component, at most.
+pub const COMPONENT_BYTES_MAX: usize = 8 << 20;
 /// Functions of all modules together.
 const FUNCTIONS_MAX: usize = 20_000;
 /// Bytes of the code of one function: compilers take more than twice as long for twice as much.

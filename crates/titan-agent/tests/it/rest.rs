@@ -6,6 +6,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use titan_protocol::{
     BoxStream, Change, Client, ClientError, Delivery, Event, Journal, Op, Record, Records, Seq,
     SessionId, StorageError, Task, TurnId, TurnOptions, Versioned,
@@ -150,6 +151,27 @@ fn turn(session: SessionId, turn: u128, text: &str) -> Op {
             workspace: Some("/workspace".into()),
             ..TurnOptions::default()
         },
+    }
+}
+
+/// The same with somebody who looks on.
+fn attended(session: SessionId, n: u128, text: &str) -> Op {
+    match turn(session, n, text) {
+        Op::UserTurn {
+            session,
+            turn,
+            text,
+            options,
+        } => Op::UserTurn {
+            session,
+            turn,
+            text,
+            options: TurnOptions {
+                is_attended: true,
+                ..options
+            },
+        },
+        other => other,
     }
 }
 
@@ -301,6 +323,48 @@ async fn a_session_that_cannot_be_read_refuses_what_it_is_told() {
     run(&rig, turn(SESSION, 2, "hi again")).await;
 }
 
+/// Whoever waits longer for a title waits for one that does not come.
+const TITLE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_session_that_nobody_attends_is_found_by_its_first_words_and_costs_no_title() {
+    let mut setup = Setup::new(["hello", "hello", "A title"]);
+    setup.are_titled = true;
+    let rig = setup.open().await;
+    let (alone, together) = (SessionId::from_u128(101), SessionId::from_u128(102));
+    run(&rig, turn(alone, 1, "count the crates")).await;
+    run(&rig, attended(together, 2, "hi")).await;
+    let mut titles = rig.engine.follow(None, 0).filter(|record| {
+        let is_title = record
+            .as_ref()
+            .is_ok_and(|record| matches!(record.event, Event::SessionTitled { .. }));
+        std::future::ready(is_title)
+    });
+    let titled = tokio::time::timeout(TITLE_WAIT_MAX, titles.next()).await;
+    let titled = titled
+        .expect("a title comes")
+        .expect("the log goes on")
+        .expect("read");
+    assert_eq!(titled.session, together);
+    let asked = rig
+        .requests()
+        .iter()
+        .filter(|it| it.task == Task::Utility)
+        .count();
+    assert_eq!(asked, 1);
+    let listed = rig.engine.sessions(10).await.expect("memory can be read");
+    let name = |session| {
+        listed
+            .iter()
+            .find(|it| it.session == session)
+            .map(|it| it.title.as_str())
+    };
+    assert_eq!(
+        (name(alone), name(together)),
+        (Some("count the crates"), Some("A title"))
+    );
+}
+
 #[tokio::test]
 async fn in_a_crowd_a_few_titles_are_thought_of_at_once_and_the_others_later() {
     const AT_ONCE: usize = 4;
@@ -310,12 +374,16 @@ async fn in_a_crowd_a_few_titles_are_thought_of_at_once_and_the_others_later() {
     let rig = setup.open().await;
     let session = |n: usize| SessionId::from_u128(100 + n as u128);
     for n in 0..AT_ONCE {
-        run(&rig, turn(session(n), n as u128, "hi")).await;
-        while rig.requests().len() < 2 * (n + 1) {
-            tokio::task::yield_now().await;
-        }
+        run(&rig, attended(session(n), n as u128, "hi")).await;
+        let asked = async {
+            while rig.requests().len() < 2 * (n + 1) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let asked = tokio::time::timeout(TITLE_WAIT_MAX, asked).await;
+        asked.expect("a title is asked for");
     }
-    run(&rig, turn(session(AT_ONCE), 50, "hi")).await;
+    run(&rig, attended(session(AT_ONCE), 50, "hi")).await;
     rig.gate("title").open();
     let titled = |record: &Record| matches!(record.event, Event::SessionTitled { .. });
     let mut titles = rig.engine.follow(None, 0).filter(|record| {
@@ -332,7 +400,7 @@ async fn in_a_crowd_a_few_titles_are_thought_of_at_once_and_the_others_later() {
     };
     assert_eq!(asked(&rig), AT_ONCE, "the last one went without");
 
-    run(&rig, turn(session(AT_ONCE), 51, "hi again")).await;
+    run(&rig, attended(session(AT_ONCE), 51, "hi again")).await;
     let late = titles.next().await.expect("the log goes on").expect("read");
     assert_eq!(late.session, session(AT_ONCE));
     assert_eq!(asked(&rig), AT_ONCE + 1);

@@ -8,10 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use titan_tui::render::table;
-use titan_wasm::Component;
-
-/// Bytes of a file that are read at most: one more than any component may have.
-const FILE_BYTES_MAX: u64 = (8 << 20) + 1;
+use titan_wasm::{COMPONENT_BYTES_MAX, Component};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -133,7 +130,8 @@ fn add(context: &Context, file: &Path) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     File::open(file)
         .with_context(cause)?
-        .take(FILE_BYTES_MAX)
+        // One more than is allowed, so that what is too large is told as such.
+        .take(COMPONENT_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)
         .with_context(cause)?;
     let component = wire::tools::add(context, &bytes)?;
