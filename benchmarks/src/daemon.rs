@@ -66,11 +66,17 @@ impl Home {
 
     /// Adds a gateway at this port, whose turns work where others do, to the configuration.
     pub(crate) fn add_gateway(&self, port: u16) -> Result<()> {
+        let workspace = self.workspace();
+        self.add(&format!(
+            "\n[gateway]\nport = {port}\nworkspace = {workspace:?}\n"
+        ))
+    }
+
+    /// Adds a section to the configuration.
+    pub(crate) fn add(&self, section: &str) -> Result<()> {
         let file = self.folder.path().join("home/config.toml");
         let config = std::fs::read_to_string(&file)?;
-        let workspace = self.workspace();
-        let gateway = format!("\n[gateway]\nport = {port}\nworkspace = {workspace:?}\n");
-        Ok(std::fs::write(&file, config + &gateway)?)
+        Ok(std::fs::write(&file, config + section)?)
     }
 
     /// Where turns work.

@@ -7,6 +7,7 @@ mod footprint;
 mod gateway;
 mod latency;
 mod model;
+mod reflexes;
 mod start;
 mod written;
 
@@ -51,6 +52,9 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("validator_saves", written::validator_saves),
     bench("block_eager", written::block_eager),
     bench("wasm_call", components::wasm_call),
+    bench("reflex_hit", reflexes::reflex_hit),
+    bench("reflex_route", reflexes::reflex_route),
+    bench("plan_compile", reflexes::plan_compile),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),

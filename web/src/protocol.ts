@@ -183,6 +183,9 @@ export type Event =
   | { event: "undo_started"; of: TurnId; is_forced: boolean }
   | { event: "undo_ended"; of: TurnId; files: UndoneFile[]; beyond: string[] }
   | { event: "canvas_drawn"; surface: Surface }
+  | { event: "shortcut_taken"; name: string; version: number; because: string }
+  | { event: "shortcut_resumed" }
+  | { event: "shortcut_declined"; name: string; why: string }
   | { event: "canvas_removed"; name: string }
   | { event: "canvas_acted"; act: CanvasAction }
   | { event: "forgotten" };
@@ -191,6 +194,8 @@ export interface TurnOptions {
   workspace: string | null;
   model: string | null;
   is_attended: boolean;
+  /** Whether a model answers, whatever reflex might. */
+  without_reflexes?: boolean;
 }
 
 export type Forget =
@@ -216,7 +221,8 @@ export type Op =
   | { op: "compact"; session: SessionId }
   | { op: "forget"; what: Forget }
   | { op: "undo"; session: SessionId; undo: TurnId; of: TurnId | null; is_forced: boolean }
-  | { op: "rename"; session: SessionId; title: string };
+  | { op: "rename"; session: SessionId; title: string }
+  | { op: "judge_reflex"; name: string; judgement: "promote" | "demote" | "prove" };
 
 export interface SessionSummary {
   session: SessionId;

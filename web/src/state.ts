@@ -355,6 +355,20 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
       });
     case "question_answered":
       return questionAnswered(turn, event.question, event.text);
+    case "shortcut_taken":
+      return withItem(closed(turn), {
+        kind: "notice",
+        level: "info",
+        text: `The reflex ${event.name} answers, no model is asked: ${event.because}`,
+      });
+    case "shortcut_resumed":
+      return closed(turn);
+    case "shortcut_declined":
+      return withItem(closed(turn), {
+        kind: "notice",
+        level: "info",
+        text: `The reflex ${event.name} left this to the model, because ${event.why}`,
+      });
     case "notice":
       return withItem(turn, { kind: "notice", level: event.level, text: event.text });
     case "compacted":

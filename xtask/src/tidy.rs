@@ -18,7 +18,11 @@ const EDGES: &[(&str, &str)] = &[
 ];
 
 /// Edges that only tests may have.
-const DEV_EDGES: &[(&str, &str)] = &[("*", "titan-testkit"), ("titan-agent", "titan-tools")];
+const DEV_EDGES: &[(&str, &str)] = &[
+    ("*", "titan-testkit"),
+    ("titan-agent", "titan-tools"),
+    ("titan-forge", "titan-wasm"),
+];
 
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
 const HOMES: &[(&str, &str)] = &[

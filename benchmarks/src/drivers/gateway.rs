@@ -280,12 +280,12 @@ impl<'a> Ways<'a> {
         Ok(())
     }
 
-    /// Waits until the turn's session has its title, so that the next turn finds the daemon at rest, and takes off what
-    /// the model's server had the request for.
+    /// Waits until the turn has ended, so that the next finds the daemon at rest, and takes off what the model's server had
+    /// the request for.
     async fn settle(&mut self, n_before: usize, wait: Duration) -> Result<f64> {
         loop {
             let record = self.records.next().await?;
-            if matches!(record.event, Event::SessionTitled { .. }) {
+            if matches!(record.event, Event::TurnEnded { .. }) {
                 break;
             }
         }

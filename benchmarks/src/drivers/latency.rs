@@ -131,16 +131,11 @@ async fn measure_turn(
     })
 }
 
-/// Reads until the turn has ended and its session has its title; gives the moment of its first piece of answer. The
-/// title is thought of after the turn, which is its own; the next turn finds the daemon at rest.
-async fn follow_turn(records: &mut Records, id: TurnId) -> Result<Option<Instant>> {
+/// Reads until the turn has ended; gives the moment of its first piece of answer.
+pub(super) async fn follow_turn(records: &mut Records, id: TurnId) -> Result<Option<Instant>> {
     let mut first_delta = None;
-    let mut session = None;
     loop {
         let record = records.next().await?;
-        if matches!(record.event, Event::SessionTitled { .. }) && session == Some(record.session) {
-            return Ok(first_delta);
-        }
         if record.turn != Some(id) {
             continue;
         }
@@ -151,7 +146,7 @@ async fn follow_turn(records: &mut Records, id: TurnId) -> Result<Option<Instant
             Event::TurnEnded {
                 outcome: TurnOutcome::Completed,
                 ..
-            } => session = Some(record.session),
+            } => return Ok(first_delta),
             Event::TurnEnded { outcome, .. } => bail!("a turn ended as {outcome:?}"),
             _ => {}
         }

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal, Op,
-    Provider, Record, Records, Seq, SessionId, SessionSummary, StorageError, ToolSpec, TurnChanges,
-    TurnId, UnixMillis, Workbench, WorkbenchError,
+    Provider, Record, Records, ReflexSummary, Seq, SessionId, SessionSummary, Shortcut,
+    StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench, WorkbenchError,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -86,6 +86,8 @@ pub struct Parts {
     pub provider_for: ProviderFor,
     /// The one way to a tool.
     pub pipeline: Arc<Pipeline>,
+    /// What may answer in a model's place.
+    pub shortcut: Arc<dyn Shortcut>,
     /// The one way to the network.
     pub egress: Arc<dyn Egress>,
     /// Opens a session's workspace.
@@ -332,6 +334,9 @@ impl Client for Engine {
                 })
                 .await
             }
+            Op::JudgeReflex { name, judgement } => {
+                self.shared.parts.shortcut.judge(&name, judgement).await
+            }
         }
     }
 
@@ -357,6 +362,10 @@ impl Client for Engine {
         turn: Option<TurnId>,
     ) -> Result<TurnChanges, ClientError> {
         changes(&self.shared.parts, session, turn).await
+    }
+
+    async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
+        Ok(self.shared.parts.shortcut.reflexes().await)
     }
 
     async fn status(&self) -> Result<EngineStatus, ClientError> {

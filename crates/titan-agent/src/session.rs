@@ -20,13 +20,14 @@ use serde_json::{Map, Value};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, CanvasAction, ClientError, Content, Event, Forget, Grant, ModelError,
-    ModelEvent, NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError,
-    TurnId, TurnOptions, TurnOutcome, Workbench,
+    Asked, BoxStream, CallId, CanvasAction, ClientError, Content, EndedTurn, Event, Forget, Grant,
+    ModelError, ModelEvent, NoticeLevel, Origin, Provider, ReflexStep, SessionId, StorageError,
+    Taken, ToolCall, ToolError, TurnId, TurnOptions, TurnOutcome, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -359,6 +360,7 @@ impl Session {
         self.titles = JoinSet::new();
         self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
         *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
+        parts.shortcut.forget(what).await?;
         match what {
             Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
             Forget::Turn { .. } | Forget::Events { .. } => Ok(self.store_summary().await?),
@@ -380,6 +382,7 @@ impl Session {
         accepted: Accepted,
     ) {
         self.repair().await;
+        let after = self.log.read(|state| state.thread.seq).await;
         let workbench = match self.begin(turn, &said, &options).await {
             Ok(Some(workbench)) => workbench,
             Ok(None) => {
@@ -394,10 +397,26 @@ impl Session {
         let is_accepted = futures::poll!(&mut accepting).is_ready();
         let accepting = (!is_accepted).then(|| tokio::spawn(accepting));
         let started = Instant::now();
-        // Where nobody looks, a session is found by its first words: a program that asks a thousand things needs no titles.
-        let may_be_titled = matches!(first, Input::Begin) && options.is_attended;
+        let is_attended = options.is_attended;
+        let without_reflexes = options.without_reflexes;
         let mut running = Running::new(self, turn, workbench, options).await;
         said.tell(&running.scope);
+        let ended = EndedTurn {
+            session: self.id,
+            turn,
+            after,
+            workspace: running.workspace.clone(),
+            is_first: self.log.read(|state| state.thread.turns.len()).await == 1,
+        };
+        let is_said = matches!(first, Input::Begin);
+        let first = match first {
+            Input::Begin => {
+                running
+                    .begin(self, &said, without_reflexes, ended.is_first)
+                    .await
+            }
+            first => first,
+        };
         self.tell_of_material(turn, &running.surroundings).await;
         self.tell_of_open_undo(turn).await;
         let (outcome, usage) = match running.drive(self, first).await {
@@ -409,7 +428,8 @@ impl Session {
         }
         let provider = running.provider.clone();
         drop(running);
-        let wants_title = may_be_titled && outcome == TurnOutcome::Completed;
+        // Where nobody looks, a session is found by its first words: a program that asks a thousand things needs no titles.
+        let wants_title = is_said && is_attended && outcome == TurnOutcome::Completed;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = self
             .end(
@@ -424,6 +444,9 @@ impl Session {
         {
             tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
             self.is_unstored = true;
+        }
+        if is_said {
+            self.shared.parts.shortcut.turn_ended(ended);
         }
         if wants_title {
             self.wish_for_title(provider).await;
@@ -529,10 +552,30 @@ impl Session {
     }
 }
 
+/// A reflex that answers in a model's place.
+struct Reflex {
+    taken: Taken,
+    /// The calls that run, in their order.
+    calls: Vec<CallId>,
+    /// What those before them gave.
+    outcomes: Vec<String>,
+}
+
+impl Reflex {
+    fn new(taken: Taken) -> Self {
+        Self {
+            taken,
+            calls: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+}
+
 /// A turn in progress with all that it waits for. Dropping it ends the model's stream and the calls.
 struct Running {
     turn: Turn,
     id: TurnId,
+    workspace: PathBuf,
     scope: Arc<Scope>,
     recording: Recording,
     provider: Arc<dyn Provider>,
@@ -540,6 +583,8 @@ struct Running {
     surroundings: Surroundings,
     shape: Shape,
     model: Option<Bursts>,
+    /// What answers in a model's place.
+    reflex: Option<Reflex>,
     calls: JoinSet<(CallId, Result<(), ToolError>)>,
     /// Calls that are being written and may run meanwhile.
     pipes: HashMap<CallId, Pipe>,
@@ -616,6 +661,7 @@ impl Running {
         Self {
             turn: Turn::new(id, config.turn_limits),
             id,
+            workspace: root,
             scope: Arc::new(scope),
             recording,
             provider,
@@ -631,12 +677,75 @@ impl Running {
                 thinking_tokens_max: config.thinking_tokens_max,
             },
             model: None,
+            reflex: None,
             calls: JoinSet::new(),
             pipes: HashMap::new(),
             pointless: FuturesUnordered::new(),
             deadline: started + config.turn_limits.wall_clock_max,
             started,
         }
+    }
+
+    /// Whether a reflex or a model begins to answer.
+    async fn begin(
+        &mut self,
+        session: &Session,
+        said: &Said,
+        without_reflexes: bool,
+        is_first: bool,
+    ) -> Input {
+        if without_reflexes || said.act.is_some() || self.shape.model.is_some() {
+            return Input::Begin;
+        }
+        let asked = Asked {
+            workspace: self.workspace.clone(),
+            text: said.text.clone(),
+            is_first,
+            tools: self.shape.tools.clone(),
+        };
+        let Some(taken) = session.shared.parts.shortcut.consult(&asked) else {
+            return Input::Begin;
+        };
+        let told = Event::ShortcutTaken {
+            name: taken.name.clone(),
+            version: taken.version,
+            because: taken.because.clone(),
+        };
+        if let Err(error) = session.log.append(Some(self.id), vec![told]).await {
+            tracing::error!(%error, "a reflex could not be told and does not answer");
+            return Input::Begin;
+        }
+        self.reflex = Some(Reflex::new(taken));
+        Input::BeginByReflex
+    }
+
+    /// Asks the reflex what it does next. What breaks it off leaves the turn to the model.
+    async fn consult(&mut self, session: &Session) -> Result<ReflexStep, Broken> {
+        let Some(reflex) = &mut self.reflex else {
+            return Ok(ReflexStep::Decline("there is none".to_owned()));
+        };
+        let ended = std::mem::take(&mut reflex.calls);
+        if !ended.is_empty() {
+            let texts = session.log.read(|state| {
+                let text = |call| match state.thread.result(call) {
+                    Some(Content::ToolResult { text, .. }) => text.clone(),
+                    _ => String::new(),
+                };
+                ended.iter().map(text).collect::<Vec<_>>()
+            });
+            reflex.outcomes.extend(texts.await);
+            session
+                .log
+                .append(Some(self.id), vec![Event::ShortcutResumed])
+                .await?;
+        }
+        let (code, outcomes) = (reflex.taken.code.clone(), reflex.outcomes.clone());
+        let step = tokio::task::spawn_blocking(move || code.next(&outcomes)).await;
+        Ok(match step {
+            Ok(Ok(step)) => step,
+            Ok(Err(why)) => ReflexStep::Decline(why),
+            Err(error) => ReflexStep::Decline(error.to_string()),
+        })
     }
 
     /// Performs actions and feeds what comes of them back, until the turn is over. Then whatever still runs is ended.
@@ -688,6 +797,14 @@ impl Running {
                             .for_each(|action| actions.push_front(action));
                     }
                 },
+                Action::Consult => {
+                    let step = self.consult(session).await?;
+                    actions.extend(self.turn.next(Input::Reflex(step)));
+                }
+                Action::LeaveReflex { why } => {
+                    let name = self.reflex.take().map(|reflex| reflex.taken.name);
+                    events.extend(name.map(|name| Event::ShortcutDeclined { name, why }));
+                }
                 Action::Run(call, origin) => match self.pipes.remove(&call.id) {
                     Some(pipe) => pipe.whole(call.arguments),
                     None => self.run(session, call, origin),
@@ -775,6 +892,9 @@ impl Running {
 
     fn run(&mut self, session: &Session, call: ToolCall, origin: Origin) {
         let id = call.id.clone();
+        if let Some(reflex) = &mut self.reflex {
+            reflex.calls.push(id.clone());
+        }
         let running = session.shared.parts.pipeline.run(&self.scope, origin, call);
         self.spawn(id, running);
     }

@@ -87,7 +87,10 @@ impl Thread {
                 self.taint = self.taint.union(*taint);
                 self.close();
             }
-            Event::TurnEnded { .. } => self.close(),
+            // What follows is another reply.
+            Event::ShortcutResumed | Event::ShortcutDeclined { .. } | Event::TurnEnded { .. } => {
+                self.close();
+            }
             Event::TextDelta { text } => self.text(record.seq, text),
             Event::ThinkingDelta { text } => self.thinking(record.seq, text),
             Event::ThinkingSealed { signature } => self.seal(signature),
@@ -120,6 +123,7 @@ impl Thread {
             }
             Event::SessionTitled { .. }
             | Event::ModelCallStarted { .. }
+            | Event::ShortcutTaken { .. }
             | Event::ToolCallStarted { .. }
             | Event::ToolArgumentsDelta { .. }
             | Event::StepDecided { .. }

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use titan_protocol::{
-    CallId, Event, ModelError, ModelEvent, NoticeLevel, Origin, StopReason, Taint, ToolCall,
-    TurnId, TurnOutcome, Usage,
+    CallId, Event, ModelError, ModelEvent, NoticeLevel, Origin, ReflexCall, ReflexStep, StopReason,
+    Taint, ToolCall, TurnId, TurnOutcome, Usage,
 };
 
 /// What one turn may use. Every field is a maximum.
@@ -65,6 +65,10 @@ pub(crate) enum Input {
         tool: String,
         arguments: Map<String, Value>,
     },
+    /// The turn begins with the person's words, and a reflex answers them.
+    BeginByReflex,
+    /// The reflex said what it does next.
+    Reflex(ReflexStep),
     /// The model said something.
     Model(ModelEvent),
     /// The model's stream failed, or never began.
@@ -100,6 +104,10 @@ pub(crate) enum Action {
     Ask { with_tools: bool },
     /// Shorten the thread, then ask the model.
     CompactAndAsk { with_tools: bool },
+    /// Ask the reflex what it does next.
+    Consult,
+    /// The reflex answers nothing more in this turn, for this reason.
+    LeaveReflex { why: String },
     /// Tell what happened.
     Emit(Event),
     /// A call begins to arrive; its tool may get ready.
@@ -143,6 +151,8 @@ pub(crate) struct Turn {
     /// How often the same call gave the same result.
     repeats: HashMap<(u64, u64), u32>,
     ending: Option<Ending>,
+    /// A reflex answers, not a model.
+    is_reflex: bool,
     is_over: bool,
 }
 
@@ -205,6 +215,7 @@ impl Turn {
             running: HashMap::new(),
             repeats: HashMap::new(),
             ending: None,
+            is_reflex: false,
             is_over: false,
         }
     }
@@ -220,6 +231,11 @@ impl Turn {
             Input::PersonCalls { tool, arguments } => {
                 self.person_calls(tool, arguments, &mut actions)
             }
+            Input::BeginByReflex => {
+                self.is_reflex = true;
+                actions.push(Action::Consult);
+            }
+            Input::Reflex(step) => self.reflex(step, &mut actions),
             Input::Model(event) => self.model(event, &mut actions),
             Input::ModelFailed(error) => self.model_failed(error, &mut actions),
             Input::CallEnded { call, ended } => self.call_ended(&call, ended, &mut actions),
@@ -255,6 +271,72 @@ impl Turn {
             origin: Origin::Person,
         };
         actions.extend([Action::Emit(ready), Action::Run(call, Origin::Person)]);
+    }
+
+    /// What a reflex does is bounded as a model's replies are: by calls at once, calls in a turn and time.
+    fn reflex(&mut self, step: ReflexStep, actions: &mut Vec<Action>) {
+        match step {
+            _ if !self.is_reflex || self.ending.is_some() => {}
+            ReflexStep::Answer(text) => {
+                self.reply.has_text = true;
+                actions.push(Action::Emit(Event::TextDelta { text }));
+                self.finish(TurnOutcome::Completed, actions);
+            }
+            ReflexStep::Decline(why) => self.leave_reflex(&why, actions),
+            ReflexStep::Call(calls) if !self.may_reflex_call(calls.len()) => {
+                self.leave_reflex("it called more than a turn may", actions);
+            }
+            ReflexStep::Call(calls) => {
+                self.reply = Reply {
+                    has_calls: true,
+                    stop: Some(StopReason::ToolCalls),
+                    ..Reply::default()
+                };
+                for call in calls {
+                    self.reflex_calls(call, actions);
+                }
+            }
+        }
+    }
+
+    fn may_reflex_call(&self, n: usize) -> bool {
+        let most = self.limits.calls_per_reply_max;
+        (1..=most).contains(&n) && self.calls < self.limits.model_calls_max
+    }
+
+    fn reflex_calls(&mut self, call: ReflexCall, actions: &mut Vec<Action>) {
+        let call = ToolCall {
+            id: CallId::new(self.id, self.calls),
+            name: call.tool,
+            arguments: call.arguments,
+        };
+        self.calls += 1;
+        self.running.insert(call.id.clone(), signature(&call));
+        let ready = Event::ToolCallReady {
+            call: call.clone(),
+            origin: Origin::Reflex,
+        };
+        actions.extend([Action::Emit(ready), Action::Run(call, Origin::Reflex)]);
+    }
+
+    /// The model goes on from what was done so far.
+    fn leave_reflex(&mut self, why: &str, actions: &mut Vec<Action>) {
+        self.is_reflex = false;
+        actions.push(Action::LeaveReflex {
+            why: why.to_owned(),
+        });
+        self.ask(actions);
+    }
+
+    /// The calls of a reflex have ended.
+    fn settle_reflex(&mut self, actions: &mut Vec<Action>) {
+        if self.failures > 0 {
+            self.leave_reflex("a call failed", actions);
+        } else if self.unread {
+            self.leave_reflex("the person said more", actions);
+        } else {
+            actions.push(Action::Consult);
+        }
     }
 
     fn ask(&mut self, actions: &mut Vec<Action>) {
@@ -641,6 +723,11 @@ impl Turn {
         }
         match self.ending.clone() {
             Some(Ending::Interrupted) => return self.finish(TurnOutcome::Interrupted, actions),
+            // A model has the last word.
+            Some(Ending::Limited(limit)) if self.is_reflex => {
+                self.asked_last = true;
+                return self.leave_reflex(&limit, actions);
+            }
             Some(Ending::Limited(limit)) if !self.reply.has_calls => {
                 return self.finish(TurnOutcome::Limited { limit }, actions);
             }
@@ -652,6 +739,9 @@ impl Turn {
                 return self.ask(actions);
             }
             None => {}
+        }
+        if self.is_reflex {
+            return self.settle_reflex(actions);
         }
         if self.reply.has_calls || self.unread {
             return self.ask_within_limits(actions);

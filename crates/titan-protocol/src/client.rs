@@ -1,6 +1,8 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
-use crate::{BoxStream, Op, Record, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage};
+use crate::{
+    BoxStream, Op, Record, ReflexSummary, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage,
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -43,6 +45,12 @@ pub trait Client: Send + Sync {
         session: SessionId,
         turn: Option<TurnId>,
     ) -> Result<TurnChanges, ClientError>;
+
+    /// What the engine answers, or might answer, without a model.
+    ///
+    /// # Errors
+    /// When it can't be reached.
+    async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError>;
 
     /// How the engine is.
     ///

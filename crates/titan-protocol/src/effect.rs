@@ -11,6 +11,8 @@ pub enum Origin {
     Person,
     /// A model, in answer to the person.
     Model,
+    /// A reflex, in a model's place.
+    Reflex,
 }
 
 /// Where a text came from, when it did not come from the person or the engine itself. Only grows within a turn.

@@ -74,6 +74,24 @@ pub enum Event {
         /// Why this one, when it is not the first choice.
         reason: Option<String>,
     },
+    /// A reflex answers in the model's place.
+    ShortcutTaken {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u32,
+        /// Why it may, in a sentence.
+        because: String,
+    },
+    /// The calls of a reflex have ended and it goes on.
+    ShortcutResumed,
+    /// A reflex left the turn to the model.
+    ShortcutDeclined {
+        /// Its name.
+        name: String,
+        /// Why, in words that follow "because".
+        why: String,
+    },
     /// The next piece of the answer.
     TextDelta {
         /// The piece.

@@ -1,6 +1,6 @@
 //! What a surface asks of the engine.
 
-use crate::{ApprovalId, CanvasAction, Decision, QuestionId, Seq, SessionId, TurnId};
+use crate::{ApprovalId, CanvasAction, Decision, Judgement, QuestionId, Seq, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -98,6 +98,13 @@ pub enum Op {
         /// The title, at most 200 characters.
         title: String,
     },
+    /// Does with a reflex what its owner says.
+    JudgeReflex {
+        /// The reflex's name.
+        name: String,
+        /// What is said of it.
+        judgement: Judgement,
+    },
 }
 
 /// How a turn is to run. Every field has a sensible default.
@@ -110,6 +117,8 @@ pub struct TurnOptions {
     pub model: Option<String>,
     /// Whether somebody is there to approve and answer. If not, what must be asked is denied.
     pub is_attended: bool,
+    /// Whether a model answers, whatever reflex might.
+    pub without_reflexes: bool,
 }
 
 /// What to delete.

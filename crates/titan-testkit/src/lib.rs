@@ -7,6 +7,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod model;
 pub mod server;
+pub mod shortcut;
 pub mod skip;
 pub mod storage;
 pub mod transcript;

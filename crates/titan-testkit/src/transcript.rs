@@ -169,6 +169,13 @@ impl Transcript {
                 } = surface;
                 format!("canvas_drawn {name} {kind:?} {title:?} {content:?}")
             }
+            Event::ShortcutTaken {
+                name,
+                version,
+                because,
+            } => format!("shortcut_taken {name} {version} {because:?}"),
+            Event::ShortcutResumed => "shortcut_resumed".to_owned(),
+            Event::ShortcutDeclined { name, why } => format!("shortcut_declined {name} {why:?}"),
             Event::CanvasRemoved { name } => format!("canvas_removed {name}"),
             Event::CanvasActed { act } => {
                 let values = Value::Object(act.values.clone());

@@ -63,6 +63,12 @@ pub const TABLE: &[Entry] = &[
         "[all]",
         "delete the last turn, or the whole session, for good",
     ),
+    Entry::new(
+        "/again",
+        "",
+        "ask the model what was said last, whatever reflex answered it",
+    ),
+    Entry::new("/never", "", "end the reflex that answered last"),
     Entry::new("/cost", "", "what this session used"),
     Entry::new("/quit", "", "leave (or Ctrl-D)"),
 ];
@@ -113,6 +119,10 @@ pub enum Command<'a> {
         /// The whole session, not the last turn alone.
         all: bool,
     },
+    /// Ask the model what was said last.
+    Again,
+    /// End the reflex that answered last.
+    Never,
     /// What this session used.
     Cost,
     /// Leave.
@@ -149,6 +159,8 @@ pub fn parse(line: &str) -> Command<'_> {
         ("undo", rest) => undo_typed(rest),
         ("forget", "") => Command::Forget { all: false },
         ("forget", "all") => Command::Forget { all: true },
+        ("again", "") => Command::Again,
+        ("never", "") => Command::Never,
         ("cost", "") => Command::Cost,
         ("quit" | "exit" | "q", "") => Command::Quit,
         // A path or anything else with a slash is something to say.

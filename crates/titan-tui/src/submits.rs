@@ -140,6 +140,10 @@ mod tests {
             Err(ClientError::Refused("it changed nothing".to_owned()))
         }
 
+        async fn reflexes(&self) -> Result<Vec<titan_protocol::ReflexSummary>, ClientError> {
+            Ok(Vec::new())
+        }
+
         async fn status(&self) -> Result<EngineStatus, ClientError> {
             Err(ClientError::Refused("it has none".to_owned()))
         }

@@ -7,7 +7,7 @@
 )]
 
 wasmtime::component::bindgen!({
-    path: "../../wit",
+    path: "../../wit/tool.wit",
     world: "tool",
     imports: { default: trappable },
 });

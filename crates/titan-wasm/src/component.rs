@@ -8,7 +8,7 @@ use crate::trouble::CallError;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use titan_protocol::ToolSpec;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 /// A component that is ready. Cheap to clone.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Component {
     /// milliseconds after `is_stopped` was set by somebody.
     pub fn call(&self, arguments: &str, is_stopped: &Arc<AtomicBool>) -> Finished {
         let _running = self.ticker.run();
-        let mut store = store(&self.ready, self.limits, is_stopped.clone());
+        let mut store = store(self.ready.engine(), self.limits, is_stopped.clone());
         let given = self
             .ready
             .instantiate(&mut store)
@@ -91,7 +91,7 @@ pub(crate) fn describe(
     ticker: &Ticker,
 ) -> Result<Spec, CallError> {
     let _running = ticker.run();
-    let mut store = store(ready, limits, Arc::default());
+    let mut store = store(ready.engine(), limits, Arc::default());
     ready
         .instantiate(&mut store)
         .and_then(|tool| tool.call_describe(&mut store))
@@ -99,8 +99,8 @@ pub(crate) fn describe(
 }
 
 /// A place for one call.
-fn store(ready: &ToolPre<Guest>, limits: Limits, is_stopped: Arc<AtomicBool>) -> Store<Guest> {
-    let mut store = Store::new(ready.engine(), Guest::new(limits, is_stopped));
+pub(crate) fn store(engine: &Engine, limits: Limits, is_stopped: Arc<AtomicBool>) -> Store<Guest> {
+    let mut store = Store::new(engine, Guest::new(limits, is_stopped));
     store.limiter(|guest| guest);
     // What a component hands over may name the same bytes many times.
     store.set_hostcall_fuel(limits.memory_bytes_max);

@@ -86,6 +86,9 @@ pub enum LoadError {
     /// It is not of the world `tool`.
     #[error("the component is no tool: {0}")]
     NoTool(String),
+    /// It is not of the world `reflex`.
+    #[error("the component is no reflex: {0}")]
+    NoReflex(String),
     /// It failed to say what it is.
     #[error("the component can't say what it is: {0}")]
     Describe(CallError),
@@ -158,7 +161,19 @@ impl WasmHost {
         self.artefacts.remove(&self.engine, bytes)
     }
 
-    fn compiled(&self, bytes: &[u8]) -> Result<component::Component, LoadError> {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn ticker(&self) -> Arc<Ticker> {
+        self.ticker.clone()
+    }
+
+    pub(crate) fn compiled(&self, bytes: &[u8]) -> Result<component::Component, LoadError> {
         if let Some(kept) = self.artefacts.get(&self.engine, bytes) {
             return Ok(kept);
         }

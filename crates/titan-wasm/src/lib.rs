@@ -13,6 +13,7 @@ mod engine;
 mod guest;
 mod host;
 mod measure;
+mod reflex;
 mod shelf;
 mod spec;
 mod ticker;

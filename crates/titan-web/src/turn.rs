@@ -74,6 +74,7 @@ impl ApiTurn {
             workspace: Some(gateway.config.workspace.clone()),
             model: model.filter(|model| model != OWN_MODEL),
             is_attended: false,
+            without_reflexes: false,
         };
         let op = Op::UserTurn {
             session,

@@ -9,6 +9,7 @@ mod late;
 mod local;
 mod lower;
 mod models;
+mod reflexes;
 mod secrets;
 pub(crate) mod tools;
 
@@ -110,6 +111,7 @@ pub(crate) struct Owned {
     /// `None` where only what is stored is looked at, which is soon done.
     serving: Option<Serving>,
     late: Arc<LateRouter>,
+    learned: reflexes::Learned,
     is_quiet: bool,
 }
 
@@ -142,6 +144,7 @@ impl Owned {
             }
         }
         self.settle(STOP_WAIT_MAX).await?;
+        self.learned.settle().await;
         if !titan_sandbox::HostWorkbench::programs_ended().await {
             tracing::warn!("programs are still being ended; their wardens see to the rest");
         }
@@ -249,6 +252,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         }
     };
     let late = Arc::new(LateRouter::default());
+    let learned = reflexes::Learned::open(context, config, &store).await?;
     let parts = parts(
         context,
         config,
@@ -257,6 +261,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         &egress,
         redactor,
         late.clone(),
+        &learned,
     )?;
     let lasts = matches!(need, Need::Model { lasts: true, .. });
     let engine_config = titan_agent::Config {
@@ -264,6 +269,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         ..lower::engine(context, config, setting.as_ref(), lasts)
     };
     let engine = Arc::new(Engine::open(parts, engine_config).await?);
+    learned.tell_of(&engine);
     if let Some(recovered) = engine.status().await?.recovered {
         tracing::warn!(
             recovered,
@@ -291,6 +297,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         client: engine,
         serving,
         late,
+        learned,
         is_quiet: context.is_quiet,
     })
 }
@@ -341,6 +348,7 @@ fn parts(
     egress: &Arc<dyn Egress>,
     redactor: titan_exec::Redactor,
     late: Arc<LateRouter>,
+    learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
     let mut tools = titan_tools::builtin(titan_tools::Ports {
         search: store.search(),
@@ -370,6 +378,7 @@ fn parts(
         blobs: store.blobs(),
         provider_for: Arc::new(move |session, turn, spent| late.scoped(session, turn, spent)),
         pipeline: Arc::new(pipeline),
+        shortcut: learned.shortcut(),
         egress: egress.clone(),
         open_workbench: workbenches(context, inherited()),
         now,

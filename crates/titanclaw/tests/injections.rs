@@ -23,6 +23,7 @@ use titan_protocol::{
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 
 use futures::StreamExt;
@@ -178,6 +179,7 @@ impl Place {
             blobs: store,
             provider_for: Arc::new(move |_, _, _| Arc::new(model.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
+            shortcut: Arc::new(ScriptedShortcut::default()),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(workbench.clone())),
             trust_of: Arc::new(|_| None),
@@ -250,6 +252,7 @@ async fn outcome(sample: &Sample, commands: &[String]) -> Outcome {
             workspace: Some(place.root.clone()),
             model: None,
             is_attended: true,
+            without_reflexes: false,
         },
     };
     engine.submit(op).await.expect("it is accepted");

@@ -22,6 +22,7 @@ use titan_protocol::{
     ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, TurnOptions, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::workbench::MemoryWorkbench;
 
@@ -438,6 +439,7 @@ async fn run(suite: &Suite, task: &Task, injection: Option<&Task>, setup: Setup)
             workspace: Some(workbench.root().to_owned()),
             model: None,
             is_attended: true,
+            without_reflexes: false,
         },
     };
     engine.submit(op).await.expect("it is accepted");
@@ -503,6 +505,7 @@ async fn open(tools: Vec<Arc<dyn Tool>>, model: Arc<GullibleModel>, rules: Rules
         blobs: store,
         provider_for: Arc::new(move |_, _, _| model.clone() as Arc<dyn Provider>),
         pipeline: Arc::new(pipeline),
+        shortcut: Arc::new(ScriptedShortcut::default()),
         egress: Arc::new(ScriptedEgress::new()),
         open_workbench: Arc::new(|_| Ok(Arc::new(MemoryWorkbench::new()) as Arc<dyn Workbench>)),
         at_rest: || {},

@@ -14,6 +14,7 @@ use titan_protocol::{
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::Transcript;
 use titan_testkit::workbench::MemoryWorkbench;
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) disk: Option<Arc<Disk>>,
     /// Whether instruction files are trusted.
     pub(crate) trust_of: TrustOf,
+    /// Knows questions that need no model.
+    pub(crate) shortcut: ScriptedShortcut,
 }
 
 impl Setup {
@@ -62,6 +65,7 @@ impl Setup {
             reads_along: false,
             disk: None,
             trust_of: Arc::new(|_| None),
+            shortcut: ScriptedShortcut::default(),
         }
     }
 
@@ -78,6 +82,7 @@ impl Setup {
             reads_along,
             disk,
             trust_of,
+            shortcut,
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
@@ -116,6 +121,7 @@ impl Setup {
             blobs: store.clone(),
             provider_for: Arc::new(move |_, _, _| Arc::new(chat.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
+            shortcut: Arc::new(shortcut),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),
             now: || 0,
@@ -167,6 +173,7 @@ impl Rig {
                 workspace: Some(self.workbench.root().to_owned()),
                 model: None,
                 is_attended: true,
+                without_reflexes: false,
             },
         };
         self.engine.submit(op).await.expect("it is accepted");

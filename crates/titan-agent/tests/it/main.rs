@@ -5,6 +5,7 @@ mod canvas;
 mod harness;
 mod rest;
 mod sessions;
+mod shortcuts;
 mod taint;
 mod trust;
 mod turns;

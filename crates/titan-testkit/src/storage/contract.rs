@@ -429,6 +429,16 @@ fn sample_events() -> Vec<Event> {
                 content: nasty.into(),
             },
         },
+        Event::ShortcutTaken {
+            name: "lines_of".into(),
+            version: 3,
+            because: nasty.into(),
+        },
+        Event::ShortcutResumed,
+        Event::ShortcutDeclined {
+            name: "lines_of".into(),
+            why: nasty.into(),
+        },
         Event::CanvasRemoved {
             name: "sizes".into(),
         },

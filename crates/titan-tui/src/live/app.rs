@@ -163,6 +163,10 @@ pub struct App {
     /// The model that answered last.
     pub(super) model: String,
     pub(super) usage: Usage,
+    /// What began the last turn.
+    pub(super) last_said: Option<String>,
+    /// The reflex that answered last, until it is ended.
+    pub(super) last_reflex: Option<String>,
     pub(super) plan: Vec<PlanItem>,
     pub(super) hides_plan: bool,
     pub(super) requests: VecDeque<Request>,
@@ -199,6 +203,8 @@ impl App {
             title: String::new(),
             model: String::new(),
             usage: Usage::default(),
+            last_said: None,
+            last_reflex: None,
             plan: Vec::new(),
             hides_plan: false,
             requests: VecDeque::new(),
@@ -323,6 +329,8 @@ impl App {
         self.workspace = None;
         self.title.clear();
         self.usage = Usage::default();
+        self.last_said = None;
+        self.last_reflex = None;
         self.plan.clear();
         self.requests.clear();
         self.seen = None;
@@ -359,6 +367,7 @@ impl App {
             workspace: Some(self.root()),
             model: self.settings.model.clone(),
             is_attended: true,
+            without_reflexes: false,
         }
     }
 

@@ -5,7 +5,8 @@ use super::status::{Turn, Waiting};
 use crate::render::approval::decided;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{
-    compacted_text, cost_line, finding_text, notice_style, outcome_note, plan_lines, question_lines,
+    compacted_text, cost_line, declined_text, finding_text, notice_style, outcome_note, plan_lines,
+    question_lines, shortcut_text,
 };
 use crate::render::undo::undone;
 use crate::render::visible::visible;
@@ -146,6 +147,13 @@ impl App {
                 self.tell("!", Style::color(Color::Yellow), &text);
             }
             Event::Notice { level, text } => self.tell("!", notice_style(*level), text),
+            Event::ShortcutTaken { name, because, .. } => {
+                self.last_reflex = Some(name.clone());
+                self.tell("⚡", Style::DIM, &shortcut_text(name, because));
+            }
+            Event::ShortcutDeclined { name, why } => {
+                self.tell("·", Style::DIM, &declined_text(name, why));
+            }
             Event::Compacted {
                 tokens_before,
                 tokens_after,
@@ -176,6 +184,7 @@ impl App {
             }
             // The text of the turn, or of what steers it, says what was done on the canvas.
             Event::CanvasActed { .. }
+            | Event::ShortcutResumed
             | Event::Instructed { .. }
             | Event::ContextAssembled { .. }
             | Event::ThinkingSealed { .. }
@@ -191,6 +200,7 @@ impl App {
             }
         }
         self.conversation.say(text);
+        self.last_said = Some(text.to_owned());
         self.changed.clear();
         self.plan.clear();
         self.turn = Some(Turn {

@@ -10,7 +10,7 @@ use crate::render::approval::{self, SEEN_MIN};
 use crate::render::style::{Color, Style};
 use crate::render::turn::chosen;
 use serde_json::Map;
-use titan_protocol::{ApprovalId, Decision, Forget, Op, SessionId, TurnId};
+use titan_protocol::{ApprovalId, Decision, Forget, Judgement, Op, SessionId, TurnId, TurnOptions};
 
 const PASTE_TOO_LONG: &str = "that paste is longer than 256 KiB together with the rest; put it into a file and name the file";
 
@@ -280,6 +280,21 @@ impl App {
                 Err(why) => self.warned(&why),
             },
             Command::Forget { all } => self.forget(all),
+            Command::Again => match self.last_said.clone() {
+                Some(text) => self.ask_model(&text),
+                None => self.warned("nothing was said yet"),
+            },
+            Command::Never => match self.last_reflex.take() {
+                Some(name) => {
+                    let text = format!(
+                        "{name} answers no more; for good or not: titanclaw reflexes why {name}"
+                    );
+                    self.tell("·", Style::DIM, &text);
+                    let judgement = Judgement::Demote;
+                    vec![Action::Submit(Op::JudgeReflex { name, judgement })]
+                }
+                None => self.warned("no reflex has answered in this session"),
+            },
             Command::Cost => self.ask("Cost, last 30 days", Query::Costs),
             Command::Quit => vec![Action::Quit],
             Command::Unknown(name) => self.warned(&format!(
@@ -294,13 +309,26 @@ impl App {
     }
 
     fn say(&mut self, text: &str) -> Vec<Action> {
+        let options = self.options();
+        self.say_with(text, options)
+    }
+
+    fn ask_model(&mut self, text: &str) -> Vec<Action> {
+        let options = TurnOptions {
+            without_reflexes: true,
+            ..self.options()
+        };
+        self.say_with(text, options)
+    }
+
+    fn say_with(&mut self, text: &str, options: TurnOptions) -> Vec<Action> {
         let turn = TurnId::new();
         self.send(turn, text);
         vec![Action::Submit(Op::UserTurn {
             session: self.session(),
             turn,
             text: text.to_owned(),
-            options: self.options(),
+            options,
         })]
     }
 

@@ -9,6 +9,7 @@ pub mod canvas;
 mod fuzz;
 pub mod highlight;
 pub mod markdown;
+pub mod reflex;
 pub mod style;
 pub mod table;
 pub mod turn;

@@ -265,6 +265,15 @@ impl TurnView {
                 lines
             }
             Event::Notice { level, text } => self.note("!", notice_style(*level), text, layout),
+            Event::ShortcutTaken { name, because, .. } => {
+                let text = shortcut_text(name, because);
+                self.note("⚡", Style::DIM, &text, layout)
+            }
+            Event::ShortcutDeclined { name, why } => {
+                let mut lines = self.end_text(layout);
+                lines.extend(self.note("·", Style::DIM, &declined_text(name, why), layout));
+                lines
+            }
             Event::Compacted {
                 tokens_before,
                 tokens_after,
@@ -511,6 +520,19 @@ pub(crate) fn notice_style(level: NoticeLevel) -> Style {
 }
 
 /// What became of the earlier conversation, in a sentence.
+/// That a reflex answers, and what the person can do about it.
+pub(crate) fn shortcut_text(name: &str, because: &str) -> String {
+    format!(
+        "the reflex {name} answers, no model is asked: {because} (/again asks the model, /never ends the reflex)"
+    )
+}
+
+/// That a reflex left the turn to the model.
+pub(crate) fn declined_text(name: &str, why: &str) -> String {
+    format!("the reflex {name} left this to the model, because {why}")
+}
+
+/// What a compaction did.
 pub(crate) fn compacted_text(tokens_before: u32, tokens_after: u32) -> String {
     format!(
         "the earlier conversation was summarised for the model: about {} tokens became {}; the log keeps all",

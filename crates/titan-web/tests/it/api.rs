@@ -15,6 +15,7 @@ fn ops() -> Vec<Op> {
         workspace: Some("/w".into()),
         model: None,
         is_attended: true,
+        without_reflexes: false,
     };
     let forget = |what| Op::Forget { what };
     vec![

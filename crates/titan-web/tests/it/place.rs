@@ -140,6 +140,10 @@ impl Client for FakeEngine {
         })
     }
 
+    async fn reflexes(&self) -> Result<Vec<titan_protocol::ReflexSummary>, ClientError> {
+        Ok(Vec::new())
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         assert!(
             !self.panics.load(Ordering::Relaxed),

@@ -86,6 +86,7 @@ async fn ask(
             workspace: Some(arguments.place.workspace()?),
             model: arguments.place.model.clone(),
             is_attended: stage.has_person() || !arguments.allow.is_empty(),
+            without_reflexes: false,
         };
         let mut records = client.follow(Some(session), 0);
         let ask = turn::Ask {

@@ -24,7 +24,9 @@ use serde_json::{Map, Value};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use titan_protocol::{ClientError, Forget, Op, Seq, SessionId, TurnId, TurnOptions};
+use titan_protocol::{
+    ClientError, Event, Forget, Judgement, Op, Seq, SessionId, TurnId, TurnOptions,
+};
 use titan_tui::command::{self, Command};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Line, Style};
@@ -100,6 +102,7 @@ struct Chat<'a> {
     workspace: PathBuf,
     model: Option<String>,
     last_turn: Option<TurnId>,
+    last_said: Option<String>,
     lines: Lines,
     /// What was typed while nobody asked for it.
     ahead: TypedAhead,
@@ -138,6 +141,7 @@ impl<'a> Chat<'a> {
             workspace: place.workspace()?,
             model: place.model,
             last_turn: None,
+            last_said: None,
             lines: Lines::start(context.home.history())?,
             ahead: TypedAhead::default(),
             context,
@@ -207,11 +211,20 @@ impl<'a> Chat<'a> {
     async fn perform(&mut self, command: Command<'_>) -> anyhow::Result<()> {
         let client = self.attached.client.clone();
         match command {
-            Command::Say(text) => self.say(text, None).await,
+            Command::Say(text) => {
+                self.last_said = Some(text.to_owned());
+                self.say(text, None, false).await
+            }
+            Command::Again => match self.last_said.clone() {
+                Some(text) => self.say(&text, None, true).await,
+                None => self.note("nothing was said yet"),
+            },
+            Command::Never => self.never().await,
             Command::Shell(script) => {
                 let arguments = Map::from_iter([("script".to_owned(), script.into())]);
                 let text = format!("!{script}");
-                self.say(&text, Some(("shell".to_owned(), arguments))).await
+                self.say(&text, Some(("shell".to_owned(), arguments)), false)
+                    .await
             }
             Command::Help => Ok(self.output.text(&format!("{}\n", command::help()))?),
             Command::Model(None) => {
@@ -270,6 +283,7 @@ impl<'a> Chat<'a> {
         &mut self,
         text: &str,
         call: Option<(String, Map<String, Value>)>,
+        without_reflexes: bool,
     ) -> anyhow::Result<()> {
         let turn = TurnId::new();
         self.last_turn = Some(turn);
@@ -282,6 +296,7 @@ impl<'a> Chat<'a> {
                 workspace: Some(self.workspace.clone()),
                 model: self.model.clone(),
                 is_attended: true,
+                without_reflexes,
             },
             allow: &[],
             ahead: &mut self.ahead,
@@ -290,6 +305,27 @@ impl<'a> Chat<'a> {
         let turn = turn::run(&self.stage, client.as_ref(), &mut self.records, ask);
         self.attached.unless_stopped(turn).await?;
         Ok(self.output.text("\n")?)
+    }
+
+    /// Ends the reflex that answered last in this session.
+    async fn never(&self) -> anyhow::Result<()> {
+        let client = self.attached.client.as_ref();
+        let summary = transcript::find(client, &self.session.to_string()).await?;
+        let records = transcript::records(client, &summary).await?;
+        let taken = records
+            .into_iter()
+            .rev()
+            .find_map(|record| match record.event {
+                Event::ShortcutTaken { name, .. } => Some(name),
+                _ => None,
+            });
+        let Some(name) = taken else {
+            return self.note("no reflex has answered in this session");
+        };
+        let judgement = Judgement::Demote;
+        let text = format!("{name} answers no more");
+        client.submit(Op::JudgeReflex { name, judgement }).await?;
+        self.note(&text)
     }
 
     async fn sessions(&self) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ mod logs;
 mod models;
 mod onboard;
 mod prompt;
+mod reflexes;
 mod sessions;
 mod status;
 mod tools;
@@ -136,6 +137,8 @@ enum Command {
     Models(models::Arguments),
     /// List, show, run, add or remove tools that are WebAssembly components
     Tools(tools::Arguments),
+    /// List, show, prove, promote or demote what is answered without a model
+    Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
     Onboard(onboard::Arguments),
     /// Check the home, the models and this machine
@@ -276,6 +279,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
         Some(Command::Models(arguments)) => models::run(&context, arguments),
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
+        Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),
         Some(Command::Status(arguments)) => status::run(&context, &arguments),

@@ -220,6 +220,24 @@ pub(crate) const KEYS: &[Key] = &[
         "notes are written for later turns",
     ),
     key(
+        "reflexes.promotion",
+        Kind::Choice(&["never", "owner", "proved"]),
+        "\"owner\"",
+        "who says that what was learned may answer without a model: nobody, you when it is proposed, or the proof alone",
+    ),
+    key(
+        "reflexes.agreements",
+        Kind::Count { min: 1, max: 100 },
+        "2",
+        "recorded turns, besides those that it was built from, whose outcome a reflex has to give",
+    ),
+    key(
+        "reflexes.sample",
+        Kind::Count { min: 0, max: 1_000 },
+        "20",
+        "of so many questions that a reflex would answer the model is asked one, to see whether it still holds; 0: of none",
+    ),
+    key(
         "display.thinking",
         Kind::Flag,
         "false",

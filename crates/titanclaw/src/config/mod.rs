@@ -26,6 +26,7 @@ struct RawConfig {
     limits: RawLimits,
     local: RawLocal,
     policy: RawPolicy,
+    reflexes: RawReflexes,
     display: RawDisplay,
     gateway: Option<RawGateway>,
 }
@@ -95,6 +96,24 @@ struct RawPolicy {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct RawReflexes {
+    promotion: Option<Promotion>,
+    agreements: Option<u32>,
+    sample: Option<u32>,
+}
+
+/// Who says that a reflex may answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Promotion {
+    Never,
+    #[default]
+    Owner,
+    Proved,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct RawDisplay {
     thinking: Option<bool>,
     color: Option<ColorChoice>,
@@ -150,6 +169,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) local: Local,
     pub(crate) policy: Policy,
+    pub(crate) reflexes: Reflexes,
     pub(crate) display: Display,
     /// `None`: `titanclaw web` alone opens one.
     pub(crate) gateway: Option<Gateway>,
@@ -224,6 +244,15 @@ pub(crate) struct Policy {
     pub(crate) run: Rule,
     pub(crate) network: Rule,
     pub(crate) remember: Rule,
+}
+
+/// `[reflexes]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reflexes {
+    pub(crate) promotion: Promotion,
+    pub(crate) agreements_min: u32,
+    /// Of so many questions that a reflex would answer the model is asked one; 0: of none.
+    pub(crate) sample_every: u32,
 }
 
 /// `[display]`.
@@ -314,6 +343,11 @@ impl From<RawConfig> for Config {
                 run: raw.policy.run.unwrap_or(Rule::Ask),
                 network: raw.policy.network.unwrap_or(Rule::Ask),
                 remember: raw.policy.remember.unwrap_or(Rule::Allow),
+            },
+            reflexes: Reflexes {
+                promotion: raw.reflexes.promotion.unwrap_or_default(),
+                agreements_min: raw.reflexes.agreements.unwrap_or(2),
+                sample_every: raw.reflexes.sample.unwrap_or(20),
             },
             display: Display {
                 thinking: raw.display.thinking.unwrap_or(false),

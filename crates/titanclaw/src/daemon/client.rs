@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId,
-    SessionSummary, TurnChanges, TurnId, UnixMillis,
+    BoxStream, Client, ClientError, CostLine, EngineStatus, Op, Record, ReflexSummary, Seq,
+    SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -107,6 +107,13 @@ impl Client for SocketClient {
         }
     }
 
+    async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
+        match self.ask(Ask::Reflexes).await? {
+            Reply::Reflexes(reflexes) => Ok(reflexes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         match self.ask(Ask::Status).await? {
             Reply::Status(status) => Ok(status),
@@ -146,6 +153,7 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Sessions(_) => "sessions",
         Reply::Costs(_) => "costs",
         Reply::Changes(_) => "what a turn changed",
+        Reply::Reflexes(_) => "reflexes",
         Reply::Status(_) => "its status",
         Reply::Gateway(_) => "its gateway",
         Reply::Error(_) => "an error",
@@ -245,6 +253,10 @@ mod tests {
             turn: Option<TurnId>,
         ) -> Result<TurnChanges, ClientError> {
             Ok(changes(turn))
+        }
+
+        async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
+            Ok(Vec::new())
         }
 
         async fn status(&self) -> Result<EngineStatus, ClientError> {

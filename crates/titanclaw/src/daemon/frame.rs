@@ -5,8 +5,8 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId, SessionSummary, TurnChanges,
-    TurnId, UnixMillis,
+    ClientError, CostLine, EngineStatus, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary,
+    TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -37,6 +37,7 @@ pub(super) enum Ask {
         session: SessionId,
         turn: Option<TurnId>,
     },
+    Reflexes,
     Status,
     /// Where the gateway is; `opens`: with a code for one browser.
     Gateway {
@@ -54,6 +55,7 @@ pub(super) enum Reply {
     Sessions(Vec<SessionSummary>),
     Costs(Vec<CostLine>),
     Changes(TurnChanges),
+    Reflexes(Vec<ReflexSummary>),
     Status(EngineStatus),
     /// `None`: there is none.
     Gateway(Option<String>),

@@ -247,6 +247,7 @@ async fn answer(
             one(&mut frames, client.sessions(limit).await, Reply::Sessions).await
         }
         Ask::Costs { since } => one(&mut frames, client.costs(since).await, Reply::Costs).await,
+        Ask::Reflexes => one(&mut frames, client.reflexes().await, Reply::Reflexes).await,
         Ask::Changes { session, turn } => {
             let changes = client.changes(session, turn).await;
             one(&mut frames, changes, Reply::Changes).await

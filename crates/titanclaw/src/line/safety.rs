@@ -154,6 +154,15 @@ fn events(text: &str) -> Vec<Event> {
                 content: owned(),
             },
         },
+        Event::ShortcutTaken {
+            name: owned(),
+            version: 1,
+            because: owned(),
+        },
+        Event::ShortcutDeclined {
+            name: owned(),
+            why: owned(),
+        },
         Event::CanvasRemoved { name: owned() },
         Event::CanvasActed {
             act: CanvasAction {

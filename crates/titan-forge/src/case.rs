@@ -1,0 +1,140 @@
+//! What a turn was: what was asked, what was called, what was answered. Made from the journal.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use titan_protocol::{Event, Record, Seq, SessionId, TurnId, TurnOutcome, UnixMillis};
+
+/// The longest question, call or outcome that is looked at, in bytes.
+const TEXT_BYTES_MAX: usize = 32 * 1024;
+/// Calls of a turn that is looked at.
+pub(crate) const CALLS_MAX: usize = 8;
+
+/// A turn that a model answered and that ended well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) session: SessionId,
+    pub(crate) turn: TurnId,
+    /// Where its first record stands.
+    pub(crate) seq: Seq,
+    pub(crate) workspace: PathBuf,
+    pub(crate) at: UnixMillis,
+    pub(crate) asked: String,
+    pub(crate) calls: Vec<Call>,
+    /// What was said after the last call.
+    pub(crate) answer: String,
+    /// Whether nothing was said in the session before.
+    pub(crate) is_first: bool,
+    /// Whether a reflex answered, at least in part. Such a turn proves nothing.
+    pub(crate) by_reflex: Option<ByReflex>,
+    /// The provider and model that answered.
+    pub(crate) model: String,
+    pub(crate) elapsed_ms: u64,
+}
+
+/// A reflex's part in a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ByReflex {
+    pub(crate) name: String,
+    /// Whether it left the turn to the model.
+    pub(crate) has_declined: bool,
+}
+
+/// A call that ended well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) tool: String,
+    pub(crate) arguments: Map<String, Value>,
+    /// What the model read of it.
+    pub(crate) outcome: String,
+}
+
+/// The case of a turn's records, where the turn is one from which something can be learned: nobody said more meanwhile, no
+/// call failed or was denied, nothing was asked back.
+pub(crate) fn case(records: &[Record], workspace: PathBuf, is_first: bool) -> Option<Case> {
+    let first = records.first()?;
+    let mut case = Case {
+        session: first.session,
+        turn: first.turn?,
+        seq: first.seq,
+        workspace,
+        at: first.at,
+        asked: String::new(),
+        calls: Vec::new(),
+        answer: String::new(),
+        is_first,
+        by_reflex: None,
+        model: String::new(),
+        elapsed_ms: 0,
+    };
+    let mut ended: Vec<(titan_protocol::CallId, String)> = Vec::new();
+    let mut ready = Vec::new();
+    let mut is_complete = false;
+    for record in records {
+        match &record.event {
+            Event::TurnStarted { text } => case.asked.clone_from(text),
+            Event::ShortcutTaken { name, .. } => {
+                case.by_reflex = Some(ByReflex {
+                    name: name.clone(),
+                    has_declined: false,
+                });
+            }
+            Event::ShortcutDeclined { .. } => {
+                case.by_reflex.as_mut()?.has_declined = true;
+            }
+            Event::ModelCallStarted {
+                provider, model, ..
+            } => case.model = format!("{provider}/{model}"),
+            Event::TextDelta { text } => case.answer.push_str(text),
+            Event::ToolCallReady { call, .. } => {
+                case.answer.clear();
+                ready.push(call.clone());
+            }
+            Event::ToolCallEnded {
+                call,
+                text,
+                is_error: false,
+                whole: None,
+                ..
+            } => ended.push((call.clone(), text.clone())),
+            Event::TurnEnded {
+                outcome: TurnOutcome::Completed,
+                elapsed_ms,
+                ..
+            } => {
+                is_complete = true;
+                case.elapsed_ms = *elapsed_ms;
+            }
+            // Whatever else a person or a limit did makes the turn one of its own.
+            Event::ToolCallEnded { .. }
+            | Event::TurnEnded { .. }
+            | Event::Steered { .. }
+            | Event::Instructed { .. }
+            | Event::QuestionAsked { .. }
+            | Event::CanvasDrawn { .. }
+            | Event::CanvasActed { .. }
+            | Event::Compacted { .. }
+            | Event::ModelCallFailed { .. }
+            | Event::ValidatorFinding { .. }
+            | Event::Forgotten => return None,
+            _ => {}
+        }
+    }
+    for call in ready {
+        let at = ended.iter().position(|(id, _)| *id == call.id)?;
+        case.calls.push(Call {
+            tool: call.name,
+            arguments: call.arguments,
+            outcome: ended.swap_remove(at).1,
+        });
+    }
+    case.answer = case.answer.trim().to_owned();
+    let is_short = |text: &str| text.len() <= TEXT_BYTES_MAX;
+    let is_fit = is_complete
+        && !case.answer.is_empty()
+        && is_short(&case.asked)
+        && is_short(&case.answer)
+        && case.calls.len() <= CALLS_MAX
+        && case.calls.iter().all(|call| is_short(&call.outcome));
+    is_fit.then_some(case)
+}

@@ -1,0 +1,224 @@
+//! A reflex: what it answers, what it does, and what speaks for it.
+
+use crate::case::Case;
+use crate::plan::{Piece, Plan, Template};
+use crate::prove::{Verdict, clip};
+use crate::wording::Wording;
+use crate::words::Token;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use titan_protocol::{Asked, ReflexState, ReflexSummary, SessionId, TurnId, UnixMillis};
+
+/// What is kept of a reflex.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reflex {
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) state: ReflexState,
+    pub(crate) because: String,
+    /// Where it holds; everywhere when `None`.
+    pub(crate) workspace: Option<PathBuf>,
+    pub(crate) wordings: Vec<Wording>,
+    pub(crate) rule: Rule,
+    /// The tools that it calls, with the hashes of what they were when it was built.
+    pub(crate) tools: BTreeMap<String, String>,
+    pub(crate) built_from: Vec<Origin>,
+    pub(crate) built_at: UnixMillis,
+    pub(crate) agreements: u32,
+    pub(crate) hits: u32,
+    pub(crate) declined: u32,
+    /// What the turns took that it was built from, on average.
+    pub(crate) model_ms: u64,
+    pub(crate) saved_ms: u64,
+    pub(crate) proof: Vec<String>,
+    pub(crate) is_proposed: bool,
+}
+
+/// What a reflex does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Rule {
+    Plan(Plan),
+    /// An answer that depends on its question alone.
+    Answer {
+        text: String,
+        /// Who gave it.
+        model: String,
+        /// Whether the question says all that is needed, beyond doubt.
+        is_puzzle: bool,
+    },
+}
+
+impl Rule {
+    pub(crate) fn plan(&self) -> Plan {
+        match self {
+            Self::Plan(plan) => plan.clone(),
+            Self::Answer { text, .. } => Plan {
+                steps: Vec::new(),
+                answer: Template(vec![Piece::Text(text.clone())]),
+            },
+        }
+    }
+}
+
+/// A turn that a reflex was built from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) session: SessionId,
+    pub(crate) turn: TurnId,
+    pub(crate) asked: String,
+    pub(crate) at: UnixMillis,
+}
+
+impl Reflex {
+    pub(crate) fn new(
+        name: String,
+        rule: Rule,
+        wordings: Vec<Wording>,
+        built_from: &[&Case],
+        because: &str,
+    ) -> Self {
+        let n = u64::try_from(built_from.len()).unwrap_or(1).max(1);
+        let first = built_from.first().map(|case| case.workspace.clone());
+        let is_one_place = built_from
+            .iter()
+            .all(|case| Some(&case.workspace) == first.as_ref());
+        Self {
+            name,
+            version: 1,
+            state: ReflexState::Shadow,
+            because: because.to_owned(),
+            workspace: first.filter(|_| is_one_place),
+            wordings,
+            rule,
+            tools: BTreeMap::new(),
+            built_from: built_from
+                .iter()
+                .map(|case| Origin {
+                    session: case.session,
+                    turn: case.turn,
+                    asked: case.asked.clone(),
+                    at: case.at,
+                })
+                .collect(),
+            built_at: 0,
+            agreements: 0,
+            hits: 0,
+            declined: 0,
+            model_ms: built_from.iter().map(|case| case.elapsed_ms).sum::<u64>() / n,
+            saved_ms: 0,
+            proof: Vec::new(),
+            is_proposed: false,
+        }
+    }
+
+    /// The values that a question asks about, if it is this reflex's. An answer is only kept for the same words.
+    pub(crate) fn values(&self, tokens: &[Token]) -> Option<Vec<String>> {
+        self.wordings.iter().find_map(|wording| match self.rule {
+            Rule::Plan(_) => wording.values(tokens),
+            Rule::Answer { .. } => wording.in_the_same_words(tokens),
+        })
+    }
+
+    /// Whether it may answer this.
+    pub(crate) fn holds(&self, asked: &Asked, now: UnixMillis, answer_age_max_ms: u64) -> bool {
+        let is_here = self
+            .workspace
+            .as_ref()
+            .is_none_or(|workspace| *workspace == asked.workspace);
+        let is_fresh = match self.rule {
+            Rule::Plan(_) => true,
+            Rule::Answer { .. } => {
+                asked.is_first && now.saturating_sub(self.built_at) <= answer_age_max_ms
+            }
+        };
+        self.state == ReflexState::Promoted && is_here && is_fresh
+    }
+
+    /// Whether a turn says something about it: an answer holds for the model that gave it.
+    pub(crate) fn is_comparable(&self, case: &Case) -> bool {
+        self.state != ReflexState::Demoted
+            && case.by_reflex.is_none()
+            && match &self.rule {
+                Rule::Plan(_) => true,
+                Rule::Answer { model, .. } => case.is_first && *model == case.model,
+            }
+    }
+
+    pub(crate) fn promote(&mut self, because: &str) {
+        self.state = ReflexState::Promoted;
+        because.clone_into(&mut self.because);
+    }
+
+    pub(crate) fn demote(&mut self, because: &str) {
+        self.state = ReflexState::Demoted;
+        because.clone_into(&mut self.because);
+    }
+
+    /// What held in two workspaces is bound to none.
+    pub(crate) fn widen(&mut self, workspace: &Path) {
+        if matches!(self.rule, Rule::Plan(_))
+            && self
+                .workspace
+                .as_deref()
+                .is_some_and(|own| own != workspace)
+        {
+            self.workspace = None;
+        }
+    }
+
+    pub(crate) fn add_proof(&mut self, verdict: &Verdict, asked: &str, lines_max: usize) {
+        let asked = clip(asked);
+        self.proof.push(match verdict {
+            Verdict::Agrees => format!("agrees: {asked}"),
+            Verdict::Differs(why) => format!("differs: {asked}: {why}"),
+            Verdict::Unknown(why) => format!("not known: {asked}: {why}"),
+        });
+        if self.proof.len() > lines_max {
+            self.proof.remove(0);
+        }
+    }
+
+    /// What the person is told when it answers.
+    pub(crate) fn because_it_answers(&self) -> String {
+        match &self.rule {
+            Rule::Plan(_) => {
+                let calls = self.tools.keys().cloned().collect::<Vec<_>>().join(", ");
+                format!(
+                    "{} recorded answers were made in the same way, with {calls}",
+                    self.built_from.len() + self.agreements as usize
+                )
+            }
+            Rule::Answer { model, .. } => format!("{model} answered these very words before"),
+        }
+    }
+
+    pub(crate) fn summary(&self) -> ReflexSummary {
+        ReflexSummary {
+            name: self.name.clone(),
+            version: self.version,
+            state: self.state,
+            because: self.because.clone(),
+            is_built_in: false,
+            workspace: self.workspace.clone(),
+            wordings: self
+                .wordings
+                .iter()
+                .map(|wording| wording.shown.clone())
+                .collect(),
+            steps: self.rule.plan().lines(),
+            built_from: self
+                .built_from
+                .iter()
+                .map(|it| (it.asked.clone(), it.at))
+                .collect(),
+            agreements: self.agreements,
+            hits: self.hits,
+            declined: self.declined,
+            proof: self.proof.clone(),
+            sessions: self.built_from.iter().map(|it| it.session).collect(),
+            saved_ms: self.saved_ms,
+        }
+    }
+}
