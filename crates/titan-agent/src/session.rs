@@ -439,14 +439,12 @@ impl Session {
                     usage,
                     elapsed_ms,
                 },
+                is_said.then_some(ended),
             )
             .await
         {
             tracing::error!(%error, session = %self.id, "the end of a turn could not be stored");
             self.is_unstored = true;
-        }
-        if is_said {
-            self.shared.parts.shortcut.turn_ended(ended);
         }
         if wants_title {
             self.wish_for_title(provider).await;
@@ -545,8 +543,18 @@ impl Session {
         admitted.map_err(ClientError::Refused)
     }
 
-    async fn end(&self, turn: TurnId, ended: Event) -> Result<(), StorageError> {
-        self.log.append(Some(turn), vec![ended]).await?;
+    /// Writes down that a turn has ended. Whoever learns from it hears of it before it counts as ended, so that an engine
+    /// that waits for its turns waits for that too.
+    async fn end(
+        &self,
+        turn: TurnId,
+        event: Event,
+        ended: Option<EndedTurn>,
+    ) -> Result<(), StorageError> {
+        self.log.append(Some(turn), vec![event]).await?;
+        if let Some(ended) = ended {
+            self.shared.parts.shortcut.turn_ended(ended);
+        }
         self.store_summary().await?;
         self.log.journal().sync().await
     }

@@ -788,7 +788,10 @@ impl Shortcut for Reflexes {
                 reflex.promote("its owner promoted it");
             }
             Judgement::Demote => reflex.demote("its owner said so"),
-            Judgement::Prove => self.prove(&mut reflex),
+            Judgement::Prove => {
+                self.read_cases().await?;
+                self.prove(&mut reflex);
+            }
         }
         Ok(self.store(reflex).await?)
     }

@@ -189,7 +189,7 @@ fn is_path(text: &str) -> bool {
     let is_extension =
         (1..=8).contains(&extension.len()) && extension.chars().all(|c| c.is_ascii_alphanumeric());
     // "e.g." and "i.e." lose their last point and look like a file.
-    is_extension && (stem.is_empty() || stem.len() > 1)
+    is_extension && (stem.is_empty() || stem.len() > 1 || extension.len() > 1)
 }
 
 fn token(text: &str, kind: Kind, before: Option<&Token>) -> Token {

@@ -23,8 +23,8 @@ struct Answered {
 fn model(request: &Request) -> Reply {
     let asked = request.last_user_text();
     let file = asked
-        .split([' ', '?'])
-        .find(|word| word.ends_with(".txt"))
+        .split([' ', '?', '\n'])
+        .rfind(|word| word.ends_with(".txt"))
         .unwrap_or("none.txt")
         .to_owned();
     match request.tool_results().last() {
@@ -34,7 +34,12 @@ fn model(request: &Request) -> Reply {
             &json!({ "script": format!("wc -l {file}") }).to_string(),
         ),
         Some(found) => {
-            let lines = found.split_whitespace().next().unwrap_or("no").to_owned();
+            // What tools give stands between two marks.
+            let line = found.lines().find(|line| line.ends_with(&file));
+            let lines = line
+                .and_then(|line| line.split_whitespace().next())
+                .unwrap_or("no")
+                .to_owned();
             match file.len() % 2 {
                 0 => Reply::text(&format!("{file} has {lines} lines.")),
                 _ => Reply::text(&format!("There are {lines} lines in {file}.")),
@@ -116,9 +121,9 @@ impl Place {
 
 const PROVED: &str = "[reflexes]\npromotion = \"proved\"\nsample = 0\n";
 
-#[test]
-fn what_is_asked_again_in_other_words_is_answered_from_the_file_as_it_is_now_and_no_model_is_asked()
-{
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_again_in_other_words_is_answered_from_the_file_as_it_is_now_and_no_model_is_asked()
+ {
     let place = Place::new(PROVED);
     place.teach();
     let n_taught = place.requests();
@@ -145,8 +150,8 @@ fn what_is_asked_again_in_other_words_is_answered_from_the_file_as_it_is_now_and
     );
 }
 
-#[test]
-fn a_reflex_is_proposed_and_its_owner_promotes_and_ends_it() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reflex_is_proposed_and_its_owner_promotes_and_ends_it() {
     let place = Place::new("[reflexes]\nsample = 0\n");
     place.teach();
     let listed = place.run(&["reflexes", "list", "--json"]).out;
@@ -190,8 +195,8 @@ fn a_reflex_is_proposed_and_its_owner_promotes_and_ends_it() {
     );
 }
 
-#[test]
-fn the_puzzle_that_was_solved_is_not_thought_about_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_puzzle_that_was_solved_is_not_thought_about_again() {
     let place = Place::new(PROVED);
     let puzzle = "A farmer has 17 sheep and all but 9 die. How many sheep are left?";
     assert_eq!(place.ask(puzzle).out, "9 sheep are left.");
@@ -200,17 +205,17 @@ fn the_puzzle_that_was_solved_is_not_thought_about_again() {
     assert_eq!(place.requests(), n_before);
 }
 
-#[test]
-fn what_was_learned_is_bound_to_its_home_and_a_damaged_one_is_left_out() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_learned_is_bound_to_its_home_and_a_damaged_one_is_left_out() {
     let place = Place::new(PROVED);
     place.teach();
     let artefacts: Vec<_> = walk(&place.folder.path().join("home"));
     assert!(!artefacts.is_empty());
     // Whoever can write there but not read the key brings no code in: it is compiled anew.
-    for file in artefacts
+    let compiled = artefacts
         .iter()
-        .filter(|file| file.to_string_lossy().contains("artefacts"))
-    {
+        .filter(|file| file.to_string_lossy().contains("artefacts") && !file.ends_with("key"));
+    for file in compiled {
         std::fs::write(file, b"not what was compiled").expect("written");
     }
     let n_before = place.requests();
@@ -235,8 +240,8 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-#[test]
-fn the_engine_answers_what_it_is_asked_about_itself() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_answers_what_it_is_asked_about_itself() {
     let place = Place::new("");
     place.ask("How many lines does a.txt have?");
     let n_before = place.requests();

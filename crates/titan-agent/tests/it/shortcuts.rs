@@ -40,7 +40,22 @@ async fn a_reflex_answers_and_no_model_is_asked() {
         .await;
     let records = rig.turn("what do they say?", &[]).await;
     assert_eq!(rig.requests(), [], "no model was asked");
-    expect![[r#""#]].assert_eq(&transcript(&records));
+    expect![[r#"
+        session_started /workspace
+        turn_started "what do they say?"
+        shortcut_taken scripted 1 "the test says so"
+        tool_call_ready c1 read {"path":"a.txt"}
+        step_decided c1 allow (within the rules)
+        tool_call_ended c1 "alpha\n[1 line in all]"
+        shortcut_resumed
+        tool_call_ready c2 read {"path":"b.txt"}
+        step_decided c2 allow (within the rules)
+        tool_call_ended c2 "beta\n[1 line in all]"
+        shortcut_resumed
+        text "They say alpha\n[1 line in all] and beta\n[1 line in all]."
+        turn_ended completed 0+0
+    "#]]
+    .assert_eq(&transcript(&records));
 
     // The model reads of it later as if it had done it itself.
     rig.turn("and what was in a.txt?", &[]).await;
@@ -56,7 +71,18 @@ async fn a_reflex_answers_and_no_model_is_asked() {
             )
         })
         .collect();
-    expect![[r#""#]].assert_eq(&said.join("\n"));
+    expect![[r#"
+        User 2 [context] Paths are relative to the workspace. Today: 1970-01-01.
+        Top folder: a.txt  b.txtwhat do they say?
+        Assistant 1 
+        User 1 
+        Assistant 1 
+        User 1 
+        Assistant 1 They say alpha
+        [1 line in all] and beta
+        [1 line in all].
+        User 1 and what was in a.txt?"#]]
+    .assert_eq(&said.join("\n"));
 }
 
 #[tokio::test]
@@ -70,7 +96,21 @@ async fn p14_a_reflex_skips_no_approval_and_a_no_leaves_it_to_the_model() {
         .open()
         .await;
     let records = rig.turn("write it", &[Decision::Deny]).await;
-    expect![[r#""#]].assert_eq(&transcript(&records));
+    expect![[r#"
+        session_started /workspace
+        turn_started "write it"
+        shortcut_taken scripted 1 "the test says so"
+        tool_call_ready c1 write {"path":"c.txt","content":"gamma"}
+        step_decided c1 ask (wants to change /workspace/c.txt)
+        approval_requested c1 "wants to change /workspace/c.txt" [write /workspace/c.txt]
+        approval_decided Deny by person
+        tool_call_failed c1 "Not run: the person said no. Do not try it again in another way; go on without it, or ask."
+        shortcut_declined scripted "a call failed"
+        model_call_started script/scripted
+        text "Then not.\n"
+        model_call_ended End 0+0
+        turn_ended completed 0+0
+    "#]].assert_eq(&transcript(&records));
     assert_eq!(rig.workbench.content("c.txt"), None);
 
     let mut rig = setup("write it", steps, &[]).open().await;
@@ -117,7 +157,21 @@ async fn what_a_reflex_leaves_the_model_goes_on_with() {
     ];
     let mut rig = setup("go", steps, &["alpha, it says"]).open().await;
     let records = rig.turn("go", &[]).await;
-    expect![[r#""#]].assert_eq(&transcript(&records));
+    expect![[r#"
+        session_started /workspace
+        turn_started "go"
+        shortcut_taken scripted 1 "the test says so"
+        tool_call_ready c1 read {"path":"a.txt"}
+        step_decided c1 allow (within the rules)
+        tool_call_ended c1 "alpha\n[1 line in all]"
+        shortcut_resumed
+        shortcut_declined scripted "it looks otherwise"
+        model_call_started script/scripted
+        text "alpha, it says\n"
+        model_call_ended End 0+0
+        turn_ended completed 0+0
+    "#]]
+    .assert_eq(&transcript(&records));
     let request = rig.requests().remove(0);
     assert_eq!(
         request.messages.len(),

@@ -195,10 +195,10 @@ fn the_palette_finds_what_can_be_done() {
               │  /diff [TURN]          show what a turn changed in files; the last one,… │
               │  /undo [TURN] [force]  put the files that a turn changed back; force: a… │
               │  /forget [all]         delete the last turn, or the whole session, for … │
+              │  /again                ask the model what was said last, whatever refle… │
+              │  /never                end the reflex that answered last                 │
               │  /cost                 what this session used                            │
               │  /quit                 leave (or Ctrl-D)                                 │
-              │  stop the turn                                                     Ctrl-C│
-              │  search the conversation                                           Ctrl-F│
               ╰──────────────────────────────────────────────────────────────────────────╯
 
 
