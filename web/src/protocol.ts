@@ -118,8 +118,15 @@ export interface CanvasAction {
   values: JsonObject;
 }
 
+/** Records of another session that a branch shares. */
+export interface SharedPast {
+  session: SessionId;
+  until: number;
+}
+
 export type Event =
   | { event: "session_started"; workspace: string }
+  | { event: "session_branched"; workspace: string; past: SharedPast[] }
   | { event: "session_titled"; title: string }
   | { event: "turn_started"; text: string }
   | { event: "steered"; text: string; turn: TurnId }
@@ -216,6 +223,7 @@ export type Op =
   | { op: "compact"; session: SessionId }
   | { op: "forget"; what: Forget }
   | { op: "undo"; session: SessionId; undo: TurnId; of: TurnId | null; is_forced: boolean }
+  | { op: "branch"; session: SessionId; after: TurnId; into: SessionId }
   | { op: "rename"; session: SessionId; title: string };
 
 export interface SessionSummary {
@@ -227,6 +235,7 @@ export interface SessionSummary {
   turns: number;
   is_running: boolean;
   usage: Usage;
+  branch_of?: SharedPast | null;
 }
 
 export interface FileDiff {

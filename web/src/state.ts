@@ -19,6 +19,8 @@ import type {
   NoticeLevel,
   Origin,
   PlanItem,
+  SessionId,
+  SharedPast,
   ToolCall,
   TurnId,
   TurnOutcome,
@@ -65,6 +67,8 @@ export interface Turn {
   readonly undoes: TurnId | null;
   readonly isUndone: boolean;
   readonly isForgotten: boolean;
+  /** Whether a branch shares it with the session that it came from, to which it belongs. */
+  readonly isShared: boolean;
 }
 
 export type Waiting =
@@ -96,6 +100,7 @@ export type Item =
       readonly before: number;
       readonly after: number;
     }
+  | { readonly kind: "branched"; readonly from: SessionId | null }
   | { readonly kind: "undone"; readonly files: readonly UndoneFile[]; readonly beyond: readonly string[] };
 
 export interface Call {
@@ -177,6 +182,8 @@ function reduced(state: Transcript, record: EventRecord): Transcript {
   switch (event.event) {
     case "session_started":
       return { ...state, workspace: event.workspace };
+    case "session_branched":
+      return branched(state, record, event.workspace, event.past);
     case "session_titled":
       return { ...state, title: event.title };
     case "turn_started":
@@ -262,7 +269,21 @@ function begun(record: EventRecord): Turn {
     undoes: null,
     isUndone: false,
     isForgotten: false,
+    isShared: false,
   };
+}
+
+/** All before is another session's, under whose name it is not called. */
+function branched(
+  state: Transcript,
+  record: EventRecord,
+  workspace: string,
+  past: readonly SharedPast[],
+): Transcript {
+  const turns = state.turns.map((turn) => ({ ...turn, isShared: true }));
+  const item: Item = { kind: "branched", from: past.at(-1)?.session ?? null };
+  const own = { ...begun(record), items: [item] };
+  return { ...state, workspace, title: null, turns: [...turns, own] };
 }
 
 type InTurn = Exclude<
@@ -270,6 +291,7 @@ type InTurn = Exclude<
   {
     event:
       | "session_started"
+      | "session_branched"
       | "session_titled"
       | "turn_started"
       | "undo_started"
@@ -624,9 +646,14 @@ export function drawingCalls(state: Transcript): Call[] {
   return turn ? openCalls(turn).filter(({ name }) => name === CANVAS) : [];
 }
 
+/** The last turn that has ended, after which a branch may begin. */
+export function lastEnded(state: Transcript): Turn | null {
+  return state.turns.findLast((turn) => turn.kind === "turn" && turn.outcome !== null) ?? null;
+}
+
 /** The last turn or undo that changed files and is not undone. */
 export function lastChanged(state: Transcript): Turn | null {
-  return state.turns.findLast((turn) => turn.files.length > 0 && !turn.isUndone) ?? null;
+  return state.turns.findLast((turn) => turn.files.length > 0 && !turn.isUndone && !turn.isShared) ?? null;
 }
 
 /** Whether a turn was begun under this id or its words steered another. */

@@ -20,6 +20,7 @@ import {
   applyAll,
   holdsTurn,
   lastChanged,
+  lastEnded,
   NOTHING,
   runningTurn,
   turnNamed,
@@ -230,7 +231,7 @@ function recorded(session: SessionId, records: EventRecord[]): void {
 }
 
 /** Events after which the list of sessions is another. */
-const LISTED = new Set(["session_started", "session_titled", "turn_started", "turn_ended"]);
+const LISTED = new Set(["session_started", "session_branched", "session_titled", "turn_started", "turn_ended"]);
 
 /** Content that is gone is shown no more: what is left is read anew. */
 function reread(session: SessionId): void {
@@ -370,7 +371,7 @@ async function command(typed: Exclude<Typed, { type: "say" | "shell" | "unknown"
 
 type SessionCommand = Extract<
   Typed,
-  { type: "stop" | "compact" | "diff" | "undo" | "forget" | "rename" }
+  { type: "stop" | "compact" | "diff" | "branch" | "undo" | "forget" | "rename" }
 >;
 
 async function inSession(typed: SessionCommand): Promise<void> {
@@ -388,6 +389,8 @@ async function inSession(typed: SessionCommand): Promise<void> {
       return typed.title === null ? askTitle(session) : rename(session, typed.title);
     case "diff":
       return withTurn(typed.turn, (turn) => void showChanges(turn));
+    case "branch":
+      return withTurn(typed.turn, (turn) => void branch(session, turn));
     case "undo":
       return withTurn(typed.turn, (turn) => askUndo(turn, typed.isForced));
     case "forget":
@@ -490,6 +493,17 @@ export function chooseModel(name: string): void {
 export async function rename(session: SessionId, title: string): Promise<void> {
   if (await submit({ op: "rename", session, title })) set({ dialog: null });
   void refresh();
+}
+
+/** Goes on after a turn, the last one that has ended if none is named, in a session of its own. */
+export async function branch(session: SessionId, of: TurnId | null): Promise<void> {
+  const after = of ?? lastEnded(transcript())?.id;
+  if (!after) return tell("No turn has ended yet; there is nothing to go on from.", true);
+  const into = mintId();
+  if (!(await submit({ op: "branch", session, after, into }))) return;
+  const model = app.models.get(session);
+  if (model) set({ models: new Map(app.models).set(into, model) });
+  go({ page: "chat", session: into });
 }
 
 function titleOf(session: SessionId): string {

@@ -548,6 +548,35 @@ describeInBrowser("what a person does", () => {
     await expect.poll(() => opsOf("answer")).toEqual([{ op: "answer", question: "q", text: "right" }]);
   });
 
+  it("goes on from an earlier turn in a session of its own, which the list shows and the search finds", async () => {
+    await openPage();
+    gateway.put(wholeStory());
+    gateway.onOp = (op) => {
+      if (op.op !== "branch") return;
+      gateway.sessions.unshift(summary(op.into, "", { branch_of: { session: op.session, until: 20 }, turns: 0 }));
+      gateway.tell(op.into, turnId(1), { event: "turn_started", text: "shared words" }, { event: "turn_ended", outcome: { type: "completed" }, usage: usage(1, 1), elapsed_ms: 5 });
+      gateway.tell(op.into, null, { event: "session_branched", workspace: "/home/me/parser", past: [{ session: op.session, until: 20 }] });
+    };
+    await visitSession();
+    await page.waitForSelector(".undone");
+    await page.getByRole("button", { name: "Go on from turn 1 in a new session" }).click();
+    await page.getByText("A branch begins here").waitFor();
+    const [op] = opsOf("branch");
+    expect(op).toMatchObject({ session: SESSION, after: turnId(1) });
+    expect(page.url()).toContain(op!.into);
+    await page.locator(".sessions").getByText("branch of Mend the last_line test").waitFor();
+    expect(await page.getByRole("button", { name: "Forget turn 1" }).count()).toBe(0);
+    expect(await violations()).toEqual([]);
+    await shot("branch");
+    await page.fill("#search", "branch mend");
+    await expect.poll(() => page.locator(".sessions li").count()).toBe(1);
+    await page.getByRole("link", { name: "the session that it came from" }).click();
+    await expect.poll(() => page.url()).toContain(SESSION);
+    await page.fill("#composer", "/branch 1");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => opsOf("branch").length).toBe(2);
+  });
+
   it("steers and stops a turn", async () => {
     await openPage();
     await visitSession();

@@ -11,7 +11,7 @@ use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, CallOutcome, Input, Turn};
-use crate::{forget, summary, surroundings, trust, undo};
+use crate::{branch, forget, summary, surroundings, trust, undo};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -83,6 +83,11 @@ pub(crate) enum Command {
         request: undo::Request,
         accepted: Accepted,
     },
+    Branch {
+        from: SessionId,
+        after: TurnId,
+        accepted: Accepted,
+    },
     Rename {
         title: String,
         accepted: Accepted,
@@ -99,6 +104,7 @@ impl Command {
             | Self::Compact { accepted }
             | Self::Forget { accepted, .. }
             | Self::Undo { accepted, .. }
+            | Self::Branch { accepted, .. }
             | Self::Rename { accepted, .. } => accepted,
         }
     }
@@ -155,9 +161,14 @@ impl From<StorageError> for Broken {
 
 /// Reads a listed session from the journal and serves it. If it can't be read, whoever waits for it hears why, and the
 /// next one tries again.
-pub(crate) async fn run(id: SessionId, shared: Arc<Shared>, mut inbox: mpsc::Receiver<Command>) {
-    match Log::open(shared.parts.journal.clone(), id).await {
-        Ok(log) => Session::new(id, shared, log, inbox).await.serve().await,
+pub(crate) async fn run(
+    id: SessionId,
+    shared: Arc<Shared>,
+    log: Arc<Log>,
+    mut inbox: mpsc::Receiver<Command>,
+) {
+    match log.reread().await {
+        Ok(()) => Session::new(id, shared, log, inbox).await.serve().await,
         Err(error) => {
             // Whoever comes from here on finds it closed and lists it anew.
             inbox.close();
@@ -172,14 +183,14 @@ impl Session {
     async fn new(
         id: SessionId,
         shared: Arc<Shared>,
-        log: Log,
+        log: Arc<Log>,
         inbox: mpsc::Receiver<Command>,
     ) -> Self {
         let grants = log.read(|state| state.grants.clone()).await;
         Self {
             id,
             shared,
-            log: Arc::new(log),
+            log,
             grants: Arc::new(Mutex::new(grants)),
             inbox,
             titles: JoinSet::new(),
@@ -298,6 +309,14 @@ impl Session {
                 let undone = self.undo(request).await;
                 answer(accepted, undone);
             }
+            Command::Branch {
+                from,
+                after,
+                accepted,
+            } => {
+                let branched = self.branch(from, after).await;
+                answer(accepted, branched);
+            }
             Command::Rename { title, accepted } => {
                 let renamed = self.rename(title).await;
                 answer(accepted, renamed);
@@ -323,6 +342,32 @@ impl Session {
         Ok(self.store_summary().await?)
     }
 
+    /// Begins this session as a branch of another.
+    async fn branch(&self, from: SessionId, after: TurnId) -> Result<(), ClientError> {
+        let fork = branch::fork(self.log.journal().clone(), from, after).await?;
+        let (is_begun, is_same) = self
+            .log
+            .read(|state| (state.thread.seq > 0, state.summary.past == fork.past))
+            .await;
+        if is_begun && !is_same {
+            return Err(ClientError::Refused(
+                "There is a session of this id already; a branch needs one of its own.".to_owned(),
+            ));
+        }
+        if !is_begun {
+            let branch::Fork { workspace, past } = fork;
+            let text = branch::TOLD.to_owned();
+            let events = vec![
+                Event::SessionBranched { workspace, past },
+                Event::Instructed { text },
+            ];
+            self.log.append(None, events).await?;
+            self.log.reread().await?;
+            self.store_summary().await?;
+        }
+        Ok(self.log.journal().sync().await?)
+    }
+
     async fn rename(&self, title: String) -> Result<(), ClientError> {
         self.log
             .append(None, vec![Event::SessionTitled { title }])
@@ -344,8 +389,30 @@ impl Session {
     }
 
     async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
+        if let Forget::Turn { turn, .. } = what
+            && self.log.read(|state| state.shared_turns.contains(turn)).await
+        {
+            return Err(ClientError::Refused(
+                "A branch shares this turn with the session that it came from; forget it there, and it is gone here too."
+                    .to_owned(),
+            ));
+        }
         let parts = &self.shared.parts;
-        forget::forget(parts.journal.as_ref(), parts.blobs.as_ref(), self.id, what).await?;
+        let branches = forget::branches(parts, self.id, what).await?;
+        for branch in &branches {
+            let log = self.shared.log(*branch).await?;
+            if log.read(|state| state.summary.is_running).await {
+                return Err(ClientError::Refused(format!(
+                    "A turn runs in {branch}, a branch that shares this; interrupt it or wait for its end."
+                )));
+            }
+        }
+        forget::forget(parts, self.id, &branches, what).await?;
+        for branch in branches {
+            let log = self.shared.log(branch).await?;
+            log.reread().await?;
+            log.store_summary(parts.records.as_ref()).await?;
+        }
         // It may hold what the session wrote and somebody deleted since.
         let workspace = self.log.read(|state| state.thread.workspace.clone()).await;
         if let Some(Ok(workbench)) = workspace.map(|path| (parts.open_workbench)(&path)) {
@@ -357,7 +424,7 @@ impl Session {
         // A title that is being thought of may quote it. The projections are made anew, so that nothing of it is left
         // in memory; leave that was given in what is forgotten goes with it.
         self.titles = JoinSet::new();
-        self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
+        self.log.reread().await?;
         *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
         match what {
             Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
@@ -915,6 +982,7 @@ impl Running {
                 Command::Compact { accepted }
                 | Command::Forget { accepted, .. }
                 | Command::Undo { accepted, .. }
+                | Command::Branch { accepted, .. }
                 | Command::Call { accepted, .. },
             ) => {
                 answer(accepted, Err(ClientError::Refused(LATER.to_owned())));

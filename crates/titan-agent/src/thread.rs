@@ -69,6 +69,13 @@ impl Thread {
         self.seq = record.seq;
         match &record.event {
             Event::SessionStarted { workspace } => self.workspace = Some(workspace.clone()),
+            Event::SessionBranched { workspace, .. } => {
+                self.workspace = Some(workspace.clone());
+                self.close();
+                // An undo that its origin broke off is the origin's to finish.
+                self.undo_open = None;
+                self.last_turn = None;
+            }
             Event::TurnStarted { text } => {
                 self.taint = self.taint.union(taint_of_words(text));
                 self.turns.extend(record.turn);

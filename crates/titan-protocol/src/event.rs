@@ -31,6 +31,14 @@ pub enum Event {
         /// Its workspace, absolute.
         workspace: PathBuf,
     },
+    /// A session began as a branch: what others said up to a turn is its past too. Their records stay where they are, so
+    /// that what is forgotten there is gone here.
+    SessionBranched {
+        /// Its workspace, absolute.
+        workspace: PathBuf,
+        /// What it shares, oldest first; the last is of the session that it came from.
+        past: Vec<SharedPast>,
+    },
     /// A session was given a title.
     SessionTitled {
         /// The title.
@@ -281,6 +289,15 @@ pub enum Event {
     },
     /// Content was deleted. Stands in the place of what it replaces.
     Forgotten,
+}
+
+/// Records of another session that a branch shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPast {
+    /// Whose they are.
+    pub session: SessionId,
+    /// The position of the last one: the end of a turn.
+    pub until: Seq,
 }
 
 /// What the validator stops.

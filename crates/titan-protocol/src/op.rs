@@ -91,6 +91,16 @@ pub enum Op {
         /// Whether files that somebody changed since are put back too.
         is_forced: bool,
     },
+    /// Begins a session that goes on after an earlier turn of another and shares what was said until then. Files stay as
+    /// they are. Refused while that turn runs. The same branch asked for twice begins once.
+    Branch {
+        /// The session with the turn; a branch has those of its past too.
+        session: SessionId,
+        /// The last turn that is shared.
+        after: TurnId,
+        /// The branch, minted by the surface.
+        into: SessionId,
+    },
     /// Gives a session a title.
     Rename {
         /// The session.

@@ -81,6 +81,9 @@ impl Transcript {
             Event::SessionStarted { workspace } => {
                 format!("session_started {}", workspace.display())
             }
+            Event::SessionBranched { past, .. } => {
+                format!("session_branched after {} shared", past.len())
+            }
             Event::SessionTitled { title } => format!("session_titled {title:?}"),
             Event::TurnStarted { text } => format!("turn_started {text:?}"),
             Event::Steered { text, .. } => format!("steered {text:?}"),

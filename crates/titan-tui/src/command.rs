@@ -44,6 +44,11 @@ pub const TABLE: &[Entry] = &[
     Entry::new("/sessions", "", "list sessions and go on with one"),
     Entry::new("/new", "", "begin a new session"),
     Entry::new(
+        "/branch",
+        "[TURN]",
+        "go back to an earlier turn and go on from there in a session of its own",
+    ),
+    Entry::new(
         "/compact",
         "",
         "shorten what the model is shown of this session; the log keeps all",
@@ -97,6 +102,8 @@ pub enum Command<'a> {
     Sessions,
     /// Another session.
     New,
+    /// Go on from an earlier turn, by number or id, in a session of its own; the turns to choose from when `None`.
+    Branch(Option<&'a str>),
     /// Show the model less of this session.
     Compact,
     /// What a turn changed in files.
@@ -143,6 +150,8 @@ pub fn parse(line: &str) -> Command<'_> {
         ("model", name) => Command::Model(Some(name)),
         ("sessions", "") => Command::Sessions,
         ("new", "") => Command::New,
+        ("branch", "") => Command::Branch(None),
+        ("branch", turn) => Command::Branch(Some(turn)),
         ("compact", "") => Command::Compact,
         ("diff", "") => Command::Diff(None),
         ("diff", turn) => Command::Diff(Some(turn)),
@@ -214,6 +223,8 @@ mod tests {
             ("/forget all", Command::Forget { all: true }),
             ("/diff", Command::Diff(None)),
             ("/diff 2", Command::Diff(Some("2"))),
+            ("/branch", Command::Branch(None)),
+            ("/branch 2", Command::Branch(Some("2"))),
             ("/undo", undo(None, false)),
             ("/undo force", undo(None, true)),
             ("/undo 3 --force", undo(Some("3"), true)),

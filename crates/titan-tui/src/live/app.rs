@@ -154,6 +154,8 @@ pub struct App {
     pub(super) turn: Option<Turn>,
     /// Turns and undos of the session, oldest first, as far as they are known.
     pub(super) turns: Vec<TurnId>,
+    /// How each of those turns begins, to choose one by.
+    pub(super) words: Vec<String>,
     pub(super) undos: Vec<TurnId>,
     /// Files that the turn that runs has changed.
     pub(super) changed: Vec<PathBuf>,
@@ -193,6 +195,7 @@ impl App {
             composer: Composer::new(history),
             turn: None,
             turns: Vec::new(),
+            words: Vec::new(),
             undos: Vec::new(),
             changed: Vec::new(),
             workspace: None,
@@ -243,6 +246,9 @@ impl App {
                 let action = self.show_session(session);
                 self.tell("·", Style::DIM, "forgotten");
                 vec![action]
+            }
+            (Op::Branch { session, into, .. }, Ok(())) if *session == self.session() => {
+                vec![self.show_session(*into)]
             }
             (Op::Compact { .. }, Ok(())) => {
                 let text = "the model is shown less of this session from now on; the log keeps all";
@@ -318,6 +324,7 @@ impl App {
         self.conversation = Conversation::default();
         self.turn = None;
         self.turns.clear();
+        self.words.clear();
         self.undos.clear();
         self.changed.clear();
         self.workspace = None;

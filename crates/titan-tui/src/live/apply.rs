@@ -5,7 +5,7 @@ use super::status::{Turn, Waiting};
 use crate::render::approval::decided;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{
-    compacted_text, cost_line, finding_text, notice_style, outcome_note, plan_lines, question_lines,
+    BRANCHED, compacted_text, cost_line, finding_text, notice_style, outcome_note, plan_lines, question_lines,
 };
 use crate::render::undo::undone;
 use crate::render::visible::visible;
@@ -19,6 +19,8 @@ use titan_protocol::{
 const FILES_TOLD_MAX: usize = 4;
 /// Turns whose ids are kept, to be named by their number.
 const TURNS_MAX: usize = 10_000;
+/// Of what was said in each of them, so much is kept, to choose one by.
+const WORDS_CHARS_MAX: usize = 100;
 
 impl App {
     /// Takes the next record of the session; those of others are not its own.
@@ -28,6 +30,13 @@ impl App {
         }
         match &record.event {
             Event::SessionStarted { workspace } => self.workspace = Some(workspace.clone()),
+            Event::SessionBranched { workspace, .. } => {
+                self.workspace = Some(workspace.clone());
+                // What its past was called and cost is another session's.
+                self.title.clear();
+                self.usage = Usage::default();
+                self.tell("↳", Style::DIM, BRANCHED);
+            }
             Event::SessionTitled { title } => self.title.clone_from(title),
             Event::TurnStarted { text } => self.turn_started(record, text),
             Event::Steered { text, turn } => {
@@ -188,6 +197,7 @@ impl App {
             self.sent.retain(|(sent, _)| *sent != turn);
             if self.turns.len() < TURNS_MAX {
                 self.turns.push(turn);
+                self.words.push(beginning(text));
             }
         }
         self.conversation.say(text);
@@ -321,4 +331,13 @@ impl App {
         }
         self.tell_lines(lines);
     }
+}
+
+/// How a text begins, in a line.
+fn beginning(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty());
+    visible(line.unwrap_or_default().trim())
+        .chars()
+        .take(WORDS_CHARS_MAX)
+        .collect()
 }

@@ -55,6 +55,7 @@ impl App {
             Key::Ctrl('o') => self.deed(Deed::Call),
             Key::Ctrl('t') => self.deed(Deed::Thinking),
             Key::Ctrl('y') => self.deed(Deed::Copy),
+            Key::Ctrl('g') => self.deed(Deed::Turns),
             Key::Ctrl('l') => vec![Action::Redraw],
             Key::Help => {
                 self.pane = Some(Pane::help());
@@ -265,6 +266,12 @@ impl App {
             }
             Command::Sessions => self.ask("Sessions", Query::Sessions),
             Command::New => self.begin_session(),
+            Command::Branch(None) => self.choose_turn(),
+            Command::Branch(Some(named)) => match self.turn_named(Some(named)) {
+                Ok(Some(turn)) => self.branch(turn),
+                Ok(None) => Vec::new(),
+                Err(why) => self.warned(&why),
+            },
             Command::Compact => vec![Action::Submit(Op::Compact { session })],
             Command::Diff(named) => match self.turn_named(named) {
                 Ok(turn) => self.ask("Changes", Query::Changes(session, turn)),
@@ -343,6 +350,24 @@ impl App {
     fn ask(&mut self, title: &str, query: Query) -> Vec<Action> {
         self.pane = Some(Pane::waiting(title));
         vec![Action::Ask(query)]
+    }
+
+    /// Lets the person choose the turn after which they go on.
+    fn choose_turn(&mut self) -> Vec<Action> {
+        if self.turns.is_empty() {
+            return self.warned("nothing was said yet; there is no turn to go back to");
+        }
+        let turns = self.turns.iter().copied().zip(self.words.iter().cloned());
+        self.pane = Some(Pane::turns(turns.collect()));
+        Vec::new()
+    }
+
+    fn branch(&mut self, after: TurnId) -> Vec<Action> {
+        vec![Action::Submit(Op::Branch {
+            session: self.session(),
+            after,
+            into: SessionId::new(),
+        })]
     }
 
     fn begin_session(&mut self) -> Vec<Action> {
@@ -424,6 +449,7 @@ impl App {
             Deed::Theme => self.settings.theme = self.settings.theme.next(),
             Deed::Stop => return self.interrupt(false),
             Deed::Costs => return self.perform(Command::Cost),
+            Deed::Turns => return self.choose_turn(),
             Deed::Changes => return self.perform(Command::Diff(None)),
             Deed::Start => self.conversation.go_to_start(),
             Deed::End => self.conversation.go_to_end(),
@@ -445,6 +471,7 @@ impl App {
         }
         match picked {
             pane::Picked::Nothing | pane::Picked::Closed => Vec::new(),
+            pane::Picked::Turn(turn) => self.branch(turn),
             pane::Picked::New => self.begin_session(),
             pane::Picked::Session(session) if session == self.session() => Vec::new(),
             pane::Picked::Session(session) => vec![self.show_session(session)],

@@ -27,6 +27,10 @@ const ERROR_LINES_MAX: usize = 4;
 /// Lines of the plan that are shown while it changes.
 const PLAN_LINES_MAX: usize = 8;
 
+/// What is said where a branch begins.
+pub const BRANCHED: &str =
+    "a branch begins here: what is above is shared; files are as they are now, not as they were then";
+
 /// The spinner.
 pub(crate) const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
@@ -248,6 +252,7 @@ impl TurnView {
                 self.plan.clone_from(items);
                 Vec::new()
             }
+            Event::SessionBranched { .. } => self.note("↳", Style::DIM, BRANCHED, layout),
             Event::CanvasDrawn { surface } => {
                 let mut lines = self.end_text(layout);
                 lines.extend(canvas::lines(surface, layout));

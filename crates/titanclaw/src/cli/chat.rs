@@ -1,6 +1,7 @@
 //! `titanclaw chat`: a conversation in the terminal, live or line by line.
 
 use super::ask::Place;
+use super::branch;
 use super::live;
 use super::transcript;
 use super::trust;
@@ -28,6 +29,7 @@ use titan_protocol::{ClientError, Forget, Op, Seq, SessionId, TurnId, TurnOption
 use titan_tui::command::{self, Command};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Line, Style};
+use titan_tui::render::turn::BRANCHED;
 use titan_tui::render::{self, table};
 use tokio::sync::oneshot;
 
@@ -233,6 +235,19 @@ impl<'a> Chat<'a> {
                 self.last_turn = None;
                 self.records = client.follow(Some(self.session), 0);
                 self.note("a new session begins with what you say next")
+            }
+            Command::Branch(None) => {
+                let turns = branch::turns(client.as_ref(), self.session).await?;
+                self.output.lines(&turns)?;
+                self.note("go on after one of them with its number: /branch N")
+            }
+            Command::Branch(turn) => {
+                self.session = branch::branch(client.as_ref(), self.session, turn).await?;
+                let records = undo::records(client.as_ref(), self.session).await?;
+                let seen = records.last().map_or(0, |record| record.seq);
+                self.last_turn = None;
+                self.records = client.follow(Some(self.session), seen);
+                self.note(BRANCHED)
             }
             Command::Compact => {
                 client

@@ -5,6 +5,7 @@
 
 mod ask;
 mod backup;
+mod branch;
 mod chat;
 mod completions;
 mod config;

@@ -193,6 +193,7 @@ mod tests {
             turns: 3,
             is_running: true,
             usage: Usage::default(),
+            branch_of: None,
         }
     }
 
