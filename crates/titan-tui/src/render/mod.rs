@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod canvas;
+pub(crate) mod drawing;
 #[cfg(test)]
 mod fuzz;
 pub mod highlight;

@@ -4,6 +4,7 @@
 //! changing. The same view serves a terminal (answer included) and a pipe's status (answer left out, since it goes
 //! to standard output as it is).
 
+use super::drawing::{CANVAS, Drawing};
 use super::markdown::{Layout, MarkdownStream};
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::clean;
@@ -20,6 +21,8 @@ use titan_protocol::{
 const OUTPUT_LINES_MAX: usize = 3;
 /// Lines that are shown of a call that is being written.
 const WRITTEN_LINES_MAX: usize = 3;
+/// Lines that are shown of a surface that is being drawn.
+const DRAWN_LINES_MAX: usize = 8;
 /// Bytes of a running tool's output, and of its arguments, that are kept for that.
 const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 /// Lines of an error that are shown when a call failed.
@@ -72,6 +75,8 @@ struct Call {
     summary: String,
     /// Its arguments while they are being written, raw.
     written: String,
+    /// What it draws, as far as it is written.
+    drawing: Option<Drawing>,
     output: String,
     /// The person called it and wants to see all that came of it.
     is_by_hand: bool,
@@ -159,6 +164,9 @@ impl TurnView {
             Event::ToolArgumentsDelta { call, json } => {
                 if let Some(call) = self.calls.iter_mut().find(|open| open.id == *call) {
                     push_bounded(&mut call.written, json);
+                    if let Some(drawing) = &mut call.drawing {
+                        drawing.push(json);
+                    }
                 }
                 Vec::new()
             }
@@ -335,7 +343,10 @@ impl TurnView {
                 call,
                 "",
             ));
-            lines.extend(tail(&unescaped(&call.written), WRITTEN_LINES_MAX, "  ✎ "));
+            match call.drawing.as_ref().and_then(Drawing::surface) {
+                Some(surface) => lines.extend(canvas::growing(&surface, layout, DRAWN_LINES_MAX)),
+                None => lines.extend(tail(&unescaped(&call.written), WRITTEN_LINES_MAX, "  ✎ ")),
+            }
             lines.extend(tail(&call.output, OUTPUT_LINES_MAX, "  │ "));
         }
         if self.calls.is_empty() {
@@ -415,6 +426,7 @@ impl TurnView {
                     name: name.to_owned(),
                     summary: String::new(),
                     written: String::new(),
+                    drawing: (name == CANVAS).then(Drawing::default),
                     output: String::new(),
                     is_by_hand: false,
                 });
