@@ -124,12 +124,22 @@ export interface SharedPast {
   until: number;
 }
 
+/** An image that was given, by what its bytes say. */
+export interface Image {
+  blob: string;
+  kind: "png" | "jpeg" | "gif" | "webp";
+  width: number;
+  height: number;
+  bytes: number;
+}
+
 export type Event =
   | { event: "session_started"; workspace: string }
   | { event: "session_branched"; workspace: string; past: SharedPast[] }
   | { event: "session_titled"; title: string }
   | { event: "turn_started"; text: string }
   | { event: "steered"; text: string; turn: TurnId }
+  | { event: "images_given"; images: Image[] }
   | { event: "instructed"; text: string }
   | {
       event: "context_assembled";
@@ -206,7 +216,15 @@ export type Forget =
   | { type: "events"; session: SessionId; seqs: number[] };
 
 export type Op =
-  | { op: "user_turn"; session: SessionId; turn: TurnId; text: string; options: TurnOptions }
+  | {
+      op: "user_turn";
+      session: SessionId;
+      turn: TurnId;
+      text: string;
+      /** In base64. */
+      images?: string[];
+      options: TurnOptions;
+    }
   | {
       op: "user_call";
       session: SessionId;

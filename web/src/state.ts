@@ -14,6 +14,7 @@ import type {
   Event,
   EventRecord,
   FileState,
+  Image,
   JsonObject,
   ModelError,
   NoticeLevel,
@@ -90,6 +91,7 @@ export type Item =
       readonly turn: TurnId;
       readonly act: CanvasAction | null;
     }
+  | { readonly kind: "images"; readonly images: readonly Image[] }
   | { readonly kind: "instructed"; readonly text: string }
   | { readonly kind: "notice"; readonly level: NoticeLevel; readonly text: string }
   | { readonly kind: "fallback"; readonly model: string; readonly reason: string }
@@ -313,6 +315,8 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
       return { ...turn, openThinking: null };
     case "steered":
       return withItem(closed(turn), { kind: "steered", text: event.text, turn: event.turn, act: null });
+    case "images_given":
+      return withItem(closed(turn), { kind: "images", images: event.images });
     case "instructed":
       return withItem(closed(turn), { kind: "instructed", text: event.text });
     case "context_assembled":

@@ -4,6 +4,7 @@ import { api, ApiError } from "./api";
 import { parsed, type Typed } from "./commands";
 import { Connection, type Link, type Socket } from "./connection";
 import { mintId } from "./ids";
+import type { Given } from "./images";
 import type {
   CanvasAction,
   Decision,
@@ -39,6 +40,8 @@ export type Theme = "system" | "light" | "dark";
 /** Words on their way, until the journal tells them back. */
 export interface Outgoing {
   op: Extract<Op, { op: "user_turn" | "user_call" }>;
+  /** What goes with them, to be seen and taken back. */
+  images: readonly Given[];
   state: "sending" | "waiting" | "refused";
   why: string | null;
 }
@@ -331,11 +334,11 @@ export async function stop(session: SessionId): Promise<void> {
 }
 
 /** Does what was typed. Gives whether it was taken, so that the composer may let go of it. */
-export function perform(text: string): boolean {
+export function perform(text: string, images: readonly Given[] = []): boolean {
   const typed = parsed(text);
   switch (typed.type) {
     case "say":
-      return typed.text !== "" && say(typed.text, null);
+      return typed.text !== "" && say(typed.text, null, images);
     case "shell":
       return say(`!${typed.script}`, typed.script);
     case "unknown":
@@ -414,15 +417,16 @@ function options(session: SessionId): TurnOptions {
 }
 
 /** Says something in the session that is shown, or begins one with it. */
-function say(text: string, script: string | null): boolean {
+function say(text: string, script: string | null, images: readonly Given[] = []): boolean {
   const session = shownSession() ?? begin();
   if (session === null) return false;
   const said = { session, turn: mintId(), text, options: options(session) };
+  const given = images.length > 0 ? { images: images.map(({ base64 }) => base64) } : {};
   const op: Outgoing["op"] =
     script === null
-      ? { op: "user_turn", ...said }
+      ? { op: "user_turn", ...said, ...given }
       : { op: "user_call", tool: "shell", arguments: { script }, ...said };
-  set({ outgoing: [...app.outgoing, { op, state: "sending", why: null }] });
+  set({ outgoing: [...app.outgoing, { op, images, state: "sending", why: null }] });
   void deliver(op);
   return true;
 }
@@ -454,7 +458,7 @@ async function deliver(op: Outgoing["op"]): Promise<void> {
 }
 
 function mark(op: Outgoing["op"], state: Outgoing["state"], why: string | null): void {
-  set({ outgoing: app.outgoing.map((out) => (out.op === op ? { op, state, why } : out)) });
+  set({ outgoing: app.outgoing.map((out) => (out.op === op ? { ...out, state, why } : out)) });
 }
 
 /** In order, and none twice at a time. */

@@ -577,6 +577,56 @@ describeInBrowser("what a person does", () => {
     await expect.poll(() => opsOf("branch").length).toBe(2);
   });
 
+  it("gives images: picked, pasted and dropped, shown before they are sent, taken away and taken back", async () => {
+    await openPage();
+    await visitSession();
+    // A picture of each way, and a file that only says that it is one.
+    const drawn = await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 12, height: 8 });
+      canvas.getContext("2d")!.fillRect(0, 0, 6, 8);
+      return canvas.toDataURL("image/png").split(",")[1]!;
+    });
+    const png = Buffer.from(drawn, "base64");
+    await page.setInputFiles("input[type=file]", [
+      { name: "cat.png", mimeType: "image/png", buffer: png },
+      { name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no picture") },
+    ]);
+    await page.getByText("notes.png is no image").waitFor();
+    for (const kind of ["paste", "drop"]) {
+      await page.evaluate(
+        ([kind, base64]) => {
+          const bytes = Uint8Array.from(atob(base64!), (char) => char.charCodeAt(0));
+          const data = new DataTransfer();
+          data.items.add(new File([bytes], `${kind}.png`, { type: "image/png" }));
+          const event = kind === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }) : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+          document.getElementById("composer")!.dispatchEvent(event);
+        },
+        [kind, drawn],
+      );
+    }
+    await expect.poll(() => page.locator(".thumbnails img").count()).toBe(3);
+    await page.fill("#composer", "Which is the cat?");
+    await shot("images");
+    expect(await violations()).toEqual([]);
+    await page.getByRole("button", { name: "Take away paste.png" }).click();
+    gateway.refusal = "Not now.";
+    await page.keyboard.press("Enter");
+    await page.getByText("Not now.").waitFor();
+    await page.getByRole("button", { name: "Take back" }).click();
+    expect(await page.locator(".thumbnails img").count()).toBe(2);
+    gateway.refusal = null;
+    gateway.onOp = (op) => {
+      if (op.op !== "user_turn") return;
+      const image = { blob: "b".repeat(64), kind: "png" as const, width: 12, height: 8, bytes: png.length };
+      gateway.tell(op.session, op.turn, { event: "turn_started", text: op.text }, { event: "images_given", images: [image, image] }, { event: "text_delta", text: "The left one." });
+    };
+    await page.keyboard.press("Enter");
+    await page.getByText("PNG, 12 × 8, PNG, 12 × 8").waitFor();
+    const [op] = opsOf("user_turn").slice(-1);
+    expect(op).toMatchObject({ text: "Which is the cat?", images: [drawn, drawn] });
+    expect(await page.locator(".thumbnails").count()).toBe(0);
+  });
+
   it("steers and stops a turn", async () => {
     await openPage();
     await visitSession();

@@ -5,6 +5,7 @@ use crate::canvas;
 use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
+use crate::images;
 use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
@@ -253,13 +254,16 @@ impl Client for Engine {
                 session,
                 turn,
                 text,
+                images,
                 options,
             } => {
                 let text = checked(text)?;
+                let images = images::checked(images)?;
                 self.tell(session, |accepted| Command::Say {
                     turn,
                     text: text.clone(),
                     act: None,
+                    images: images.clone(),
                     options: options.clone(),
                     accepted,
                 })
@@ -295,6 +299,7 @@ impl Client for Engine {
                     turn,
                     text: text.clone(),
                     act: Some(act.clone()),
+                    images: Vec::new(),
                     options: options.clone(),
                     accepted,
                 })

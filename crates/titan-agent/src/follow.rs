@@ -51,7 +51,10 @@ pub(crate) fn follow(
 impl Follow {
     async fn read_on(&mut self) -> Result<(), ClientError> {
         let Some(session) = self.session else {
-            let records = self.journal.read(None, self.after, READ_RECORDS_MAX).await?;
+            let records = self
+                .journal
+                .read(None, self.after, READ_RECORDS_MAX)
+                .await?;
             self.is_behind = records.len() == READ_RECORDS_MAX;
             self.ready.extend(records);
             return Ok(());
@@ -65,7 +68,10 @@ impl Follow {
             self.is_behind = false;
             self.reader = None;
         }
-        let told = page.records.into_iter().map(|record| Record { session, ..record });
+        let told = page
+            .records
+            .into_iter()
+            .map(|record| Record { session, ..record });
         self.ready.extend(told);
         Ok(())
     }

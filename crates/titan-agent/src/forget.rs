@@ -133,12 +133,14 @@ fn undoes(record: &Record, what: &Forget, undos: &HashSet<TurnId>) -> bool {
 }
 
 fn blobs_of(record: &Record) -> impl Iterator<Item = &BlobId> {
-    let blobs = match &record.event {
-        Event::ToolCallEnded { whole, .. } => [whole.as_ref(), None],
-        Event::FileChanged { before, after, .. } => [before.content(), after.content()],
-        _ => [None, None],
+    let (blobs, images) = match &record.event {
+        Event::ToolCallEnded { whole, .. } => ([whole.as_ref(), None], &[][..]),
+        Event::FileChanged { before, after, .. } => ([before.content(), after.content()], &[][..]),
+        Event::ImagesGiven { images } => ([None, None], &images[..]),
+        _ => ([None, None], &[][..]),
     };
-    blobs.into_iter().flatten()
+    let images = images.iter().map(|image| &image.blob);
+    blobs.into_iter().flatten().chain(images)
 }
 
 async fn for_each(

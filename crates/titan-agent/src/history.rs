@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_protocol::{
-    ApprovalId, CallId, Decision, Effect, Event, FileState, Journal, Record, SessionId, StorageError,
-    TurnId, UndoOutcome,
+    ApprovalId, CallId, Decision, Effect, Event, FileState, Journal, Record, SessionId,
+    StorageError, TurnId, UndoOutcome,
 };
 
 /// Records that are read from the journal at one time.
@@ -120,9 +120,7 @@ impl History {
         loop {
             let page = reader.next(READ_RECORDS_MAX).await?;
             if with_past || !page.is_past {
-                page.records
-                    .iter()
-                    .for_each(|record| history.apply(record));
+                page.records.iter().for_each(|record| history.apply(record));
             }
             if page.is_last {
                 return Ok(history);

@@ -16,6 +16,7 @@ mod follow;
 mod forget;
 mod history;
 mod idle;
+mod images;
 mod lineage;
 mod log;
 mod opinion;

@@ -4,6 +4,7 @@ use crate::checkpoint::Recording;
 use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
+use crate::images::{self, Given, Shown};
 use crate::log::{Log, TurnLog};
 use crate::opinion::UtilityOpinion;
 use crate::pipe::Pipe;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
-    BoxStream, CallId, CanvasAction, ClientError, Content, Event, Forget, Grant, ModelError,
+    BoxStream, CallId, CanvasAction, ClientError, Content, Event, Forget, Grant, Image, ModelError,
     ModelEvent, NoticeLevel, Origin, Provider, SessionId, StorageError, ToolCall, ToolError,
     TurnId, TurnOptions, TurnOutcome, Workbench,
 };
@@ -58,6 +59,7 @@ pub(crate) enum Command {
         text: String,
         /// What was pressed on the canvas, where the text is not the person's own.
         act: Option<CanvasAction>,
+        images: Vec<Given>,
         options: TurnOptions,
         accepted: Accepted,
     },
@@ -115,19 +117,26 @@ struct Said {
     text: String,
     /// What was pressed on the canvas. The text is the engine's then: a form's words are the agent's, whoever sends it.
     act: Option<CanvasAction>,
+    images: Vec<Given>,
 }
 
 impl Said {
-    /// What the person said themselves may back what a step does.
+    /// What the person said themselves may back what a step does; what they show may not.
     fn tell(&self, scope: &Scope) {
         if self.act.is_none() {
             scope.person_said(&self.text);
         }
+        if !self.images.is_empty() {
+            scope.person_showed("an image that you gave");
+        }
     }
 
-    fn acted(&self) -> Option<Event> {
-        let act = self.act.clone()?;
-        Some(Event::CanvasActed { act })
+    /// What is written down beside the words, after them.
+    fn events(&self) -> Vec<Event> {
+        let acted = self.act.clone().map(|act| Event::CanvasActed { act });
+        let images: Vec<Image> = self.images.iter().map(|it| it.image.clone()).collect();
+        let given = (!images.is_empty()).then_some(Event::ImagesGiven { images });
+        acted.into_iter().chain(given).collect()
     }
 }
 
@@ -277,10 +286,11 @@ impl Session {
                 turn,
                 text,
                 act,
+                images,
                 options,
                 accepted,
             } => {
-                let said = Said { text, act };
+                let said = Said { text, act, images };
                 self.run_turn(turn, said, Input::Begin, options, accepted)
                     .await
             }
@@ -293,7 +303,11 @@ impl Session {
                 accepted,
             } => {
                 let called = Input::PersonCalls { tool, arguments };
-                let said = Said { text, act: None };
+                let said = Said {
+                    text,
+                    act: None,
+                    images: Vec::new(),
+                };
                 self.run_turn(turn, said, called, options, accepted).await;
             }
             Command::Interrupt { accepted } => answer(accepted, Ok(())),
@@ -390,7 +404,10 @@ impl Session {
 
     async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
         if let Forget::Turn { turn, .. } = what
-            && self.log.read(|state| state.shared_turns.contains(turn)).await
+            && self
+                .log
+                .read(|state| state.shared_turns.contains(turn))
+                .await
         {
             return Err(ClientError::Refused(
                 "A branch shares this turn with the session that it came from; forget it there, and it is gone here too."
@@ -570,9 +587,10 @@ impl Session {
         self.admit(said).await?;
         // A turn that can't be stored is not begun: it would ask a model for nothing.
         self.log.append(None, Vec::new()).await?;
+        images::keep(self.shared.parts.blobs.as_ref(), &said.images).await?;
         let text = said.text.clone();
         let mut events = vec![Event::TurnStarted { text }];
-        events.extend(said.acted());
+        events.extend(said.events());
         if is_new {
             events.insert(0, Event::SessionStarted { workspace });
         }
@@ -607,6 +625,7 @@ struct Running {
     surroundings: Surroundings,
     shape: Shape,
     model: Option<Bursts>,
+    images: Shown,
     calls: JoinSet<(CallId, Result<(), ToolError>)>,
     /// Calls that are being written and may run meanwhile.
     pipes: HashMap<CallId, Pipe>,
@@ -698,6 +717,7 @@ impl Running {
                 thinking_tokens_max: config.thinking_tokens_max,
             },
             model: None,
+            images: Shown::default(),
             calls: JoinSet::new(),
             pipes: HashMap::new(),
             pointless: FuturesUnordered::new(),
@@ -817,10 +837,13 @@ impl Running {
     }
 
     async fn request(&mut self, session: &Session) -> titan_protocol::ModelRequest {
-        session
+        let assembled = session
             .log
-            .read(|state| assemble(&state.thread, &self.surroundings, &self.shape))
-            .await
+            .read(|state| assemble(&state.thread, &self.surroundings, &self.shape));
+        let mut request = assembled.await;
+        let blobs = session.shared.parts.blobs.as_ref();
+        self.images.fill(&mut request, blobs).await;
+        request
     }
 
     async fn compact(&mut self, session: &Session, goal: u32) -> Result<(), Broken> {
@@ -967,11 +990,12 @@ impl Running {
                 turn,
                 text,
                 act,
+                images,
                 accepted,
                 ..
             }) => {
-                self.steer(session, turn, Said { text, act }, accepted)
-                    .await
+                let said = Said { text, act, images };
+                self.steer(session, turn, said, accepted).await
             }
             Some(Command::Rename { title, accepted }) => {
                 let renamed = session.rename(title).await;
@@ -1011,11 +1035,12 @@ impl Running {
             answer(accepted, Err(error));
             return Ok(Vec::new());
         }
+        images::keep(session.shared.parts.blobs.as_ref(), &said.images).await?;
         said.tell(&self.scope);
-        let acted = said.acted();
+        let beside = said.events();
         let text = said.text;
         let mut events = vec![Event::Steered { text, turn }];
-        events.extend(acted);
+        events.extend(beside);
         session.log.append(Some(self.id), events).await?;
         session.log.journal().sync().await?;
         answer(accepted, Ok(()));

@@ -1,8 +1,9 @@
 //! What the engine reports. Every event is in the journal; screens, costs and threads are projections of it.
 
 use crate::{
-    ApprovalId, BlobId, CallId, CanvasAction, Decision, Effect, ModelError, Origin, QuestionId,
-    Seq, SessionId, StopReason, Surface, Taint, ToolCall, TurnId, UnixMillis, Usage, Verdict,
+    ApprovalId, BlobId, CallId, CanvasAction, Decision, Effect, Image, ModelError, Origin,
+    QuestionId, Seq, SessionId, StopReason, Surface, Taint, ToolCall, TurnId, UnixMillis, Usage,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -55,6 +56,12 @@ pub enum Event {
         text: String,
         /// The turn that it was sent as, so that the same words sent twice count once.
         turn: TurnId,
+    },
+    /// The person gave images with what they said last: with what began the turn, or steered it. Their content is a
+    /// stranger's, as a file's is.
+    ImagesGiven {
+        /// What they are, in order.
+        images: Vec<Image>,
     },
     /// The engine told the model something between two of its calls: a limit, a cut answer, a repetition.
     Instructed {

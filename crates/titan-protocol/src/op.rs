@@ -1,6 +1,6 @@
 //! What a surface asks of the engine.
 
-use crate::{ApprovalId, CanvasAction, Decision, QuestionId, Seq, SessionId, TurnId};
+use crate::{ApprovalId, CanvasAction, Decision, ImageBytes, QuestionId, Seq, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ pub enum Op {
         turn: TurnId,
         /// What was said.
         text: String,
+        /// Images that are given with it: at most [`crate::IMAGES_MAX`], of at most [`crate::IMAGES_BYTES_MAX`] together.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<ImageBytes>,
         /// How the turn is to run.
         options: TurnOptions,
     },

@@ -48,6 +48,7 @@ pub const TABLE: &[Entry] = &[
         "[TURN]",
         "go back to an earlier turn and go on from there in a session of its own",
     ),
+    Entry::new("/image", "[FILE]", "give an image with what you say next"),
     Entry::new(
         "/compact",
         "",
@@ -104,6 +105,8 @@ pub enum Command<'a> {
     New,
     /// Go on from an earlier turn, by number or id, in a session of its own; the turns to choose from when `None`.
     Branch(Option<&'a str>),
+    /// An image for what is said next; none of those that were given when `None`.
+    Image(Option<&'a str>),
     /// Show the model less of this session.
     Compact,
     /// What a turn changed in files.
@@ -152,6 +155,8 @@ pub fn parse(line: &str) -> Command<'_> {
         ("new", "") => Command::New,
         ("branch", "") => Command::Branch(None),
         ("branch", turn) => Command::Branch(Some(turn)),
+        ("image", "") => Command::Image(None),
+        ("image", path) => Command::Image(Some(path)),
         ("compact", "") => Command::Compact,
         ("diff", "") => Command::Diff(None),
         ("diff", turn) => Command::Diff(Some(turn)),
@@ -223,6 +228,7 @@ mod tests {
             ("/forget all", Command::Forget { all: true }),
             ("/diff", Command::Diff(None)),
             ("/diff 2", Command::Diff(Some("2"))),
+            ("/image a b.png", Command::Image(Some("a b.png"))),
             ("/branch", Command::Branch(None)),
             ("/branch 2", Command::Branch(Some("2"))),
             ("/undo", undo(None, false)),

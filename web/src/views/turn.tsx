@@ -7,7 +7,7 @@ import type { CanvasAction, PlanItem, SessionId, TurnOutcome } from "../protocol
 import { isRunning, type ChangedFile, type Item, type Turn } from "../state";
 import { askForgetTurn, askUndo, branch, hrefOf, showChanges } from "../store";
 import { clean, cleanLine, visible } from "../visible";
-import { changedText, modelErrorText, undoneText, waitingText } from "../words";
+import { changedText, imageText, modelErrorText, undoneText, waitingText } from "../words";
 import { CallView } from "./call";
 import { Values } from "./form";
 import { Guard } from "./guard";
@@ -175,6 +175,13 @@ const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps)
           title={`The earlier conversation was summarised for the model: about ${count(item.before)} tokens became ${count(item.after)}; the log keeps all`}
           text={item.summary}
         />
+      );
+    case "images":
+      return (
+        <p class="note fine images">
+          <Icon name="image" />
+          {item.images.map(imageText).join(", ")}
+        </p>
       );
     case "branched":
       return <Branched from={item.from} />;

@@ -29,6 +29,7 @@ async fn say(rig: &Rig, session: SessionId, n: u128, text: &str) -> Vec<Record> 
         session,
         turn: turn(n),
         text: text.to_owned(),
+        images: Vec::new(),
         options: TurnOptions {
             is_attended: true,
             ..TurnOptions::default()
@@ -61,7 +62,7 @@ fn shown(rig: &Rig) -> Vec<String> {
     let part = |content: &Content| match content {
         Content::Text { text } if text.starts_with("[from the engine") => None,
         Content::Text { text } if text.starts_with("[context]") => None,
-        Content::Text { text } => Some(text.clone()),
+        Content::Text { text } => Some(text.trim().to_owned()),
         Content::ToolResult { text, .. } => Some(format!("result {text}")),
         _ => None,
     };
@@ -79,7 +80,9 @@ async fn refused(rig: &Rig, op: Op) -> String {
 
 #[tokio::test]
 async fn a_branch_goes_on_from_an_earlier_turn_and_shares_what_came_before_it() {
-    let mut rig = Setup::new(["one", "two", "other two", "three"]).open().await;
+    let mut rig = Setup::new(["one", "two", "other two", "three"])
+        .open()
+        .await;
     rig.turn("first", &[]).await;
     rig.turn("second", &[]).await;
     rig.submit(branch(SESSION, 1, BRANCH)).await;
@@ -106,7 +109,11 @@ async fn a_branch_is_the_same_after_a_restart_and_to_whoever_follows_it() {
     let mut followed_live = Vec::new();
     let mut events = rig.engine.follow(Some(BRANCH), 0);
     while ends < 2 {
-        let record = events.next().await.expect("more comes").expect("it is read");
+        let record = events
+            .next()
+            .await
+            .expect("more comes")
+            .expect("it is read");
         ends += usize::from(is_end(&record.event));
         followed_live.push(record);
     }
@@ -120,11 +127,11 @@ async fn a_branch_is_the_same_after_a_restart_and_to_whoever_follows_it() {
         [
             "session_started /workspace",
             "turn_started \"first\"",
-            "text \"one\"",
+            "text \"one\\n\"",
             "turn_ended completed 0+0",
             "session_branched after 1 shared",
             "turn_started \"another second\"",
-            "text \"branched\"",
+            "text \"branched\\n\"",
             "turn_ended completed 0+0",
         ]
     );
@@ -159,7 +166,10 @@ async fn whoever_follows_a_branch_before_it_begins_is_told_its_past_first() {
     let (records, ()) = tokio::join!(waiting, branching);
     let text = transcript(&records);
     assert!(text.starts_with("session_started"), "{text}");
-    assert!(text.ends_with("session_branched after 1 shared\n"), "{text}");
+    assert!(
+        text.ends_with("session_branched after 1 shared\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -185,7 +195,11 @@ async fn what_a_branch_cost_is_counted_once_and_lists_say_what_it_came_from() {
     };
     assert_eq!(summary.branch_of, Some(origin));
     assert_eq!(
-        (summary.title.as_str(), summary.turns, summary.usage.input_tokens),
+        (
+            summary.title.as_str(),
+            summary.turns,
+            summary.usage.input_tokens
+        ),
         ("another way", 1, 30)
     );
     let costs = rig.engine.costs(0).await.expect("listed");
@@ -194,7 +208,13 @@ async fn what_a_branch_cost_is_counted_once_and_lists_say_what_it_came_from() {
 
 #[tokio::test]
 async fn what_is_forgotten_in_the_origin_is_gone_from_its_branches() {
-    let replies = ["the needle is 4711", "hello", "branched", "on the twig", "who knows"];
+    let replies = [
+        "the needle is 4711",
+        "hello",
+        "branched",
+        "on the twig",
+        "who knows",
+    ];
     let setup = Setup::new(replies);
     let store = setup.store.clone();
     let mut rig = setup.open().await;
@@ -222,7 +242,15 @@ async fn what_is_forgotten_in_the_origin_is_gone_from_its_branches() {
     say(&rig, TWIG, 13, "what was it?").await;
     assert_eq!(
         shown(&rig),
-        ["hi", "hello", "go on", "branched", "and on", "on the twig", "what was it?"]
+        [
+            "hi",
+            "hello",
+            "go on",
+            "branched",
+            "and on",
+            "on the twig",
+            "what was it?"
+        ]
     );
 }
 
@@ -255,6 +283,7 @@ async fn nothing_is_forgotten_under_a_branch_whose_turn_runs() {
         session: BRANCH,
         turn: turn(11),
         text: "go on".to_owned(),
+        images: Vec::new(),
         options: TurnOptions::default(),
     };
     rig.submit(op).await;
@@ -278,7 +307,10 @@ async fn an_undo_in_a_branch_reaches_its_own_turns_alone() {
         is_forced: false,
     };
     let why = refused(&rig, undo(None)).await;
-    assert!(why.contains("No turn of this session changed files"), "{why}");
+    assert!(
+        why.contains("No turn of this session changed files"),
+        "{why}"
+    );
     let why = refused(&rig, undo(Some(turn(1)))).await;
     assert!(why.contains("is undone there"), "{why}");
     // What was allowed for the session was not allowed for its branch.
@@ -286,6 +318,7 @@ async fn an_undo_in_a_branch_reaches_its_own_turns_alone() {
         session: BRANCH,
         turn: turn(11),
         text: "write d".to_owned(),
+        images: Vec::new(),
         options: TurnOptions {
             is_attended: true,
             ..TurnOptions::default()
@@ -335,7 +368,11 @@ async fn a_branch_that_makes_no_sense_is_refused_in_words() {
         records.iter().filter(is_begun).count()
     };
     let all = Journal::read(&*rig.store, Some(BRANCH), 0, 100).await;
-    assert_eq!(begun(all.expect("memory can be read")), 1, "sent twice, begun once");
+    assert_eq!(
+        begun(all.expect("memory can be read")),
+        1,
+        "sent twice, begun once"
+    );
     rig.submit(Op::Interrupt { session: SESSION }).await;
     rig.read(0, &[], |event| {
         matches!(event, Event::TurnEnded { outcome, .. } if *outcome == titan_protocol::TurnOutcome::Interrupted)
@@ -366,6 +403,7 @@ async fn a_branch_is_as_tainted_as_what_it_shares() {
         session: BRANCH,
         turn: turn(11),
         text: "keep it in mind".to_owned(),
+        images: Vec::new(),
         options: TurnOptions::default(),
     };
     let after = rig.last().await;

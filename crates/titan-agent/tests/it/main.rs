@@ -4,6 +4,7 @@ mod banking;
 mod branches;
 mod canvas;
 mod harness;
+mod images;
 mod rest;
 mod sessions;
 mod taint;

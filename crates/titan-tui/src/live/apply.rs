@@ -5,7 +5,8 @@ use super::status::{Turn, Waiting};
 use crate::render::approval::decided;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{
-    BRANCHED, compacted_text, cost_line, finding_text, notice_style, outcome_note, plan_lines, question_lines,
+    BRANCHED, compacted_text, cost_line, finding_text, images_text, notice_style, outcome_note,
+    plan_lines, question_lines,
 };
 use crate::render::undo::undone;
 use crate::render::visible::visible;
@@ -43,6 +44,7 @@ impl App {
                 self.sent.retain(|(sent, _)| sent != turn);
                 self.conversation.say(text);
             }
+            Event::ImagesGiven { images } => self.tell("▣", Style::DIM, &images_text(images)),
             // A call beside the turn, as for a title, is no part of it.
             Event::ModelCallStarted { .. } | Event::ModelCallEnded { .. }
                 if record.turn.is_none() => {}

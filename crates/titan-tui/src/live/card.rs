@@ -4,10 +4,10 @@ use super::View;
 use super::block::Content;
 use super::growing::{Growing, Look, Part};
 use crate::render::drawing::{CANVAS, Drawing};
-use crate::render::{canvas, duration};
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{summary, unescaped};
 use crate::render::visible::{clean, clean_line, visible};
+use crate::render::{canvas, duration};
 use serde_json::Value;
 use std::time::Duration;
 use titan_protocol::{ToolCall, UnixMillis, Verdict};
@@ -367,7 +367,11 @@ impl Card {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.arguments.bytes() + self.output.bytes() + self.written.len() + self.result.len() + self.drawing.as_ref().map_or(0, Drawing::bytes)
+        self.arguments.bytes()
+            + self.output.bytes()
+            + self.written.len()
+            + self.result.len()
+            + self.drawing.as_ref().map_or(0, Drawing::bytes)
     }
 
     pub(super) fn holds(&self, wanted: &str) -> bool {

@@ -1,7 +1,8 @@
 //! What keys do.
 
-use super::app::{Action, App, Query, Request, Search, Seen};
+use super::app::{Action, App, Asking, Query, Request, Search, Seen};
 use super::conversation::Kind;
+use super::image;
 use super::key::Key;
 use super::palette::{self, Deed, Palette, Popup};
 use super::pane::{self, Pane};
@@ -10,6 +11,7 @@ use crate::render::approval::{self, SEEN_MIN};
 use crate::render::style::{Color, Style};
 use crate::render::turn::chosen;
 use serde_json::Map;
+use std::path::PathBuf;
 use titan_protocol::{ApprovalId, Decision, Forget, Op, SessionId, TurnId};
 
 const PASTE_TOO_LONG: &str = "that paste is longer than 256 KiB together with the rest; put it into a file and name the file";
@@ -151,6 +153,16 @@ impl App {
                 self.conversation.go_to_end();
                 return Vec::new();
             }
+            Key::Backspace if self.composer.is_empty() && !self.images.is_empty() => {
+                self.images.pop();
+                return Vec::new();
+            }
+            Key::Paste(pasted) => {
+                let paths = image::dropped(pasted);
+                if let [_, ..] = &paths[..] {
+                    return asked_about(paths, pasted);
+                }
+            }
             _ if self.scrolled(key) => return Vec::new(),
             _ => {}
         }
@@ -223,7 +235,13 @@ impl App {
 
     fn entered(&mut self, is_press: bool) -> Vec<Action> {
         self.popup = None;
-        if self.composer.goes_on() || self.composer.text().trim().is_empty() {
+        if self.composer.goes_on() {
+            return Vec::new();
+        }
+        if self.composer.text().trim().is_empty() {
+            if !self.images.is_empty() {
+                self.hint = Some("say what is to be done with the image".to_owned());
+            }
             return Vec::new();
         }
         if !is_press && command::is_command(self.composer.text()) {
@@ -272,6 +290,14 @@ impl App {
                 Ok(None) => Vec::new(),
                 Err(why) => self.warned(&why),
             },
+            Command::Image(None) => {
+                self.images.clear();
+                Vec::new()
+            }
+            Command::Image(Some(path)) => vec![Action::Image(Asking {
+                path: self.root().join(path),
+                pasted: None,
+            })],
             Command::Compact => vec![Action::Submit(Op::Compact { session })],
             Command::Diff(named) => match self.turn_named(named) {
                 Ok(turn) => self.ask("Changes", Query::Changes(session, turn)),
@@ -307,6 +333,10 @@ impl App {
             session: self.session(),
             turn,
             text: text.to_owned(),
+            images: std::mem::take(&mut self.images)
+                .into_iter()
+                .map(|chip| chip.bytes)
+                .collect(),
             options: self.options(),
         })]
     }
@@ -583,4 +613,21 @@ impl App {
         self.seen = Some(seen);
         seen
     }
+}
+
+/// Asks whether what was dropped are images. Where one is none, its path alone is pasted after all.
+fn asked_about(paths: Vec<PathBuf>, pasted: &str) -> Vec<Action> {
+    let pasted = match &paths[..] {
+        [_] => vec![pasted.to_owned()],
+        _ => pasted
+            .trim()
+            .lines()
+            .map(|line| format!("{line}\n"))
+            .collect(),
+    };
+    let asked = paths.into_iter().zip(pasted).map(|(path, pasted)| {
+        let pasted = Some(pasted);
+        Action::Image(Asking { path, pasted })
+    });
+    asked.collect()
 }

@@ -40,7 +40,11 @@ pub(crate) fn growing(surface: &Surface, layout: Layout, lines_max: usize) -> Ve
         SurfaceKind::Form => form_so_far(&surface.content, layout),
         _ => body(&ending(surface), layout),
     };
-    lines.extend(body.iter().skip(body.len().saturating_sub(lines_max)).cloned());
+    lines.extend(
+        body.iter()
+            .skip(body.len().saturating_sub(lines_max))
+            .cloned(),
+    );
     lines
 }
 
@@ -49,7 +53,10 @@ fn head(surface: &Surface) -> Line {
         true => &surface.name,
         false => &surface.title,
     };
-    Line::default().with(Style::BOLD, format!("▦ {}", clean(title).replace('\n', " ")))
+    Line::default().with(
+        Style::BOLD,
+        format!("▦ {}", clean(title).replace('\n', " ")),
+    )
 }
 
 /// A long surface without its middle: whole lines at its end and, where columns have names, those.
@@ -155,7 +162,10 @@ fn chart(head: &[String], rows: &[StringRecord], layout: Layout) -> Vec<Line> {
         .map(f64::abs)
         .fold(f64::MIN_POSITIVE, f64::max);
     let name = |cell: &str| clean(cell).replace(['\n', '\t'], " ");
-    let names: Vec<String> = rows.iter().map(|row| name(row.get(0).unwrap_or_default())).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| name(row.get(0).unwrap_or_default()))
+        .collect();
     let widest = names.iter().map(|name| columns(name)).max().unwrap_or(0);
     let room = layout.width.saturating_sub(widest + 14);
     let room = room.clamp(1, BAR_COLUMNS_MAX);
@@ -306,10 +316,22 @@ mod tests {
         for (kind, content, expected) in [
             (SurfaceKind::Code, "a\nb\nc\nd\nhalf".to_owned(), "c|d|half"),
             (SurfaceKind::Table, "n,m\n1,2\n3".to_owned(), "n  m|1  2|3"),
-            (SurfaceKind::Chart, "n,m\na,2\nb".to_owned(), "a ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ 2"),
-            (SurfaceKind::Form, form.to_owned(), "city: []|now: [ ]|(a form: fill it in in the browser, or say here what it asks)"),
+            (
+                SurfaceKind::Chart,
+                "n,m\na,2\nb".to_owned(),
+                "a ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ 2",
+            ),
+            (
+                SurfaceKind::Form,
+                form.to_owned(),
+                "city: []|now: [ ]|(a form: fill it in in the browser, or say here what it asks)",
+            ),
             (SurfaceKind::Diagram, "a -> b\nb -".to_owned(), "a → b|b -"),
-            (SurfaceKind::Table, format!("n,m\n{}", "1,2\n".repeat(10_000)), "1  2|1  2|1  2"),
+            (
+                SurfaceKind::Table,
+                format!("n,m\n{}", "1,2\n".repeat(10_000)),
+                "1  2|1  2|1  2",
+            ),
         ] {
             let surface = Surface {
                 name: "it".to_owned(),
@@ -322,7 +344,10 @@ mod tests {
                 width: 40,
                 has_color: false,
             };
-            let lines: Vec<String> = growing(&surface, layout, 3).iter().map(Line::text).collect();
+            let lines: Vec<String> = growing(&surface, layout, 3)
+                .iter()
+                .map(Line::text)
+                .collect();
             assert_eq!(lines[0], "▦ it · is being drawn");
             let body: Vec<&str> = lines[1..].iter().map(|line| line.trim_end()).collect();
             assert_eq!(body.join("|"), expected, "{kind:?}");

@@ -245,9 +245,18 @@ mod tests {
     fn other_arguments_are_passed_over() {
         let json = r#"{"kind": "code", "x": {"content": ["]", 1]}, "n": 12, "t": true, "name": "a", "content": "b"}"#;
         let surface = of(&[json]).surface().expect("it is known");
-        assert_eq!((surface.name.as_str(), surface.content.as_str()), ("a", "b"));
-        assert_eq!(of(&[r#"{"kind": "song", "name": "a", "content": "b"#]).surface(), None);
-        assert_eq!(of(&[r#"{"kind": "code", "name": "a", "content": ""#]).surface(), None);
+        assert_eq!(
+            (surface.name.as_str(), surface.content.as_str()),
+            ("a", "b")
+        );
+        assert_eq!(
+            of(&[r#"{"kind": "song", "name": "a", "content": "b"#]).surface(),
+            None
+        );
+        assert_eq!(
+            of(&[r#"{"kind": "code", "name": "a", "content": ""#]).surface(),
+            None
+        );
     }
 
     proptest! {

@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use titan_protocol::{
-    ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
-    QuestionId, Record, Stopped, ToolCall, TurnOutcome, Verdict,
+    ApprovalId, CallId, Effect, Event, Image, ModelError, NoticeLevel, Origin, PlanItem,
+    PlanStatus, QuestionId, Record, Stopped, ToolCall, TurnOutcome, Verdict,
 };
 
 /// Lines of a running tool's output that are shown under it.
@@ -31,8 +31,7 @@ const ERROR_LINES_MAX: usize = 4;
 const PLAN_LINES_MAX: usize = 8;
 
 /// What is said where a branch begins.
-pub const BRANCHED: &str =
-    "a branch begins here: what is above is shared; files are as they are now, not as they were then";
+pub const BRANCHED: &str = "a branch begins here: what is above is shared; files are as they are now, not as they were then";
 
 /// The spinner.
 pub(crate) const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -277,6 +276,9 @@ impl TurnView {
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));
                 lines
             }
+            Event::ImagesGiven { images } => {
+                self.note("▣", Style::DIM, &images_text(images), layout)
+            }
             Event::Notice { level, text } => self.note("!", notice_style(*level), text, layout),
             Event::Compacted {
                 tokens_before,
@@ -516,6 +518,12 @@ pub(crate) fn finding_text(stopped: Stopped, text: &str) -> String {
         Stopped::Model => "the model was stopped while it still wrote",
     };
     format!("{what}, because {text}")
+}
+
+/// What images were given.
+pub fn images_text(images: &[Image]) -> String {
+    let words: Vec<String> = images.iter().map(Image::in_words).collect();
+    words.join("; ")
 }
 
 /// How a notice looks.

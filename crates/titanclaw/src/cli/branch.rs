@@ -46,10 +46,13 @@ pub(super) async fn turns(client: &dyn Client, session: SessionId) -> anyhow::Re
 }
 
 fn last(records: &[Record]) -> anyhow::Result<TurnId> {
-    let mut ended = records.iter().rev().filter_map(|record| match record.event {
-        Event::TurnEnded { .. } => record.turn,
-        _ => None,
-    });
+    let mut ended = records
+        .iter()
+        .rev()
+        .filter_map(|record| match record.event {
+            Event::TurnEnded { .. } => record.turn,
+            _ => None,
+        });
     let nothing = "No turn of this session has ended yet; there is nothing to go on from.";
     Ok(ended
         .next()

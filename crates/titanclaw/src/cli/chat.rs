@@ -2,6 +2,7 @@
 
 use super::ask::Place;
 use super::branch;
+use super::image;
 use super::live;
 use super::transcript;
 use super::trust;
@@ -25,7 +26,7 @@ use serde_json::{Map, Value};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use titan_protocol::{ClientError, Forget, Op, Seq, SessionId, TurnId, TurnOptions};
+use titan_protocol::{ClientError, Forget, ImageBytes, Op, Seq, SessionId, TurnId, TurnOptions};
 use titan_tui::command::{self, Command};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Line, Style};
@@ -102,6 +103,8 @@ struct Chat<'a> {
     workspace: PathBuf,
     model: Option<String>,
     last_turn: Option<TurnId>,
+    /// Given with what is said next.
+    images: Vec<ImageBytes>,
     lines: Lines,
     /// What was typed while nobody asked for it.
     ahead: TypedAhead,
@@ -140,6 +143,7 @@ impl<'a> Chat<'a> {
             workspace: place.workspace()?,
             model: place.model,
             last_turn: None,
+            images: Vec::new(),
             lines: Lines::start(context.home.history())?,
             ahead: TypedAhead::default(),
             context,
@@ -249,6 +253,18 @@ impl<'a> Chat<'a> {
                 self.records = client.follow(Some(self.session), seen);
                 self.note(BRANCHED)
             }
+            Command::Image(None) => {
+                self.images.clear();
+                self.note("no image goes with what you say next")
+            }
+            Command::Image(Some(path)) => match image::read(&self.workspace.join(path)) {
+                Err(error) => self.note(&format!("{error:#}")),
+                Ok(bytes) => {
+                    self.images.push(bytes);
+                    let n_images = self.images.len();
+                    self.note(&format!("goes with what you say next, as image {n_images}"))
+                }
+            },
             Command::Compact => {
                 client
                     .submit(Op::Compact {
@@ -292,6 +308,10 @@ impl<'a> Chat<'a> {
             session: self.session,
             turn,
             text: text.to_owned(),
+            images: match &call {
+                None => std::mem::take(&mut self.images),
+                Some(_) => Vec::new(),
+            },
             call,
             options: TurnOptions {
                 workspace: Some(self.workspace.clone()),

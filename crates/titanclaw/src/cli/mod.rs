@@ -12,6 +12,7 @@ mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod image;
 mod live;
 mod logs;
 mod models;

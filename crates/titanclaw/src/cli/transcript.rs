@@ -6,7 +6,7 @@ use std::time::Duration;
 use titan_protocol::{Client, Event, Record, SessionId, SessionSummary, TurnOutcome};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Color, Line, Style};
-use titan_tui::render::turn::{BRANCHED, TurnView, summary};
+use titan_tui::render::turn::{BRANCHED, TurnView, images_text, summary};
 use titan_tui::render::visible::{CleanStream, clean, clean_line};
 
 /// Sessions that are looked through for one that is named.
@@ -161,6 +161,7 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                     .map(|file| clean_line(&file.path.to_string_lossy()).into_owned());
                 format!("*undone: {}*", names.collect::<Vec<_>>().join(", "))
             }
+            Event::ImagesGiven { images } => format!("*images: {}*", images_text(images)),
             Event::SessionBranched { .. } => format!("*{BRANCHED}*"),
             Event::Forgotten => "*forgotten*".to_owned(),
             _ => continue,

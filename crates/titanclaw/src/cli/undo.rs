@@ -92,7 +92,10 @@ pub(super) async fn diff(
 ///
 /// # Errors
 /// When there is none.
-pub(super) async fn records(client: &dyn Client, session: SessionId) -> anyhow::Result<Vec<Record>> {
+pub(super) async fn records(
+    client: &dyn Client,
+    session: SessionId,
+) -> anyhow::Result<Vec<Record>> {
     let sessions = client.sessions(usize::MAX).await?;
     match sessions.iter().find(|summary| summary.session == session) {
         Some(summary) => transcript::records(client, summary).await,
@@ -102,7 +105,9 @@ pub(super) async fn records(client: &dyn Client, session: SessionId) -> anyhow::
 
 fn root(records: &[Record]) -> &Path {
     let root = records.iter().find_map(|record| match &record.event {
-        Event::SessionStarted { workspace } | Event::SessionBranched { workspace, .. } => Some(workspace.as_path()),
+        Event::SessionStarted { workspace } | Event::SessionBranched { workspace, .. } => {
+            Some(workspace.as_path())
+        }
         _ => None,
     });
     root.unwrap_or(Path::new("/"))

@@ -277,6 +277,7 @@ mod tests {
             session: SessionId::from_u128(1),
             turn: TurnId::from_u128(2),
             text: text.into(),
+            images: Vec::new(),
             options: TurnOptions::default(),
         }
     }

@@ -154,6 +154,7 @@ fn the_keys_are_explained() {
             Ctrl-C             stop the turn; twice at rest leaves
             Ctrl-P             everything that can be done
             Ctrl-F             search the conversation
+            Ctrl-G             go back to an earlier turn, and on from there
             Ctrl-O, click      open or fold a call
             Ctrl-T             open or fold the model's thinking
             Ctrl-Y             copy the last answer
@@ -166,7 +167,6 @@ fn the_keys_are_explained() {
             e (whenever it is exactly this) or d (deny), when you have seen it to its end.
             Hold Shift to select text with the mouse.
 
-            /help                 this
             ────────────────────────────────────────────────────────────────────────────────
             ›
             Ctrl-P commands · F1 keys
@@ -192,14 +192,14 @@ fn the_palette_finds_what_can_be_done() {
               │  /model [NAME]         show or choose the model of this conversation, a… │
               │  /sessions             list sessions and go on with one                  │
               │  /new                  begin a new session                               │
+              │  /branch [TURN]        go back to an earlier turn and go on from there … │
+              │  /image [FILE]         give an image with what you say next              │
               │  /compact              shorten what the model is shown of this session;… │
               │  /diff [TURN]          show what a turn changed in files; the last one,… │
               │  /undo [TURN] [force]  put the files that a turn changed back; force: a… │
               │  /forget [all]         delete the last turn, or the whole session, for … │
               │  /cost                 what this session used                            │
               │  /quit                 leave (or Ctrl-D)                                 │
-              │  stop the turn                                                     Ctrl-C│
-              │  search the conversation                                           Ctrl-F│
               ╰──────────────────────────────────────────────────────────────────────────╯
 
 
@@ -421,14 +421,42 @@ fn a_turn_is_chosen_and_gone_on_from_in_a_session_of_its_own() {
     let mut app = app();
     assert!(app.key(Key::Ctrl('g')).is_empty());
     assert!(shown(&mut app, 60, 10).contains("there is no turn to go back to"));
-    for (n, words) in [(1, "look at it"), (2, "\n change it\nall"), (3, "and test it")] {
+    for (n, words) in [
+        (1, "look at it"),
+        (2, "\n change it\nall"),
+        (3, "and test it"),
+    ] {
         turn(n, words).iter().for_each(|record| app.apply(record));
     }
     app.key(Key::Ctrl('g'));
     app.key(Key::Up);
-    check(&mut app, 60, 10, expect![[""]]);
+    check(
+        &mut app,
+        60,
+        10,
+        expect![[r#"
+        Go on after which turn?       Enter goes on from there · Esc
+            1  look at it
+        ▸   2  change it
+            3  and test it
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]],
+    );
     let branch = |actions: Vec<Action>| match &actions[..] {
-        [Action::Submit(op @ Op::Branch { session, after, into })] => {
+        [
+            Action::Submit(
+                op @ Op::Branch {
+                    session,
+                    after,
+                    into,
+                },
+            ),
+        ] => {
             assert_eq!((*session, *after), (SESSION, TurnId::from_u128(2)));
             (op.clone(), *into)
         }
@@ -450,7 +478,25 @@ fn a_turn_is_chosen_and_gone_on_from_in_a_session_of_its_own() {
             ..record
         });
     }
-    check(&mut app, 60, 12, expect![[""]]);
+    check(
+        &mut app,
+        60,
+        12,
+        expect![[r#"
+        › look at it
+
+        1,200 in · 34 out · $0.0123 · 3.4s
+        ↳ a branch begins here: what is above is shared; files are
+          as they are now, not as they were then
+
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]],
+    );
 }
 
 #[test]

@@ -825,7 +825,27 @@ fn what_is_drawn_on_the_canvas_grows_while_it_is_written() {
     assert!(!before.contains('▦'), "{before}");
     let rows = r#"ble", "title": "Trains", "content": "leaves,arrives\n08:10,09:02\n09:1"#;
     tell(&mut app, [written(rows)]);
-    check(&mut app, 50, 14, expect![[""]]);
+    check(
+        &mut app,
+        50,
+        14,
+        expect![[r#"
+        › compare them
+
+        ▸ ✎ canvas
+        ▦ Trains · is being drawn
+        leaves  arrives
+        08:10   09:02
+        09:1
+
+
+
+
+        ──────────────────────────────────────────────────
+        ›
+        ⠋ preparing canvas · Ctrl-C stops             qwen
+    "#]],
+    );
     let surface = titan_protocol::Surface {
         name: "trains".into(),
         title: "Trains".into(),
@@ -849,5 +869,25 @@ fn what_is_drawn_on_the_canvas_grows_while_it_is_written() {
     tell(&mut app, [Event::CanvasDrawn { surface }]);
     assert!(drawn_once(&shown(&mut app, 50, 14)));
     tell(&mut app, [ended("c1", "trains is shown: 2 rows", false)]);
-    check(&mut app, 50, 14, expect![[""]]);
+    check(
+        &mut app,
+        50,
+        14,
+        expect![[r#"
+        › compare them
+
+        ▸ ✓ canvas trains  1.2s
+        ▦ Trains
+        leaves  arrives
+        08:10   09:02
+        09:10   10:31
+
+
+
+
+        ──────────────────────────────────────────────────
+        ›
+        ⠋ waiting for the model · Ctrl-C stops        qwen
+    "#]],
+    );
 }
