@@ -199,6 +199,7 @@ impl Daemon {
             session: SessionId::new(),
             turn,
             text: text.to_owned(),
+            images: Vec::new(),
             options: TurnOptions {
                 workspace: Some(self.home.workspace()),
                 ..TurnOptions::default()

@@ -5,6 +5,7 @@ export type Typed =
   | { type: "shell"; script: string }
   | { type: "model"; name: string | null }
   | { type: "diff"; turn: string | null }
+  | { type: "branch"; turn: string | null }
   | { type: "undo"; turn: string | null; isForced: boolean }
   | { type: "forget"; all: boolean }
   | { type: "rename"; title: string | null }
@@ -29,16 +30,19 @@ export const COMMANDS: readonly Command[] = [
   { slash: "/stop", rest: "", label: "Stop the turn that runs" },
   { slash: "/diff", rest: "[TURN]", label: "Show what a turn changed in files" },
   { slash: "/undo", rest: "[TURN] [force]", label: "Put the files that a turn changed back" },
+  { slash: "/branch", rest: "[TURN]", label: "Go on from an earlier turn in a session of its own" },
   { slash: "/compact", rest: "", label: "Shorten what the model is shown of this session" },
   { slash: "/rename", rest: "[TITLE]", label: "Give this session a title" },
   { slash: "/forget", rest: "[all]", label: "Delete the last turn, or the whole session, for good" },
+  { slash: "/again", rest: "", label: "Ask the model what was said last, whatever reflex answered it" },
+  { slash: "/never", rest: "", label: "End the reflex that answered last" },
   { slash: "/cost", rest: "", label: "Models and cost" },
   { slash: "/status", rest: "", label: "Status and jobs" },
   { slash: "/theme", rest: "", label: "Light, dark or as the system" },
   { slash: "/help", rest: "", label: "Keys and commands" },
 ];
 
-const WORDS = ["help", "sessions", "new", "compact", "cost", "status", "stop", "theme"] as const;
+const WORDS = ["help", "sessions", "new", "compact", "again", "never", "cost", "status", "stop", "theme"] as const;
 
 /** What was typed. A path or anything else with a slash is something to say. */
 export function parsed(line: string): Typed {
@@ -59,6 +63,8 @@ function command(name: string, rest: string): Typed | null {
       return { type: "model", name: rest || null };
     case "diff":
       return { type: "diff", turn: rest || null };
+    case "branch":
+      return { type: "branch", turn: rest || null };
     case "rename":
       return { type: "rename", title: rest || null };
     case "undo":

@@ -118,11 +118,28 @@ export interface CanvasAction {
   values: JsonObject;
 }
 
+/** Records of another session that a branch shares. */
+export interface SharedPast {
+  session: SessionId;
+  until: number;
+}
+
+/** An image that was given, by what its bytes say. */
+export interface Image {
+  blob: string;
+  kind: "png" | "jpeg" | "gif" | "webp";
+  width: number;
+  height: number;
+  bytes: number;
+}
+
 export type Event =
   | { event: "session_started"; workspace: string }
+  | { event: "session_branched"; workspace: string; past: SharedPast[] }
   | { event: "session_titled"; title: string }
   | { event: "turn_started"; text: string }
   | { event: "steered"; text: string; turn: TurnId }
+  | { event: "images_given"; images: Image[] }
   | { event: "instructed"; text: string }
   | {
       event: "context_assembled";
@@ -204,7 +221,15 @@ export type Forget =
   | { type: "events"; session: SessionId; seqs: number[] };
 
 export type Op =
-  | { op: "user_turn"; session: SessionId; turn: TurnId; text: string; options: TurnOptions }
+  | {
+      op: "user_turn";
+      session: SessionId;
+      turn: TurnId;
+      text: string;
+      /** In base64. */
+      images?: string[];
+      options: TurnOptions;
+    }
   | {
       op: "user_call";
       session: SessionId;
@@ -221,6 +246,7 @@ export type Op =
   | { op: "compact"; session: SessionId }
   | { op: "forget"; what: Forget }
   | { op: "undo"; session: SessionId; undo: TurnId; of: TurnId | null; is_forced: boolean }
+  | { op: "branch"; session: SessionId; after: TurnId; into: SessionId }
   | { op: "rename"; session: SessionId; title: string }
   | { op: "judge_reflex"; name: string; judgement: "promote" | "demote" | "prove" };
 
@@ -233,6 +259,7 @@ export interface SessionSummary {
   turns: number;
   is_running: boolean;
   usage: Usage;
+  branch_of?: SharedPast | null;
 }
 
 export interface FileDiff {

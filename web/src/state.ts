@@ -14,11 +14,14 @@ import type {
   Event,
   EventRecord,
   FileState,
+  Image,
   JsonObject,
   ModelError,
   NoticeLevel,
   Origin,
   PlanItem,
+  SessionId,
+  SharedPast,
   ToolCall,
   TurnId,
   TurnOutcome,
@@ -65,6 +68,8 @@ export interface Turn {
   readonly undoes: TurnId | null;
   readonly isUndone: boolean;
   readonly isForgotten: boolean;
+  /** Whether a branch shares it with the session that it came from, to which it belongs. */
+  readonly isShared: boolean;
 }
 
 export type Waiting =
@@ -86,7 +91,9 @@ export type Item =
       readonly turn: TurnId;
       readonly act: CanvasAction | null;
     }
+  | { readonly kind: "images"; readonly images: readonly Image[] }
   | { readonly kind: "instructed"; readonly text: string }
+  | { readonly kind: "reflex"; readonly name: string; readonly because: string; readonly asked: string | null }
   | { readonly kind: "notice"; readonly level: NoticeLevel; readonly text: string }
   | { readonly kind: "fallback"; readonly model: string; readonly reason: string }
   | { readonly kind: "failed"; readonly error: ModelError }
@@ -96,6 +103,7 @@ export type Item =
       readonly before: number;
       readonly after: number;
     }
+  | { readonly kind: "branched"; readonly from: SessionId | null }
   | { readonly kind: "undone"; readonly files: readonly UndoneFile[]; readonly beyond: readonly string[] };
 
 export interface Call {
@@ -177,6 +185,8 @@ function reduced(state: Transcript, record: EventRecord): Transcript {
   switch (event.event) {
     case "session_started":
       return { ...state, workspace: event.workspace };
+    case "session_branched":
+      return branched(state, record, event.workspace, event.past);
     case "session_titled":
       return { ...state, title: event.title };
     case "turn_started":
@@ -262,7 +272,21 @@ function begun(record: EventRecord): Turn {
     undoes: null,
     isUndone: false,
     isForgotten: false,
+    isShared: false,
   };
+}
+
+/** All before is another session's, under whose name it is not called. */
+function branched(
+  state: Transcript,
+  record: EventRecord,
+  workspace: string,
+  past: readonly SharedPast[],
+): Transcript {
+  const turns = state.turns.map((turn) => ({ ...turn, isShared: true }));
+  const item: Item = { kind: "branched", from: past.at(-1)?.session ?? null };
+  const own = { ...begun(record), items: [item] };
+  return { ...state, workspace, title: null, turns: [...turns, own] };
 }
 
 type InTurn = Exclude<
@@ -270,6 +294,7 @@ type InTurn = Exclude<
   {
     event:
       | "session_started"
+      | "session_branched"
       | "session_titled"
       | "turn_started"
       | "undo_started"
@@ -291,6 +316,8 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
       return { ...turn, openThinking: null };
     case "steered":
       return withItem(closed(turn), { kind: "steered", text: event.text, turn: event.turn, act: null });
+    case "images_given":
+      return withItem(closed(turn), { kind: "images", images: event.images });
     case "instructed":
       return withItem(closed(turn), { kind: "instructed", text: event.text });
     case "context_assembled":
@@ -356,11 +383,7 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
     case "question_answered":
       return questionAnswered(turn, event.question, event.text);
     case "shortcut_taken":
-      return withItem(closed(turn), {
-        kind: "notice",
-        level: "info",
-        text: `The reflex ${event.name} answers, no model is asked: ${event.because}`,
-      });
+      return withItem(closed(turn), { kind: "reflex", name: event.name, because: event.because, asked: turn.said });
     case "shortcut_resumed":
       return closed(turn);
     case "shortcut_declined":
@@ -638,9 +661,14 @@ export function drawingCalls(state: Transcript): Call[] {
   return turn ? openCalls(turn).filter(({ name }) => name === CANVAS) : [];
 }
 
+/** The last turn that has ended, after which a branch may begin. */
+export function lastEnded(state: Transcript): Turn | null {
+  return state.turns.findLast((turn) => turn.kind === "turn" && turn.outcome !== null) ?? null;
+}
+
 /** The last turn or undo that changed files and is not undone. */
 export function lastChanged(state: Transcript): Turn | null {
-  return state.turns.findLast((turn) => turn.files.length > 0 && !turn.isUndone) ?? null;
+  return state.turns.findLast((turn) => turn.files.length > 0 && !turn.isUndone && !turn.isShared) ?? null;
 }
 
 /** Whether a turn was begun under this id or its words steered another. */

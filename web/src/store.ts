@@ -4,6 +4,7 @@ import { api, ApiError } from "./api";
 import { parsed, type Typed } from "./commands";
 import { Connection, type Link, type Socket } from "./connection";
 import { mintId } from "./ids";
+import type { Given } from "./images";
 import type {
   CanvasAction,
   Decision,
@@ -20,6 +21,7 @@ import {
   applyAll,
   holdsTurn,
   lastChanged,
+  lastEnded,
   NOTHING,
   runningTurn,
   turnNamed,
@@ -38,6 +40,8 @@ export type Theme = "system" | "light" | "dark";
 /** Words on their way, until the journal tells them back. */
 export interface Outgoing {
   op: Extract<Op, { op: "user_turn" | "user_call" }>;
+  /** What goes with them, to be seen and taken back. */
+  images: readonly Given[];
   state: "sending" | "waiting" | "refused";
   why: string | null;
 }
@@ -230,7 +234,7 @@ function recorded(session: SessionId, records: EventRecord[]): void {
 }
 
 /** Events after which the list of sessions is another. */
-const LISTED = new Set(["session_started", "session_titled", "turn_started", "turn_ended"]);
+const LISTED = new Set(["session_started", "session_branched", "session_titled", "turn_started", "turn_ended"]);
 
 /** Content that is gone is shown no more: what is left is read anew. */
 function reread(session: SessionId): void {
@@ -330,11 +334,11 @@ export async function stop(session: SessionId): Promise<void> {
 }
 
 /** Does what was typed. Gives whether it was taken, so that the composer may let go of it. */
-export function perform(text: string): boolean {
+export function perform(text: string, images: readonly Given[] = []): boolean {
   const typed = parsed(text);
   switch (typed.type) {
     case "say":
-      return typed.text !== "" && say(typed.text, null);
+      return typed.text !== "" && say(typed.text, null, images);
     case "shell":
       return say(`!${typed.script}`, typed.script);
     case "unknown":
@@ -358,6 +362,14 @@ async function command(typed: Exclude<Typed, { type: "say" | "shell" | "unknown"
       return go({ page: "status" });
     case "theme":
       return nextTheme();
+    case "again": {
+      const said = transcript().turns.findLast((turn) => turn.said !== null)?.said;
+      return said ? askModel(said) : tell("Nothing was said yet.", true);
+    }
+    case "never": {
+      const name = lastReflex();
+      return name ? void endReflex(name) : tell("No reflex has answered in this session.", true);
+    }
     case "sessions":
       set({ isDrawerOpen: true });
       return void setTimeout(() => document.getElementById("search")?.focus());
@@ -370,7 +382,7 @@ async function command(typed: Exclude<Typed, { type: "say" | "shell" | "unknown"
 
 type SessionCommand = Extract<
   Typed,
-  { type: "stop" | "compact" | "diff" | "undo" | "forget" | "rename" }
+  { type: "stop" | "compact" | "diff" | "branch" | "undo" | "forget" | "rename" }
 >;
 
 async function inSession(typed: SessionCommand): Promise<void> {
@@ -388,6 +400,8 @@ async function inSession(typed: SessionCommand): Promise<void> {
       return typed.title === null ? askTitle(session) : rename(session, typed.title);
     case "diff":
       return withTurn(typed.turn, (turn) => void showChanges(turn));
+    case "branch":
+      return withTurn(typed.turn, (turn) => void branch(session, turn));
     case "undo":
       return withTurn(typed.turn, (turn) => askUndo(turn, typed.isForced));
     case "forget":
@@ -410,16 +424,40 @@ function options(session: SessionId): TurnOptions {
   };
 }
 
+/** Has the model asked what a reflex answered. */
+export function askModel(text: string): void {
+  say(text, null, [], true);
+}
+
+/** Ends a reflex for good. */
+export async function endReflex(name: string): Promise<void> {
+  if (await submit({ op: "judge_reflex", name, judgement: "demote" })) tell(`${name} answers no more.`);
+}
+
+/** The reflex that answered last in the session that is shown. */
+function lastReflex(): string | null {
+  const items = transcript().turns.flatMap((turn) => turn.items);
+  const last = items.findLast((item) => item.kind === "reflex");
+  return last?.kind === "reflex" ? last.name : null;
+}
+
 /** Says something in the session that is shown, or begins one with it. */
-function say(text: string, script: string | null): boolean {
+function say(
+  text: string,
+  script: string | null,
+  images: readonly Given[] = [],
+  withoutReflexes = false,
+): boolean {
   const session = shownSession() ?? begin();
   if (session === null) return false;
-  const said = { session, turn: mintId(), text, options: options(session) };
+  const chosen = { ...options(session), ...(withoutReflexes ? { without_reflexes: true } : {}) };
+  const said = { session, turn: mintId(), text, options: chosen };
+  const given = images.length > 0 ? { images: images.map(({ base64 }) => base64) } : {};
   const op: Outgoing["op"] =
     script === null
-      ? { op: "user_turn", ...said }
+      ? { op: "user_turn", ...said, ...given }
       : { op: "user_call", tool: "shell", arguments: { script }, ...said };
-  set({ outgoing: [...app.outgoing, { op, state: "sending", why: null }] });
+  set({ outgoing: [...app.outgoing, { op, images, state: "sending", why: null }] });
   void deliver(op);
   return true;
 }
@@ -451,7 +489,7 @@ async function deliver(op: Outgoing["op"]): Promise<void> {
 }
 
 function mark(op: Outgoing["op"], state: Outgoing["state"], why: string | null): void {
-  set({ outgoing: app.outgoing.map((out) => (out.op === op ? { op, state, why } : out)) });
+  set({ outgoing: app.outgoing.map((out) => (out.op === op ? { ...out, state, why } : out)) });
 }
 
 /** In order, and none twice at a time. */
@@ -490,6 +528,17 @@ export function chooseModel(name: string): void {
 export async function rename(session: SessionId, title: string): Promise<void> {
   if (await submit({ op: "rename", session, title })) set({ dialog: null });
   void refresh();
+}
+
+/** Goes on after a turn, the last one that has ended if none is named, in a session of its own. */
+export async function branch(session: SessionId, of: TurnId | null): Promise<void> {
+  const after = of ?? lastEnded(transcript())?.id;
+  if (!after) return tell("No turn has ended yet; there is nothing to go on from.", true);
+  const into = mintId();
+  if (!(await submit({ op: "branch", session, after, into }))) return;
+  const model = app.models.get(session);
+  if (model) set({ models: new Map(app.models).set(into, model) });
+  go({ page: "chat", session: into });
 }
 
 function titleOf(session: SessionId): string {

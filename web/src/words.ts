@@ -1,7 +1,7 @@
 // How events are told in words. The words are those of the terminal.
 
 import { money, shortPath } from "./format";
-import type { Decision, Effect, JsonObject, ModelError, UndoOutcome } from "./protocol";
+import type { Decision, Effect, Image, JsonObject, ModelError, UndoOutcome } from "./protocol";
 import { openCalls, type Approval, type ChangedFile, type Turn } from "./state";
 import { clean, cleanLine, visible } from "./visible";
 
@@ -146,4 +146,11 @@ export function endingOf(text: string): string | null {
 /** The request in a few words, for a notice and for who listens. */
 export function requestTitle(approval: Approval): string {
   return `${visible(approval.call.name)} wants to run`;
+}
+
+const KINDS = { png: "PNG", jpeg: "JPEG", gif: "GIF", webp: "WebP" } as const;
+
+/** An image in a few words. */
+export function imageText({ kind, width, height }: Image): string {
+  return `${KINDS[kind] ?? "image"}, ${width} × ${height}`;
 }

@@ -548,6 +548,85 @@ describeInBrowser("what a person does", () => {
     await expect.poll(() => opsOf("answer")).toEqual([{ op: "answer", question: "q", text: "right" }]);
   });
 
+  it("goes on from an earlier turn in a session of its own, which the list shows and the search finds", async () => {
+    await openPage();
+    gateway.put(wholeStory());
+    gateway.onOp = (op) => {
+      if (op.op !== "branch") return;
+      gateway.sessions.unshift(summary(op.into, "", { branch_of: { session: op.session, until: 20 }, turns: 0 }));
+      gateway.tell(op.into, turnId(1), { event: "turn_started", text: "shared words" }, { event: "turn_ended", outcome: { type: "completed" }, usage: usage(1, 1), elapsed_ms: 5 });
+      gateway.tell(op.into, null, { event: "session_branched", workspace: "/home/me/parser", past: [{ session: op.session, until: 20 }] });
+    };
+    await visitSession();
+    await page.waitForSelector(".undone");
+    await page.getByRole("button", { name: "Go on from turn 1 in a new session" }).click();
+    await page.getByText("A branch begins here").waitFor();
+    const [op] = opsOf("branch");
+    expect(op).toMatchObject({ session: SESSION, after: turnId(1) });
+    expect(page.url()).toContain(op!.into);
+    await page.locator(".sessions").getByText("branch of Mend the last_line test").waitFor();
+    expect(await page.getByRole("button", { name: "Forget turn 1" }).count()).toBe(0);
+    expect(await violations()).toEqual([]);
+    await shot("branch");
+    await page.fill("#search", "branch mend");
+    await expect.poll(() => page.locator(".sessions li").count()).toBe(1);
+    await page.getByRole("link", { name: "the session that it came from" }).click();
+    await expect.poll(() => page.url()).toContain(SESSION);
+    await page.fill("#composer", "/branch 1");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => opsOf("branch").length).toBe(2);
+  });
+
+  it("gives images: picked, pasted and dropped, shown before they are sent, taken away and taken back", async () => {
+    await openPage();
+    await visitSession();
+    // A picture of each way, and a file that only says that it is one.
+    const drawn = await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 12, height: 8 });
+      canvas.getContext("2d")!.fillRect(0, 0, 6, 8);
+      return canvas.toDataURL("image/png").split(",")[1]!;
+    });
+    const png = Buffer.from(drawn, "base64");
+    await page.setInputFiles("input[type=file]", [
+      { name: "cat.png", mimeType: "image/png", buffer: png },
+      { name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no picture") },
+    ]);
+    await page.getByText("notes.png is no image").waitFor();
+    for (const kind of ["paste", "drop"]) {
+      await page.evaluate(
+        ([kind, base64]) => {
+          const bytes = Uint8Array.from(atob(base64!), (char) => char.charCodeAt(0));
+          const data = new DataTransfer();
+          data.items.add(new File([bytes], `${kind}.png`, { type: "image/png" }));
+          const event = kind === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }) : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+          document.getElementById("composer")!.dispatchEvent(event);
+        },
+        [kind, drawn],
+      );
+    }
+    await expect.poll(() => page.locator(".thumbnails img").count()).toBe(3);
+    await page.fill("#composer", "Which is the cat?");
+    await shot("images");
+    expect(await violations()).toEqual([]);
+    await page.getByRole("button", { name: "Take away paste.png" }).click();
+    gateway.refusal = "Not now.";
+    await page.keyboard.press("Enter");
+    await page.getByText("Not now.").waitFor();
+    await page.getByRole("button", { name: "Take back" }).click();
+    expect(await page.locator(".thumbnails img").count()).toBe(2);
+    gateway.refusal = null;
+    gateway.onOp = (op) => {
+      if (op.op !== "user_turn") return;
+      const image = { blob: "b".repeat(64), kind: "png" as const, width: 12, height: 8, bytes: png.length };
+      gateway.tell(op.session, op.turn, { event: "turn_started", text: op.text }, { event: "images_given", images: [image, image] }, { event: "text_delta", text: "The left one." });
+    };
+    await page.keyboard.press("Enter");
+    await page.getByText("PNG, 12 × 8, PNG, 12 × 8").waitFor();
+    const [op] = opsOf("user_turn").slice(-1);
+    expect(op).toMatchObject({ text: "Which is the cat?", images: [drawn, drawn] });
+    expect(await page.locator(".thumbnails").count()).toBe(0);
+  });
+
   it("steers and stops a turn", async () => {
     await openPage();
     await visitSession();

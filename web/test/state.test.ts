@@ -5,6 +5,7 @@ import {
   apply,
   applyAll,
   lastChanged,
+  lastEnded,
   NOTHING,
   requests,
   runningTurn,
@@ -134,6 +135,38 @@ function mixedBy(next: () => number, a: readonly Event[], b: readonly Event[]): 
   }
   return out;
 }
+
+describe("a branch", () => {
+  const ORIGIN = "01930000-0000-7000-8000-000000000009";
+  const turn = (words: string): Event[] => [
+    { event: "turn_started", text: words },
+    { event: "file_changed", path: "/a", before: { type: "absent" }, after: { type: "absent" } },
+    { event: "turn_ended", outcome: { type: "completed" }, usage: usage(1, 1), elapsed_ms: 1 },
+  ];
+  const branched: Event = { event: "session_branched", workspace: "/w", past: [{ session: ORIGIN, until: 4 }] };
+
+  it("shares what is above it and calls itself by no name of its origin", () => {
+    const teller = new Teller()
+      .tell(null, { event: "session_titled", title: "theirs" })
+      .tell(TURN, ...turn("one"))
+      .tell(null, branched)
+      .tell(turnId(2), ...turn("two"));
+    const state = folded(teller.records);
+    expect(state.turns.map(({ said, isShared, items }) => [said, isShared, items.map(({ kind }) => kind)])).toEqual([
+      ["one", true, []],
+      [null, false, ["branched"]],
+      ["two", false, []],
+    ]);
+    expect([state.title, state.workspace]).toEqual([null, "/w"]);
+    expect(lastEnded(state)?.said).toBe("two");
+  });
+
+  it("offers no undo of what belongs to its origin", () => {
+    const teller = new Teller().tell(TURN, ...turn("one")).tell(null, branched);
+    expect(lastChanged(folded(teller.records))).toBeNull();
+    expect(lastEnded(folded(teller.records))?.said).toBe("one");
+  });
+});
 
 describe("what waits for a person", () => {
   const asked: Event = {

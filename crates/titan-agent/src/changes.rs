@@ -34,7 +34,7 @@ pub(crate) async fn changes(
     session: SessionId,
     turn: Option<TurnId>,
 ) -> Result<TurnChanges, ClientError> {
-    let history = History::read(parts.journal.as_ref(), session).await?;
+    let history = History::read_with_past(&parts.journal, session).await?;
     let refused = |text: &str| Err(ClientError::Refused(text.to_owned()));
     let past = match turn {
         Some(turn) => history.find(turn),

@@ -38,7 +38,7 @@ pub(crate) async fn take_in_after_stop(
     if calls.is_empty() {
         return Ok(());
     }
-    let history = History::read(log.journal().as_ref(), log.session()).await?;
+    let history = History::read(log.journal(), log.session()).await?;
     // Only right before a program is the baseline brought up to date.
     let past = history
         .turns

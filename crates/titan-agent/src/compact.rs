@@ -99,6 +99,9 @@ fn digest(message: &Message) -> Vec<String> {
                 "The person said: {}",
                 shorten(text.trim(), WORDS_BYTES_MAX)
             )),
+            Content::Image { image, .. } => {
+                Some(format!("The person gave an image: {}", image.in_words()))
+            }
             Content::Text { text } => Some(format!(
                 "- You answered: {}",
                 shorten(text.trim(), ANSWER_BYTES_MAX)

@@ -5,6 +5,8 @@ use crate::canvas;
 use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
+use crate::images;
+use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
 use crate::recovery::{Recovered, recover};
@@ -116,13 +118,33 @@ pub(crate) struct Shared {
     pub(crate) baselines: Baselines,
     /// Titles that may be thought of at once.
     pub(crate) title_places: Arc<Semaphore>,
-    sessions: Mutex<HashMap<SessionId, mpsc::Sender<Command>>>,
+    sessions: Mutex<HashMap<SessionId, Listed>>,
     calm: Calm,
     started_at: UnixMillis,
     recovered: Recovered,
 }
 
+/// A session that is in memory.
+struct Listed {
+    inbox: mpsc::Sender<Command>,
+    log: Arc<Log>,
+}
+
 impl Shared {
+    /// The log of a session, the one in memory if there is one.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub(crate) async fn log(&self, session: SessionId) -> Result<Arc<Log>, StorageError> {
+        let listed = self.sessions.lock().get(&session).map(|it| it.log.clone());
+        match listed {
+            Some(log) => Ok(log),
+            None => Ok(Arc::new(
+                Log::open(self.parts.journal.clone(), session).await?,
+            )),
+        }
+    }
+
     /// Counts a turn as running for as long as what it returns is held.
     pub(crate) fn count_turn(&self) -> RunningTurn {
         self.calm.enter()
@@ -198,13 +220,18 @@ impl Engine {
     /// who comes meanwhile waits in its inbox.
     fn inbox(&self, id: SessionId) -> mpsc::Sender<Command> {
         let mut sessions = self.shared.sessions.lock();
-        if let Some(inbox) = sessions.get(&id).filter(|inbox| !inbox.is_closed()) {
-            return inbox.clone();
+        if let Some(listed) = sessions.get(&id).filter(|it| !it.inbox.is_closed()) {
+            return listed.inbox.clone();
         }
-        let (sender, receiver) = mpsc::channel(INBOX_MAX);
-        sessions.insert(id, sender.clone());
-        tokio::spawn(session::run(id, self.shared.clone(), receiver));
-        sender
+        let (inbox, receiver) = mpsc::channel(INBOX_MAX);
+        let log = Arc::new(Log::unread(self.shared.parts.journal.clone(), id));
+        let listed = Listed {
+            inbox: inbox.clone(),
+            log: log.clone(),
+        };
+        sessions.insert(id, listed);
+        tokio::spawn(session::run(id, self.shared.clone(), log, receiver));
+        inbox
     }
 
     fn listed(&self, id: SessionId) -> Option<mpsc::Sender<Command>> {
@@ -212,8 +239,8 @@ impl Engine {
             .sessions
             .lock()
             .get(&id)
+            .map(|listed| listed.inbox.clone())
             .filter(|inbox| !inbox.is_closed())
-            .cloned()
     }
 
     async fn session_list(&self) -> Result<Vec<(SessionId, summary::SummaryState)>, ClientError> {
@@ -229,13 +256,16 @@ impl Client for Engine {
                 session,
                 turn,
                 text,
+                images,
                 options,
             } => {
                 let text = checked(text)?;
+                let images = images::checked(images)?;
                 self.tell(session, |accepted| Command::Say {
                     turn,
                     text: text.clone(),
                     act: None,
+                    images: images.clone(),
                     options: options.clone(),
                     accepted,
                 })
@@ -271,6 +301,7 @@ impl Client for Engine {
                     turn,
                     text: text.clone(),
                     act: Some(act.clone()),
+                    images: Vec::new(),
                     options: options.clone(),
                     accepted,
                 })
@@ -325,6 +356,18 @@ impl Client for Engine {
                 };
                 self.tell(session, |accepted| Command::Undo { request, accepted })
                     .await
+            }
+            Op::Branch {
+                session,
+                after,
+                into,
+            } => {
+                self.tell(into, |accepted| Command::Branch {
+                    from: session,
+                    after,
+                    accepted,
+                })
+                .await
             }
             Op::Rename { session, title } => {
                 let title = checked_title(&title)?;

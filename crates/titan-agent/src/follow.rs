@@ -1,9 +1,10 @@
 //! Follows the journal: what was, then what comes, without gaps or repeats.
 
+use crate::lineage::Reader;
 use futures::stream::{self, StreamExt};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use titan_protocol::{BoxStream, ClientError, Delivery, Journal, Record, Seq, SessionId};
+use titan_protocol::{BoxStream, ClientError, Delivery, Event, Journal, Record, Seq, SessionId};
 
 /// Records that are read from the journal at one time.
 const READ_RECORDS_MAX: usize = 1024;
@@ -13,6 +14,8 @@ struct Follow {
     session: Option<SessionId>,
     live: BoxStream<Delivery>,
     after: Seq,
+    /// Reads what is behind, while something is.
+    reader: Option<Reader>,
     ready: VecDeque<Record>,
     is_behind: bool,
 }
@@ -30,6 +33,7 @@ pub(crate) fn follow(
         session,
         live,
         after,
+        reader: None,
         ready: VecDeque::new(),
         is_behind: true,
     };
@@ -45,6 +49,33 @@ pub(crate) fn follow(
 }
 
 impl Follow {
+    async fn read_on(&mut self) -> Result<(), ClientError> {
+        let Some(session) = self.session else {
+            let records = self
+                .journal
+                .read(None, self.after, READ_RECORDS_MAX)
+                .await?;
+            self.is_behind = records.len() == READ_RECORDS_MAX;
+            self.ready.extend(records);
+            return Ok(());
+        };
+        let journal = &self.journal;
+        let reader = self
+            .reader
+            .get_or_insert_with(|| Reader::new(journal.clone(), session, self.after));
+        let page = reader.next(READ_RECORDS_MAX).await?;
+        if page.is_last {
+            self.is_behind = false;
+            self.reader = None;
+        }
+        let told = page
+            .records
+            .into_iter()
+            .map(|record| Record { session, ..record });
+        self.ready.extend(told);
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<Option<Record>, ClientError> {
         loop {
             if let Some(record) = self.ready.pop_front() {
@@ -55,15 +86,17 @@ impl Follow {
                 continue;
             }
             if self.is_behind {
-                let records = self
-                    .journal
-                    .read(self.session, self.after, READ_RECORDS_MAX)
-                    .await?;
-                self.is_behind = records.len() == READ_RECORDS_MAX;
-                self.ready.extend(records);
+                self.read_on().await?;
                 continue;
             }
             match self.live.next().await {
+                // A branch that begins while it is followed: what it shares comes before it.
+                Some(Delivery::Record(record))
+                    if self.session.is_some()
+                        && matches!(record.event, Event::SessionBranched { .. }) =>
+                {
+                    self.is_behind = true;
+                }
                 Some(Delivery::Record(record)) => self.ready.push_back(record),
                 Some(Delivery::Lagged { .. }) => self.is_behind = true,
                 None => return Ok(None),

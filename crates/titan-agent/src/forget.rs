@@ -1,8 +1,10 @@
 //! "Forget this": finds what is to go and really deletes it.
 
+use crate::engine::Parts;
+use crate::summary;
 use std::collections::HashSet;
 use titan_protocol::{
-    BlobId, Blobs, Event, Forget, Journal, Record, Seq, SessionId, StorageError, TurnId,
+    BlobId, Event, Forget, Journal, Record, Seq, SessionId, SharedPast, StorageError, TurnId,
 };
 
 /// Records that are read from the journal at one time.
@@ -13,11 +15,12 @@ const READ_RECORDS_MAX: usize = 4096;
 /// # Errors
 /// When the store fails; what was deleted by then is gone, and the same request finishes the rest.
 pub(crate) async fn forget(
-    journal: &dyn Journal,
-    blobs: &dyn Blobs,
+    parts: &Parts,
     session: SessionId,
+    branches: &[SessionId],
     what: &Forget,
 ) -> Result<(), StorageError> {
+    let (journal, blobs) = (parts.journal.as_ref(), parts.blobs.as_ref());
     let mut doomed: Vec<Seq> = Vec::new();
     let mut quoting: Vec<Seq> = Vec::new();
     let mut orphans: HashSet<BlobId> = HashSet::new();
@@ -35,20 +38,26 @@ pub(crate) async fn forget(
         }
     })
     .await?;
-    // Digests and titles that were made later may quote it.
+    // Digests and titles that were made later may quote it, in branches too.
     if let Some(first) = doomed.first().copied() {
         for_each(journal, Some(session), |record| {
-            let quotes = matches!(
-                record.event,
-                Event::Compacted { .. } | Event::SessionTitled { .. }
-            );
-            if quotes && record.seq > first && !doomed.contains(&record.seq) {
+            if may_quote(record) && record.seq > first && !doomed.contains(&record.seq) {
                 quoting.push(record.seq);
             }
         })
         .await?;
     }
     doomed.extend(quoting);
+    for branch in branches {
+        let mut quoting: Vec<Seq> = Vec::new();
+        for_each(journal, Some(*branch), |record| {
+            if may_quote(record) {
+                quoting.push(record.seq);
+            }
+        })
+        .await?;
+        journal.tombstone(*branch, &quoting).await?;
+    }
     if !orphans.is_empty() {
         let going: HashSet<Seq> = doomed.iter().copied().collect();
         for_each(journal, None, |record| {
@@ -64,6 +73,41 @@ pub(crate) async fn forget(
         blobs.delete(id).await?;
     }
     journal.tombstone(session, &doomed).await
+}
+
+/// The branches that share what is to go.
+///
+/// # Errors
+/// When the store can't be read.
+pub(crate) async fn branches(
+    parts: &Parts,
+    session: SessionId,
+    what: &Forget,
+) -> Result<Vec<SessionId>, StorageError> {
+    let mut first = None;
+    for_each(parts.journal.as_ref(), Some(session), |record| {
+        if first.is_none() && is_meant(record, what) {
+            first = Some(record.seq);
+        }
+    })
+    .await?;
+    let Some(first) = first else {
+        return Ok(Vec::new());
+    };
+    let listed = summary::load(parts.records.as_ref()).await?;
+    let shares = |past: &[SharedPast]| {
+        let mut of_it = past.iter().filter(|shared| shared.session == session);
+        of_it.any(|shared| shared.until >= first)
+    };
+    let sharing = listed.into_iter().filter(|(_, state)| shares(&state.past));
+    Ok(sharing.map(|(branch, _)| branch).collect())
+}
+
+fn may_quote(record: &Record) -> bool {
+    matches!(
+        record.event,
+        Event::Compacted { .. } | Event::SessionTitled { .. }
+    )
 }
 
 /// Whether a record is to go. What is gone already stays as it is.
@@ -89,12 +133,14 @@ fn undoes(record: &Record, what: &Forget, undos: &HashSet<TurnId>) -> bool {
 }
 
 fn blobs_of(record: &Record) -> impl Iterator<Item = &BlobId> {
-    let blobs = match &record.event {
-        Event::ToolCallEnded { whole, .. } => [whole.as_ref(), None],
-        Event::FileChanged { before, after, .. } => [before.content(), after.content()],
-        _ => [None, None],
+    let (blobs, images) = match &record.event {
+        Event::ToolCallEnded { whole, .. } => ([whole.as_ref(), None], &[][..]),
+        Event::FileChanged { before, after, .. } => ([before.content(), after.content()], &[][..]),
+        Event::ImagesGiven { images } => ([None, None], &images[..]),
+        _ => ([None, None], &[][..]),
     };
-    blobs.into_iter().flatten()
+    let images = images.iter().map(|image| &image.blob);
+    blobs.into_iter().flatten().chain(images)
 }
 
 async fn for_each(

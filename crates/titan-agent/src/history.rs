@@ -1,9 +1,11 @@
 //! What the turns of a session changed, read from the journal. Pure but for the reading.
 
+use crate::lineage::Reader;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use titan_protocol::{
-    ApprovalId, CallId, Decision, Effect, Event, FileState, Journal, Record, Seq, SessionId,
+    ApprovalId, CallId, Decision, Effect, Event, FileState, Journal, Record, SessionId,
     StorageError, TurnId, UndoOutcome,
 };
 
@@ -14,9 +16,9 @@ const READ_RECORDS_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) workspace: Option<PathBuf>,
+    pub(crate) is_branch: bool,
     pub(crate) turns: Vec<Past>,
     asked: HashMap<ApprovalId, CallId>,
-    seq: Seq,
 }
 
 /// A turn, or an undo.
@@ -92,28 +94,47 @@ impl Past {
 }
 
 impl History {
+    /// What a session's own turns changed. A branch puts back nothing that was done before it began.
     pub(crate) async fn read(
-        journal: &dyn Journal,
+        journal: &Arc<dyn Journal>,
         session: SessionId,
     ) -> Result<Self, StorageError> {
+        Self::read_all(journal, session, false).await
+    }
+
+    /// Also what was changed in the past that a branch shares.
+    pub(crate) async fn read_with_past(
+        journal: &Arc<dyn Journal>,
+        session: SessionId,
+    ) -> Result<Self, StorageError> {
+        Self::read_all(journal, session, true).await
+    }
+
+    async fn read_all(
+        journal: &Arc<dyn Journal>,
+        session: SessionId,
+        with_past: bool,
+    ) -> Result<Self, StorageError> {
         let mut history = Self::default();
+        let mut reader = Reader::new(journal.clone(), session, 0);
         loop {
-            let records = journal
-                .read(Some(session), history.seq, READ_RECORDS_MAX)
-                .await?;
-            for record in &records {
-                history.apply(record);
+            let page = reader.next(READ_RECORDS_MAX).await?;
+            if with_past || !page.is_past {
+                page.records.iter().for_each(|record| history.apply(record));
             }
-            if records.len() < READ_RECORDS_MAX {
+            if page.is_last {
                 return Ok(history);
             }
         }
     }
 
     fn apply(&mut self, record: &Record) {
-        self.seq = record.seq;
         match (&record.event, record.turn) {
             (Event::SessionStarted { workspace }, _) => self.workspace = Some(workspace.clone()),
+            (Event::SessionBranched { workspace, .. }, _) => {
+                self.workspace = Some(workspace.clone());
+                self.is_branch = true;
+            }
             (Event::TurnStarted { text }, Some(turn)) => self.past(turn).text.clone_from(text),
             (
                 Event::FileChanged {

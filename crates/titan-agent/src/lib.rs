@@ -6,6 +6,7 @@
 
 mod arguments;
 mod baseline;
+mod branch;
 mod canvas;
 mod changes;
 mod checkpoint;
@@ -15,6 +16,8 @@ mod follow;
 mod forget;
 mod history;
 mod idle;
+mod images;
+mod lineage;
 mod log;
 mod opinion;
 mod pipe;

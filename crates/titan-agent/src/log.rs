@@ -1,11 +1,12 @@
 //! A session's way into the journal: appends, and keeps the projections in step.
 
 use crate::canvas::Canvas;
+use crate::lineage::Reader;
 use crate::questions::Questions;
 use crate::summary::{self, SummaryState};
 use crate::thread::Thread;
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use titan_exec::EventSink;
@@ -33,6 +34,8 @@ pub(crate) struct State {
     /// Those of them that are still being written.
     pub(crate) written: BTreeMap<CallId, Written>,
     pub(crate) canvas: Canvas,
+    /// Turns that a branch shares with the session that it came from.
+    pub(crate) shared_turns: HashSet<TurnId>,
 }
 
 /// A call that is not whole yet.
@@ -52,6 +55,14 @@ pub(crate) struct Asked {
 }
 
 impl State {
+    /// Takes in a record that a branch shares: it was said and drawn here too. What it cost, what was allowed there and
+    /// what was left open are its own session's.
+    fn apply_shared(&mut self, record: &Record) {
+        self.thread.apply(record);
+        self.canvas.apply(&record.event);
+        self.shared_turns.extend(record.turn);
+    }
+
     fn apply(&mut self, record: &Record) {
         self.thread.apply(record);
         self.summary.apply(record);
@@ -148,21 +159,40 @@ impl Log {
         journal: Arc<dyn Journal>,
         session: SessionId,
     ) -> Result<Self, StorageError> {
-        let mut state = State::default();
+        let log = Self::unread(journal, session);
+        log.reread().await?;
+        Ok(log)
+    }
+
+    /// A log that knows nothing until it is reread.
+    pub(crate) fn unread(journal: Arc<dyn Journal>, session: SessionId) -> Self {
+        Self {
+            journal,
+            session,
+            state: Mutex::default(),
+            storing: Mutex::default(),
+        }
+    }
+
+    /// Makes the projections anew, so that nothing of what was forgotten is left in them. Nothing is appended meanwhile.
+    ///
+    /// # Errors
+    /// When the journal can't be read; the projections are as they were then.
+    pub(crate) async fn reread(&self) -> Result<(), StorageError> {
+        let mut state = self.state.lock().await;
+        let mut anew = State::default();
+        let mut reader = Reader::new(self.journal.clone(), self.session, 0);
         loop {
-            let records = journal
-                .read(Some(session), state.thread.seq, READ_RECORDS_MAX)
-                .await?;
-            for record in &records {
-                state.apply(record);
+            let page = reader.next(READ_RECORDS_MAX).await?;
+            for record in &page.records {
+                match page.is_past {
+                    true => anew.apply_shared(record),
+                    false => anew.apply(record),
+                }
             }
-            if records.len() < READ_RECORDS_MAX {
-                return Ok(Self {
-                    journal,
-                    session,
-                    state: Mutex::new(state),
-                    storing: Mutex::default(),
-                });
+            if page.is_last {
+                *state = anew;
+                return Ok(());
             }
         }
     }

@@ -189,6 +189,11 @@ pub(crate) fn tokens(bytes: usize) -> u32 {
     u32::try_from(bytes * 2 / 7).unwrap_or(u32::MAX)
 }
 
+/// Bytes that are likely to be so many tokens.
+fn bytes_of(tokens: u32) -> usize {
+    tokens as usize * 7 / 2
+}
+
 /// Bytes of a message, with a little for its frame.
 pub(crate) fn message_bytes(message: &Message) -> usize {
     message
@@ -196,6 +201,7 @@ pub(crate) fn message_bytes(message: &Message) -> usize {
         .iter()
         .map(|part| match part {
             Content::Text { text } | Content::Thinking { text, .. } => text.len(),
+            Content::Image { image, .. } => bytes_of(image.tokens_estimated()),
             Content::ToolCall(call) => {
                 call.name.len()
                     + serde_json::Value::Object(call.arguments.clone())

@@ -4,6 +4,7 @@ use crate::checkpoint::Recording;
 use crate::compact::compact;
 use crate::engine::Shared;
 use crate::idle::Place;
+use crate::images::{self, Given, Shown};
 use crate::log::{Log, TurnLog};
 use crate::opinion::UtilityOpinion;
 use crate::pipe::Pipe;
@@ -11,7 +12,7 @@ use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, CallOutcome, Input, Turn};
-use crate::{forget, summary, surroundings, trust, undo};
+use crate::{branch, forget, summary, surroundings, trust, undo};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -26,8 +27,8 @@ use std::time::Duration;
 use titan_exec::Scope;
 use titan_protocol::{
     Asked, BoxStream, CallId, CanvasAction, ClientError, Content, EndedTurn, Event, Forget, Grant,
-    ModelError, ModelEvent, NoticeLevel, Origin, Provider, ReflexStep, SessionId, StorageError,
-    Taken, ToolCall, ToolError, TurnId, TurnOptions, TurnOutcome, Workbench,
+    Image, ModelError, ModelEvent, NoticeLevel, Origin, Provider, ReflexStep, SessionId,
+    StorageError, Taken, ToolCall, ToolError, TurnId, TurnOptions, TurnOutcome, Workbench,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
         text: String,
         /// What was pressed on the canvas, where the text is not the person's own.
         act: Option<CanvasAction>,
+        images: Vec<Given>,
         options: TurnOptions,
         accepted: Accepted,
     },
@@ -84,6 +86,11 @@ pub(crate) enum Command {
         request: undo::Request,
         accepted: Accepted,
     },
+    Branch {
+        from: SessionId,
+        after: TurnId,
+        accepted: Accepted,
+    },
     Rename {
         title: String,
         accepted: Accepted,
@@ -100,6 +107,7 @@ impl Command {
             | Self::Compact { accepted }
             | Self::Forget { accepted, .. }
             | Self::Undo { accepted, .. }
+            | Self::Branch { accepted, .. }
             | Self::Rename { accepted, .. } => accepted,
         }
     }
@@ -110,19 +118,26 @@ struct Said {
     text: String,
     /// What was pressed on the canvas. The text is the engine's then: a form's words are the agent's, whoever sends it.
     act: Option<CanvasAction>,
+    images: Vec<Given>,
 }
 
 impl Said {
-    /// What the person said themselves may back what a step does.
+    /// What the person said themselves may back what a step does; what they show may not.
     fn tell(&self, scope: &Scope) {
         if self.act.is_none() {
             scope.person_said(&self.text);
         }
+        if !self.images.is_empty() {
+            scope.person_showed("an image that you gave");
+        }
     }
 
-    fn acted(&self) -> Option<Event> {
-        let act = self.act.clone()?;
-        Some(Event::CanvasActed { act })
+    /// What is written down beside the words, after them.
+    fn events(&self) -> Vec<Event> {
+        let acted = self.act.clone().map(|act| Event::CanvasActed { act });
+        let images: Vec<Image> = self.images.iter().map(|it| it.image.clone()).collect();
+        let given = (!images.is_empty()).then_some(Event::ImagesGiven { images });
+        acted.into_iter().chain(given).collect()
     }
 }
 
@@ -156,9 +171,14 @@ impl From<StorageError> for Broken {
 
 /// Reads a listed session from the journal and serves it. If it can't be read, whoever waits for it hears why, and the
 /// next one tries again.
-pub(crate) async fn run(id: SessionId, shared: Arc<Shared>, mut inbox: mpsc::Receiver<Command>) {
-    match Log::open(shared.parts.journal.clone(), id).await {
-        Ok(log) => Session::new(id, shared, log, inbox).await.serve().await,
+pub(crate) async fn run(
+    id: SessionId,
+    shared: Arc<Shared>,
+    log: Arc<Log>,
+    mut inbox: mpsc::Receiver<Command>,
+) {
+    match log.reread().await {
+        Ok(()) => Session::new(id, shared, log, inbox).await.serve().await,
         Err(error) => {
             // Whoever comes from here on finds it closed and lists it anew.
             inbox.close();
@@ -173,14 +193,14 @@ impl Session {
     async fn new(
         id: SessionId,
         shared: Arc<Shared>,
-        log: Log,
+        log: Arc<Log>,
         inbox: mpsc::Receiver<Command>,
     ) -> Self {
         let grants = log.read(|state| state.grants.clone()).await;
         Self {
             id,
             shared,
-            log: Arc::new(log),
+            log,
             grants: Arc::new(Mutex::new(grants)),
             inbox,
             titles: JoinSet::new(),
@@ -267,10 +287,11 @@ impl Session {
                 turn,
                 text,
                 act,
+                images,
                 options,
                 accepted,
             } => {
-                let said = Said { text, act };
+                let said = Said { text, act, images };
                 self.run_turn(turn, said, Input::Begin, options, accepted)
                     .await
             }
@@ -283,7 +304,11 @@ impl Session {
                 accepted,
             } => {
                 let called = Input::PersonCalls { tool, arguments };
-                let said = Said { text, act: None };
+                let said = Said {
+                    text,
+                    act: None,
+                    images: Vec::new(),
+                };
                 self.run_turn(turn, said, called, options, accepted).await;
             }
             Command::Interrupt { accepted } => answer(accepted, Ok(())),
@@ -298,6 +323,14 @@ impl Session {
             Command::Undo { request, accepted } => {
                 let undone = self.undo(request).await;
                 answer(accepted, undone);
+            }
+            Command::Branch {
+                from,
+                after,
+                accepted,
+            } => {
+                let branched = self.branch(from, after).await;
+                answer(accepted, branched);
             }
             Command::Rename { title, accepted } => {
                 let renamed = self.rename(title).await;
@@ -324,6 +357,32 @@ impl Session {
         Ok(self.store_summary().await?)
     }
 
+    /// Begins this session as a branch of another.
+    async fn branch(&self, from: SessionId, after: TurnId) -> Result<(), ClientError> {
+        let fork = branch::fork(self.log.journal().clone(), from, after).await?;
+        let (is_begun, is_same) = self
+            .log
+            .read(|state| (state.thread.seq > 0, state.summary.past == fork.past))
+            .await;
+        if is_begun && !is_same {
+            return Err(ClientError::Refused(
+                "There is a session of this id already; a branch needs one of its own.".to_owned(),
+            ));
+        }
+        if !is_begun {
+            let branch::Fork { workspace, past } = fork;
+            let text = branch::TOLD.to_owned();
+            let events = vec![
+                Event::SessionBranched { workspace, past },
+                Event::Instructed { text },
+            ];
+            self.log.append(None, events).await?;
+            self.log.reread().await?;
+            self.store_summary().await?;
+        }
+        Ok(self.log.journal().sync().await?)
+    }
+
     async fn rename(&self, title: String) -> Result<(), ClientError> {
         self.log
             .append(None, vec![Event::SessionTitled { title }])
@@ -345,8 +404,33 @@ impl Session {
     }
 
     async fn forget(&mut self, what: &Forget) -> Result<(), ClientError> {
+        if let Forget::Turn { turn, .. } = what
+            && self
+                .log
+                .read(|state| state.shared_turns.contains(turn))
+                .await
+        {
+            return Err(ClientError::Refused(
+                "A branch shares this turn with the session that it came from; forget it there, and it is gone here too."
+                    .to_owned(),
+            ));
+        }
         let parts = &self.shared.parts;
-        forget::forget(parts.journal.as_ref(), parts.blobs.as_ref(), self.id, what).await?;
+        let branches = forget::branches(parts, self.id, what).await?;
+        for branch in &branches {
+            let log = self.shared.log(*branch).await?;
+            if log.read(|state| state.summary.is_running).await {
+                return Err(ClientError::Refused(format!(
+                    "A turn runs in {branch}, a branch that shares this; interrupt it or wait for its end."
+                )));
+            }
+        }
+        forget::forget(parts, self.id, &branches, what).await?;
+        for branch in branches {
+            let log = self.shared.log(branch).await?;
+            log.reread().await?;
+            log.store_summary(parts.records.as_ref()).await?;
+        }
         // It may hold what the session wrote and somebody deleted since.
         let workspace = self.log.read(|state| state.thread.workspace.clone()).await;
         if let Some(Ok(workbench)) = workspace.map(|path| (parts.open_workbench)(&path)) {
@@ -358,7 +442,7 @@ impl Session {
         // A title that is being thought of may quote it. The projections are made anew, so that nothing of it is left
         // in memory; leave that was given in what is forgotten goes with it.
         self.titles = JoinSet::new();
-        self.log = Arc::new(Log::open(parts.journal.clone(), self.id).await?);
+        self.log.reread().await?;
         *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
         parts.shortcut.forget(what).await?;
         match what {
@@ -524,9 +608,10 @@ impl Session {
         self.admit(said).await?;
         // A turn that can't be stored is not begun: it would ask a model for nothing.
         self.log.append(None, Vec::new()).await?;
+        images::keep(self.shared.parts.blobs.as_ref(), &said.images).await?;
         let text = said.text.clone();
         let mut events = vec![Event::TurnStarted { text }];
-        events.extend(said.acted());
+        events.extend(said.events());
         if is_new {
             events.insert(0, Event::SessionStarted { workspace });
         }
@@ -593,6 +678,7 @@ struct Running {
     model: Option<Bursts>,
     /// What answers in a model's place.
     reflex: Option<Reflex>,
+    images: Shown,
     calls: JoinSet<(CallId, Result<(), ToolError>)>,
     /// Calls that are being written and may run meanwhile.
     pipes: HashMap<CallId, Pipe>,
@@ -686,6 +772,7 @@ impl Running {
             },
             model: None,
             reflex: None,
+            images: Shown::default(),
             calls: JoinSet::new(),
             pipes: HashMap::new(),
             pointless: FuturesUnordered::new(),
@@ -702,7 +789,8 @@ impl Running {
         without_reflexes: bool,
         is_first: bool,
     ) -> Input {
-        if without_reflexes || said.act.is_some() || self.shape.model.is_some() {
+        let is_more_than_words = said.act.is_some() || !said.images.is_empty();
+        if without_reflexes || is_more_than_words || self.shape.model.is_some() {
             return Input::Begin;
         }
         let asked = Asked {
@@ -875,10 +963,13 @@ impl Running {
     }
 
     async fn request(&mut self, session: &Session) -> titan_protocol::ModelRequest {
-        session
+        let assembled = session
             .log
-            .read(|state| assemble(&state.thread, &self.surroundings, &self.shape))
-            .await
+            .read(|state| assemble(&state.thread, &self.surroundings, &self.shape));
+        let mut request = assembled.await;
+        let blobs = session.shared.parts.blobs.as_ref();
+        self.images.fill(&mut request, blobs).await;
+        request
     }
 
     async fn compact(&mut self, session: &Session, goal: u32) -> Result<(), Broken> {
@@ -1028,11 +1119,12 @@ impl Running {
                 turn,
                 text,
                 act,
+                images,
                 accepted,
                 ..
             }) => {
-                self.steer(session, turn, Said { text, act }, accepted)
-                    .await
+                let said = Said { text, act, images };
+                self.steer(session, turn, said, accepted).await
             }
             Some(Command::Rename { title, accepted }) => {
                 let renamed = session.rename(title).await;
@@ -1043,6 +1135,7 @@ impl Running {
                 Command::Compact { accepted }
                 | Command::Forget { accepted, .. }
                 | Command::Undo { accepted, .. }
+                | Command::Branch { accepted, .. }
                 | Command::Call { accepted, .. },
             ) => {
                 answer(accepted, Err(ClientError::Refused(LATER.to_owned())));
@@ -1071,11 +1164,12 @@ impl Running {
             answer(accepted, Err(error));
             return Ok(Vec::new());
         }
+        images::keep(session.shared.parts.blobs.as_ref(), &said.images).await?;
         said.tell(&self.scope);
-        let acted = said.acted();
+        let beside = said.events();
         let text = said.text;
         let mut events = vec![Event::Steered { text, turn }];
-        events.extend(acted);
+        events.extend(beside);
         session.log.append(Some(self.id), events).await?;
         session.log.journal().sync().await?;
         answer(accepted, Ok(()));

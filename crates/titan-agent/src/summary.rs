@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use titan_protocol::{
-    Change, CostLine, Event, Record, Records, SessionId, SessionSummary, StorageError, UnixMillis,
-    Usage,
+    Change, CostLine, Event, Record, Records, SessionId, SessionSummary, SharedPast, StorageError,
+    UnixMillis, Usage,
 };
 
 const TABLE: &str = "sessions";
@@ -28,6 +28,9 @@ pub(crate) struct SummaryState {
     turns: u32,
     pub(crate) is_running: bool,
     costs: BTreeMap<String, (u32, Usage)>,
+    /// What it shares, if it is a branch. All else here is its own alone, so that nothing is counted twice.
+    #[serde(default)]
+    pub(crate) past: Vec<SharedPast>,
     /// The model of the turn's call, and of a call beside it.
     #[serde(skip)]
     models: [String; 2],
@@ -41,6 +44,11 @@ impl SummaryState {
             Event::SessionStarted { workspace } => {
                 self.workspace.clone_from(workspace);
                 self.started_at = record.at;
+            }
+            Event::SessionBranched { workspace, past } => {
+                self.workspace.clone_from(workspace);
+                self.started_at = record.at;
+                self.past.clone_from(past);
             }
             Event::SessionTitled { title } => self.title = Some(title.clone()),
             Event::TurnStarted { text } => {
@@ -84,19 +92,22 @@ impl SummaryState {
             .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
     }
 
+    /// Its title, or what was said first.
+    fn name(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.first_words)
+    }
+
     fn summary(&self, session: SessionId) -> SessionSummary {
         SessionSummary {
             session,
-            title: self
-                .title
-                .clone()
-                .unwrap_or_else(|| self.first_words.clone()),
+            title: self.name().to_owned(),
             workspace: self.workspace.clone(),
             started_at: self.started_at,
             active_at: self.active_at,
             turns: self.turns,
             is_running: self.is_running,
             usage: self.usage(),
+            branch_of: self.past.last().copied(),
         }
     }
 }
@@ -170,7 +181,8 @@ pub(crate) async fn load(
     }
 }
 
-/// The newest sessions first.
+/// The newest sessions first. A branch in which nothing was said yet has its origin's name, which is looked up here and
+/// kept nowhere, so that it goes with the origin.
 pub(crate) fn newest(sessions: &[(SessionId, SummaryState)], limit: usize) -> Vec<SessionSummary> {
     let mut summaries: Vec<SessionSummary> = sessions
         .iter()
@@ -178,6 +190,16 @@ pub(crate) fn newest(sessions: &[(SessionId, SummaryState)], limit: usize) -> Ve
         .collect();
     summaries.sort_by_key(|summary| std::cmp::Reverse((summary.active_at, summary.session)));
     summaries.truncate(limit);
+    let states: HashMap<SessionId, &SummaryState> =
+        sessions.iter().map(|(id, state)| (*id, state)).collect();
+    for summary in summaries.iter_mut().filter(|it| it.title.is_empty()) {
+        let past = states[&summary.session].past.iter().rev();
+        let named = past
+            .filter_map(|shared| states.get(&shared.session))
+            .map(|origin| origin.name())
+            .find(|name| !name.is_empty());
+        summary.title = named.unwrap_or_default().to_owned();
+    }
     summaries
 }
 

@@ -50,7 +50,7 @@ struct Open {
     first: Seq,
     reply: Vec<Content>,
     results: BTreeMap<CallId, Content>,
-    after: Vec<(Seq, String)>,
+    after: Vec<(Seq, Content)>,
 }
 
 impl Thread {
@@ -69,20 +69,36 @@ impl Thread {
         self.seq = record.seq;
         match &record.event {
             Event::SessionStarted { workspace } => self.workspace = Some(workspace.clone()),
+            Event::SessionBranched { workspace, .. } => {
+                self.workspace = Some(workspace.clone());
+                self.close();
+                // An undo that its origin broke off is the origin's to finish.
+                self.undo_open = None;
+                self.last_turn = None;
+            }
             Event::TurnStarted { text } => {
                 self.taint = self.taint.union(taint_of_words(text));
                 self.turns.extend(record.turn);
                 self.last_turn = record.turn;
                 self.close();
-                self.open.after.push((record.seq, text.clone()));
+                self.say(record.seq, text);
                 self.close();
             }
             Event::Steered { text, turn } => {
                 self.taint = self.taint.union(taint_of_words(text));
                 self.turns.insert(*turn);
-                self.open.after.push((record.seq, text.clone()));
+                self.say(record.seq, text);
             }
-            Event::Instructed { text } => self.open.after.push((record.seq, instruction(text))),
+            Event::ImagesGiven { images } => {
+                // What an image says is a stranger's, as what a file says.
+                self.taint = self.taint.union(Taint::BOTH);
+                self.open.after.extend(images.iter().map(|image| {
+                    let image = image.clone();
+                    let base64 = None;
+                    (record.seq, Content::Image { image, base64 })
+                }));
+            }
+            Event::Instructed { text } => self.say(record.seq, &instruction(text)),
             Event::ContextAssembled { taint, .. } => {
                 self.taint = self.taint.union(*taint);
                 self.close();
@@ -179,6 +195,12 @@ impl Thread {
             .unwrap_or_default()
     }
 
+    /// What follows the reply that is open.
+    fn say(&mut self, seq: Seq, text: &str) {
+        let text = text.to_owned();
+        self.open.after.push((seq, Content::Text { text }));
+    }
+
     fn begin(&mut self, seq: Seq) {
         if self.open.reply.is_empty() {
             self.open.first = seq;
@@ -247,8 +269,8 @@ impl Thread {
         if !answers.is_empty() {
             self.push(open.first, Role::User, answers);
         }
-        for (seq, text) in open.after {
-            self.push(seq, Role::User, vec![Content::Text { text }]);
+        for (seq, part) in open.after {
+            self.push(seq, Role::User, vec![part]);
         }
     }
 
@@ -335,6 +357,7 @@ mod tests {
     fn show(thread: &Thread) -> Vec<String> {
         let part = |content: &Content| match content {
             Content::Text { text } => text.clone(),
+            Content::Image { image, .. } => image.in_words(),
             Content::Thinking { text, .. } => format!("<{text}>"),
             Content::ToolCall(call) => format!("call {}", call.id),
             Content::ToolResult { call, text, .. } => format!("result {call} {text}"),

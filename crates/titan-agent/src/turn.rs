@@ -138,6 +138,8 @@ pub(crate) struct Turn {
     continuations: u32,
     failures: u32,
     has_compacted: bool,
+    /// The person was told that images are not shown.
+    has_told_of_images: bool,
     /// The last answer was asked for.
     asked_last: bool,
     unread: bool,
@@ -207,6 +209,7 @@ impl Turn {
             continuations: 0,
             failures: 0,
             has_compacted: false,
+            has_told_of_images: false,
             asked_last: false,
             unread: false,
             reply: Reply::default(),
@@ -359,8 +362,7 @@ impl Turn {
         if !self.reply.is_open {
             return;
         }
-        let is_content = !matches!(event, ModelEvent::Route { .. } | ModelEvent::Usage(_));
-        self.reply.has_begun |= is_content;
+        self.reply.has_begun |= event.is_content();
         match event {
             ModelEvent::Route {
                 provider,
@@ -372,6 +374,16 @@ impl Turn {
                     model,
                     reason,
                 }));
+            }
+            ModelEvent::ImagesHidden { why } => {
+                // Once a turn: each of its model calls shows the images again.
+                if !std::mem::replace(&mut self.has_told_of_images, true) {
+                    let text = format!(
+                        "The model was not shown the images, because {why}. It was told that they were given."
+                    );
+                    let level = NoticeLevel::Warning;
+                    actions.push(Action::Emit(Event::Notice { level, text }));
+                }
             }
             ModelEvent::TextDelta { text } => {
                 self.reply.has_text |= !text.trim().is_empty();

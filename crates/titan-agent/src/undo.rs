@@ -44,7 +44,7 @@ pub(crate) async fn undo(
     parts: &Parts,
     request: Request,
 ) -> Result<(), ClientError> {
-    let history = History::read(log.journal().as_ref(), session).await?;
+    let history = History::read(log.journal(), session).await?;
     if history.find(request.undo).is_some_and(|past| !past.is_open) {
         return Ok(());
     }
@@ -120,6 +120,9 @@ fn target(history: &History, request: Request) -> Result<(&Past, TurnId), Client
             ))
         }
         Some(_) => refused("This turn changed no files, so there is nothing to undo."),
+        None if request.of.is_some() && history.is_branch => refused(
+            "There is no such turn in this branch. What it shares with the session that it came from is undone there.",
+        ),
         None if request.of.is_some() => refused("There is no such turn in this session."),
         None => refused("No turn of this session changed files that are not put back already."),
     }

@@ -177,6 +177,12 @@ impl Scope {
         self.heard.lock().person_said(text);
     }
 
+    /// The person shows something that others made, as an image. Its words are not known here; `source` names it in
+    /// questions.
+    pub fn person_showed(&self, source: &str) {
+        self.heard.lock().read(source, "", Taint::BOTH, &[]);
+    }
+
     /// # Errors
     /// `Fatal` when the call was started before.
     fn start(&self, call: &CallId) -> Result<(), ToolError> {

@@ -111,6 +111,7 @@ pub(crate) fn case(records: &[Record], workspace: PathBuf, is_first: bool) -> Op
             | Event::Steered { .. }
             | Event::Instructed { .. }
             | Event::QuestionAsked { .. }
+            | Event::ImagesGiven { .. }
             | Event::CanvasDrawn { .. }
             | Event::CanvasActed { .. }
             | Event::Compacted { .. }

@@ -228,7 +228,8 @@ fn message_text(message: &Message, names: &mut Names) -> String {
                 }
                 parts.push(text.trim().to_owned());
             }
-            Content::Text { .. } | Content::Thinking { .. } => {}
+            // Who shows this model anything has put words in an image's place: it can't see.
+            Content::Text { .. } | Content::Thinking { .. } | Content::Image { .. } => {}
             Content::ToolCall(call) => {
                 names
                     .calls

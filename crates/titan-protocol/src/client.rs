@@ -1,7 +1,8 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
 use crate::{
-    BoxStream, Op, Record, ReflexSummary, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage,
+    BoxStream, Op, Record, ReflexSummary, Seq, SessionId, SharedPast, StorageError, TurnId,
+    UnixMillis, Usage,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,8 @@ pub trait Client: Send + Sync {
     /// When it makes no sense or can't be stored; the text says which.
     async fn submit(&self, op: Op) -> Result<(), ClientError>;
 
-    /// All records after `after` and then those to come, of one session or of all, without gaps or repeats.
+    /// All records after `after` and then those to come, of one session or of all, without gaps or repeats. Of a branch,
+    /// what it shares comes first, told as its own.
     fn follow(
         &self,
         session: Option<SessionId>,
@@ -85,7 +87,7 @@ impl From<StorageError> for ClientError {
 pub struct SessionSummary {
     /// Its id.
     pub session: SessionId,
-    /// Its title, or the beginning of what was said first.
+    /// Its title, or the beginning of what was said first; that of its origin while nothing was said in a branch.
     pub title: String,
     /// Its workspace.
     pub workspace: PathBuf,
@@ -93,12 +95,15 @@ pub struct SessionSummary {
     pub started_at: UnixMillis,
     /// When something last happened in it.
     pub active_at: UnixMillis,
-    /// Turns so far.
+    /// Turns so far; of a branch, those since it began.
     pub turns: u32,
     /// Whether a turn runs now.
     pub is_running: bool,
-    /// All its model calls together.
+    /// All its model calls together; of a branch, those since it began.
     pub usage: Usage,
+    /// Where it branched from another session, if it is a branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_of: Option<SharedPast>,
 }
 
 /// What a turn changed in files.

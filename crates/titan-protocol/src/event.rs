@@ -1,8 +1,9 @@
 //! What the engine reports. Every event is in the journal; screens, costs and threads are projections of it.
 
 use crate::{
-    ApprovalId, BlobId, CallId, CanvasAction, Decision, Effect, ModelError, Origin, QuestionId,
-    Seq, SessionId, StopReason, Surface, Taint, ToolCall, TurnId, UnixMillis, Usage, Verdict,
+    ApprovalId, BlobId, CallId, CanvasAction, Decision, Effect, Image, ModelError, Origin,
+    QuestionId, Seq, SessionId, StopReason, Surface, Taint, ToolCall, TurnId, UnixMillis, Usage,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -31,6 +32,14 @@ pub enum Event {
         /// Its workspace, absolute.
         workspace: PathBuf,
     },
+    /// A session began as a branch: what others said up to a turn is its past too. Their records stay where they are, so
+    /// that what is forgotten there is gone here.
+    SessionBranched {
+        /// Its workspace, absolute.
+        workspace: PathBuf,
+        /// What it shares, oldest first; the last is of the session that it came from.
+        past: Vec<SharedPast>,
+    },
     /// A session was given a title.
     SessionTitled {
         /// The title.
@@ -47,6 +56,12 @@ pub enum Event {
         text: String,
         /// The turn that it was sent as, so that the same words sent twice count once.
         turn: TurnId,
+    },
+    /// The person gave images with what they said last: with what began the turn, or steered it. Their content is a
+    /// stranger's, as a file's is.
+    ImagesGiven {
+        /// What they are, in order.
+        images: Vec<Image>,
     },
     /// The engine told the model something between two of its calls: a limit, a cut answer, a repetition.
     Instructed {
@@ -299,6 +314,15 @@ pub enum Event {
     },
     /// Content was deleted. Stands in the place of what it replaces.
     Forgotten,
+}
+
+/// Records of another session that a branch shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPast {
+    /// Whose they are.
+    pub session: SessionId,
+    /// The position of the last one: the end of a turn.
+    pub until: Seq,
 }
 
 /// What the validator stops.

@@ -1,8 +1,9 @@
 //! What a conversation with a model is made of.
 
-use crate::{CallId, Taint};
+use crate::{CallId, Image, Taint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Who speaks in a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,13 @@ pub enum Content {
     Text {
         /// The text.
         text: String,
+    },
+    /// An image that the person gave.
+    Image {
+        /// What it is.
+        image: Image,
+        /// Its bytes in base64; `None` where they are not shown.
+        base64: Option<Arc<str>>,
     },
     /// What the model thought before it spoke.
     Thinking {

@@ -93,6 +93,11 @@ pub enum ModelEvent {
         /// Why this one, in words for a person; `None` for the first choice.
         reason: Option<String>,
     },
+    /// Images of the request are not shown to the model, which reads a sentence in their place. Comes after the route.
+    ImagesHidden {
+        /// Why, in words that follow "because".
+        why: String,
+    },
     /// The next piece of the answer.
     TextDelta {
         /// The piece.
@@ -134,6 +139,16 @@ pub enum ModelEvent {
         /// Why the model stopped.
         stop: StopReason,
     },
+}
+
+impl ModelEvent {
+    /// Whether it is a part of what the model says: after one, the request is not sent again.
+    pub fn is_content(&self) -> bool {
+        !matches!(
+            self,
+            Self::Route { .. } | Self::ImagesHidden { .. } | Self::Usage(_)
+        )
+    }
 }
 
 /// Why a model stopped writing.

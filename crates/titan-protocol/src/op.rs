@@ -1,6 +1,8 @@
 //! What a surface asks of the engine.
 
-use crate::{ApprovalId, CanvasAction, Decision, Judgement, QuestionId, Seq, SessionId, TurnId};
+use crate::{
+    ApprovalId, CanvasAction, Decision, ImageBytes, Judgement, QuestionId, Seq, SessionId, TurnId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ pub enum Op {
         turn: TurnId,
         /// What was said.
         text: String,
+        /// Images that are given with it: at most [`crate::IMAGES_MAX`], of at most [`crate::IMAGES_BYTES_MAX`] together.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<ImageBytes>,
         /// How the turn is to run.
         options: TurnOptions,
     },
@@ -90,6 +95,16 @@ pub enum Op {
         of: Option<TurnId>,
         /// Whether files that somebody changed since are put back too.
         is_forced: bool,
+    },
+    /// Begins a session that goes on after an earlier turn of another and shares what was said until then. Files stay as
+    /// they are. Refused while that turn runs. The same branch asked for twice begins once.
+    Branch {
+        /// The session with the turn; a branch has those of its past too.
+        session: SessionId,
+        /// The last turn that is shared.
+        after: TurnId,
+        /// The branch, minted by the surface.
+        into: SessionId,
     },
     /// Gives a session a title.
     Rename {

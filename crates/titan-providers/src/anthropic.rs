@@ -198,6 +198,12 @@ fn encode_part(part: &Content) -> Option<Value> {
     match part {
         Content::Text { text } if text.trim().is_empty() => None,
         Content::Text { text } => Some(json!({"type": "text", "text": text})),
+        Content::Image { image, base64 } => base64.as_ref().map(|data| {
+            json!({
+                "type": "image",
+                "source": {"type": "base64", "media_type": image.kind.media_type(), "data": data},
+            })
+        }),
         Content::Thinking { text, signature } => {
             if let Some(data) = unseal(signature, REDACTED) {
                 return Some(json!({"type": "redacted_thinking", "data": data}));

@@ -6,6 +6,7 @@
 use crate::embed::HttpEmbedder;
 use crate::failure::Vendor;
 use crate::http::{Endpoint, HttpConfig, HttpProvider};
+use crate::images::{Images, Sight};
 use crate::meter::{Ceilings, Ledger};
 use crate::prices::Prices;
 use crate::retry::RetryPolicy;
@@ -224,8 +225,9 @@ fn open_provider(
         let local = ports.local.clone().ok_or_else(|| OpenError::NoLocal {
             name: config.name.clone(),
         })?;
+        let local = Arc::new(crate::local::Local::new(config.name.clone(), local));
         return Ok(Entry {
-            provider: Arc::new(crate::local::Local::new(config.name.clone(), local)),
+            provider: Arc::new(Images::new(local, config.model.clone(), Sight::None)),
             model: config.model.clone(),
             is_own_machine: true,
         });
@@ -258,8 +260,13 @@ fn open_provider(
         native_tools: config.native_tools,
         is_local: is_own_machine,
     });
+    let provider = with_text_tools(Arc::new(provider), config, ports);
+    let sight = match config.kind {
+        ProviderKind::Ollama => Sight::Told(Box::new(endpoint(&ports.egress, config))),
+        _ => Sight::Unknown,
+    };
     Ok(Entry {
-        provider: with_text_tools(Arc::new(provider), config, ports),
+        provider: Arc::new(Images::new(provider, config.model.clone(), sight)),
         model: config.model.clone(),
         is_own_machine,
     })

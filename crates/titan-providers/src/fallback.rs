@@ -230,8 +230,7 @@ impl Walk {
         }
         match item {
             Ok(event) => {
-                let is_content = !matches!(event, ModelEvent::Route { .. } | ModelEvent::Usage(_));
-                asked.has_spoken |= is_content;
+                asked.has_spoken |= event.is_content();
                 self.is_over |= matches!(event, ModelEvent::Done { .. });
                 self.held.push_back(Ok(event));
             }

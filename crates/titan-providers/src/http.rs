@@ -337,7 +337,7 @@ impl Reading {
     }
 
     fn note(&mut self, event: &ModelEvent) {
-        if matches!(event, ModelEvent::Usage(_) | ModelEvent::Route { .. }) {
+        if !event.is_content() {
             return;
         }
         self.has_spoken = true;

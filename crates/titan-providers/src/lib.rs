@@ -6,9 +6,9 @@
 //! reads no file and no environment. It knows nothing of tools beyond their descriptions, nor of policy.
 //!
 //! ```text
-//! Router ─▶ Fallback ─▶ Metered ─▶ TextTools ─▶ HttpProvider ─▶ codec, Egress
-//! by task   in order    priced,    calls in     retries,
-//!                       ceilings   plain text   circuit breaker
+//! Router ─▶ Fallback ─▶ Metered ─▶ Images ─▶ TextTools ─▶ HttpProvider ─▶ codec, Egress
+//! by task   in order    priced,    to who    calls in     retries,
+//!                       ceilings   sees      plain text   circuit breaker
 //! ```
 
 mod anthropic;
@@ -17,6 +17,7 @@ mod embed;
 mod failure;
 mod fallback;
 mod http;
+mod images;
 mod local;
 mod meter;
 mod ollama;

@@ -455,6 +455,11 @@ fn content_bytes(part: &Content) -> usize {
         Content::Thinking { text, signature } => {
             text.len() + signature.as_ref().map_or(0, String::len)
         }
+        Content::Image {
+            image,
+            base64: Some(_),
+        } => image.tokens_estimated() as usize * 4,
+        Content::Image { .. } => 0,
         Content::ToolCall(call) => {
             call.name.len() + serde_json::to_string(&call.arguments).map_or(0, |it| it.len())
         }

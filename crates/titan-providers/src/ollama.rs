@@ -11,6 +11,7 @@ use crate::wire::{
     Decoder, Encoded, ModelOptions, grammar_schema, result_text, schema_request, tool_of,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use titan_protocol::{
     Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, ToolChoice, Usage,
 };
@@ -79,8 +80,21 @@ fn encode_user(thread: &[Message], message: &Message, out: &mut Vec<Value>) {
         }
     }
     let text = message.text();
-    if !text.is_empty() {
-        out.push(json!({"role": "user", "content": text}));
+    let images: Vec<&Arc<str>> = message.content.iter().filter_map(base64_of).collect();
+    if text.is_empty() && images.is_empty() {
+        return;
+    }
+    let mut said = json!({"role": "user", "content": text});
+    if !images.is_empty() {
+        said["images"] = json!(images);
+    }
+    out.push(said);
+}
+
+fn base64_of(part: &Content) -> Option<&Arc<str>> {
+    match part {
+        Content::Image { base64, .. } => base64.as_ref(),
+        _ => None,
     }
 }
 

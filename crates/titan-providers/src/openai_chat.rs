@@ -8,7 +8,8 @@ use crate::failure::{Failure, Vendor};
 use crate::reply::{CALLS_MAX, Reply};
 use crate::sse::Frame;
 use crate::wire::{
-    Decoder, Encoded, ModelOptions, effort, grammar_schema, result_text, schema_request, unseal,
+    Decoder, Encoded, ModelOptions, data_url, effort, grammar_schema, result_text, schema_request,
+    unseal,
 };
 use serde_json::{Value, json};
 use titan_protocol::{
@@ -156,9 +157,25 @@ fn encode_user(message: &Message, out: &mut Vec<Value>) {
             }));
         }
     }
+    let parts: Vec<Value> = message.content.iter().filter_map(encode_said).collect();
+    let has_images = parts.iter().any(|part| part["type"] == "image_url");
     let text = message.text();
-    if !text.is_empty() {
+    if has_images {
+        out.push(json!({"role": "user", "content": parts}));
+    } else if !text.is_empty() {
+        // Many compatible servers know nothing but text here.
         out.push(json!({"role": "user", "content": text}));
+    }
+}
+
+fn encode_said(part: &Content) -> Option<Value> {
+    match part {
+        Content::Text { text } if !text.is_empty() => Some(json!({"type": "text", "text": text})),
+        Content::Image {
+            image,
+            base64: Some(base64),
+        } => Some(json!({"type": "image_url", "image_url": {"url": data_url(image, base64)}})),
+        _ => None,
     }
 }
 

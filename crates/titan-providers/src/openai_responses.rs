@@ -7,7 +7,9 @@ use crate::failure::{Failure, Vendor};
 use crate::openai_chat::{is_reasoning_model, is_strict, tool_choice};
 use crate::reply::Reply;
 use crate::sse::Frame;
-use crate::wire::{Decoder, Encoded, ModelOptions, effort, result_text, schema_request, unseal};
+use crate::wire::{
+    Decoder, Encoded, ModelOptions, data_url, effort, result_text, schema_request, unseal,
+};
 use serde_json::{Value, json};
 use titan_protocol::{
     Content, Message, ModelError, ModelEvent, ModelRequest, Role, StopReason, Usage,
@@ -95,6 +97,13 @@ fn encode_part(role: Role, part: &Content) -> Option<Value> {
                 "role": "assistant",
                 "content": [{"type": "output_text", "text": text}],
             }),
+        }),
+        Content::Image { image, base64 } => base64.as_ref().map(|base64| {
+            json!({
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_image", "image_url": data_url(image, base64)}],
+            })
         }),
         Content::Thinking { text, signature } => {
             let mut item: Value = serde_json::from_str(unseal(signature, SEAL)?).ok()?;

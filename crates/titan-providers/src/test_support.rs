@@ -86,6 +86,7 @@ fn render_event(event: &ModelEvent) -> String {
             None => format!("route {provider}/{model}"),
         },
         ModelEvent::TextDelta { text } => format!("text {text:?}"),
+        ModelEvent::ImagesHidden { why } => format!("images hidden because {why}"),
         ModelEvent::ThinkingDelta { text } => format!("thinking {text:?}"),
         ModelEvent::ThinkingSignature { signature } => format!("seal {signature}"),
         ModelEvent::ToolCallBegin { index, name } => format!("begin {index} {name}"),

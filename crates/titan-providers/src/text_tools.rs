@@ -245,7 +245,9 @@ impl Talk {
             ModelEvent::ToolCallBegin { .. }
             | ModelEvent::ToolCallDelta { .. }
             | ModelEvent::ToolCallEnd { .. } => self.take_native(event),
-            ModelEvent::ThinkingDelta { .. } | ModelEvent::ThinkingSignature { .. } => {
+            ModelEvent::ThinkingDelta { .. }
+            | ModelEvent::ThinkingSignature { .. }
+            | ModelEvent::ImagesHidden { .. } => {
                 self.emit(event);
             }
         }
@@ -456,7 +458,7 @@ fn message_in_text(thread: &[Message], message: &Message) -> Message {
                 format!("{name} {outcome}:\n{text}")
             }
             Content::Text { text } => text.clone(),
-            Content::Thinking { .. } => {
+            Content::Thinking { .. } | Content::Image { .. } => {
                 content.push(part.clone());
                 continue;
             }

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Vendor};
 use crate::sse::{Frame, Framing};
 use crate::{anthropic, ollama, openai_chat, openai_responses};
 use serde_json::Value;
-use titan_protocol::{Content, Message, ModelError, ModelEvent, ModelRequest};
+use titan_protocol::{Content, Image, Message, ModelError, ModelEvent, ModelRequest};
 
 /// The wire formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,11 @@ pub(crate) fn grammar_schema(schema: &Value) -> Value {
         Value::Array(items) => items.iter().map(grammar_schema).collect(),
         other => other.clone(),
     }
+}
+
+/// An image as most wires take it.
+pub(crate) fn data_url(image: &Image, base64: &str) -> String {
+    format!("data:{};base64,{base64}", image.kind.media_type())
 }
 
 /// The name of the tool that a result answers, which some wires want beside the result.

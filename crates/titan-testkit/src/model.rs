@@ -138,6 +138,10 @@ fn parse(reply: &str) -> Vec<Scripted> {
                 let index = calls - 1;
                 steps.push(Scripted::Event(ModelEvent::ToolCallEnd { index }));
             }
+            "hidden" => {
+                let why = rest.to_owned();
+                steps.push(Scripted::Event(ModelEvent::ImagesHidden { why }));
+            }
             "usage" => steps.push(Scripted::Event(ModelEvent::Usage(usage(rest)))),
             "stop" => {
                 steps.push(Scripted::Event(ModelEvent::Done { stop: stop(rest) }));
@@ -230,6 +234,7 @@ fn failure(text: &str) -> ModelError {
             model: "scripted".to_owned(),
             detail,
         },
+        "rejected" => ModelError::Rejected { provider, detail },
         "unauthorized" => ModelError::Unauthorized { provider, detail },
         other => panic!("{other:?} is no way to fail"),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::collections::HashMap;
-use titan_protocol::{CallId, Effect, Event, FileState, Surface, TurnOutcome, Verdict};
+use titan_protocol::{CallId, Effect, Event, FileState, Image, Surface, TurnOutcome, Verdict};
 
 /// Renders events one by one; calls are numbered `c1`, `c2` in the order they appear, and pieces of one text that
 /// follow each other are joined.
@@ -81,9 +81,16 @@ impl Transcript {
             Event::SessionStarted { workspace } => {
                 format!("session_started {}", workspace.display())
             }
+            Event::SessionBranched { past, .. } => {
+                format!("session_branched after {} shared", past.len())
+            }
             Event::SessionTitled { title } => format!("session_titled {title:?}"),
             Event::TurnStarted { text } => format!("turn_started {text:?}"),
             Event::Steered { text, .. } => format!("steered {text:?}"),
+            Event::ImagesGiven { images } => {
+                let images: Vec<String> = images.iter().map(Image::in_words).collect();
+                format!("images_given {}", images.join("; "))
+            }
             Event::Instructed { text } => format!("instructed {text:?}"),
             // Estimates change with every word of the prompt; tests of the prompt look at the request itself.
             Event::ContextAssembled { .. } => return None,

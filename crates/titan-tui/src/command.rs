@@ -44,6 +44,12 @@ pub const TABLE: &[Entry] = &[
     Entry::new("/sessions", "", "list sessions and go on with one"),
     Entry::new("/new", "", "begin a new session"),
     Entry::new(
+        "/branch",
+        "[TURN]",
+        "go back to an earlier turn and go on from there in a session of its own",
+    ),
+    Entry::new("/image", "[FILE]", "give an image with what you say next"),
+    Entry::new(
         "/compact",
         "",
         "shorten what the model is shown of this session; the log keeps all",
@@ -103,6 +109,10 @@ pub enum Command<'a> {
     Sessions,
     /// Another session.
     New,
+    /// Go on from an earlier turn, by number or id, in a session of its own; the turns to choose from when `None`.
+    Branch(Option<&'a str>),
+    /// An image for what is said next; none of those that were given when `None`.
+    Image(Option<&'a str>),
     /// Show the model less of this session.
     Compact,
     /// What a turn changed in files.
@@ -153,6 +163,10 @@ pub fn parse(line: &str) -> Command<'_> {
         ("model", name) => Command::Model(Some(name)),
         ("sessions", "") => Command::Sessions,
         ("new", "") => Command::New,
+        ("branch", "") => Command::Branch(None),
+        ("branch", turn) => Command::Branch(Some(turn)),
+        ("image", "") => Command::Image(None),
+        ("image", path) => Command::Image(Some(path)),
         ("compact", "") => Command::Compact,
         ("diff", "") => Command::Diff(None),
         ("diff", turn) => Command::Diff(Some(turn)),
@@ -226,6 +240,9 @@ mod tests {
             ("/forget all", Command::Forget { all: true }),
             ("/diff", Command::Diff(None)),
             ("/diff 2", Command::Diff(Some("2"))),
+            ("/image a b.png", Command::Image(Some("a b.png"))),
+            ("/branch", Command::Branch(None)),
+            ("/branch 2", Command::Branch(Some("2"))),
             ("/undo", undo(None, false)),
             ("/undo force", undo(None, true)),
             ("/undo 3 --force", undo(Some("3"), true)),

@@ -158,6 +158,7 @@ mod tests {
             session,
             turn: TurnId::from_u128(n),
             text: n.to_string(),
+            images: Vec::new(),
             options: TurnOptions::default(),
         };
         for n in 0..=SAID_MAX as u128 {

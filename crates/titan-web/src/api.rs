@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::{Gateway, access, metrics};
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +17,8 @@ use titan_protocol::{
     CostLine, EngineStatus, Op, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 
-/// A command, with the text that it may carry.
-const OP_BYTES_MAX: usize = 1 << 20;
+/// A command, with the text and the images that it may carry.
+const OP_BYTES_MAX: usize = 12 << 20;
 const SESSIONS_DEFAULT: usize = 50;
 const SESSIONS_MAX: usize = 1000;
 /// Whole numbers in JSON are exact up to here everywhere.
@@ -243,13 +243,17 @@ pub(crate) async fn body<T: DeserializeOwned>(
 }
 
 async fn bytes(body: Body, bytes_max: usize) -> Result<bytes::Bytes, Refusal> {
+    let too_large = || {
+        let text = format!("The body may have {bytes_max} bytes.");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
+    };
+    // One that says so itself need not come first.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
     match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("The body may have {bytes_max} bytes."),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Refusal::malformed("The body broke off.")),
     }
 }

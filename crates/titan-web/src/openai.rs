@@ -21,10 +21,10 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use titan_protocol::{TurnId, Usage};
+use titan_protocol::{Image, ImageBytes, TurnId, Usage};
 
-/// A whole conversation.
-pub(crate) const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// A whole conversation, with the images that may be given at once.
+pub(crate) const REQUEST_BYTES_MAX: usize = 16 << 20;
 const TEXTS_MAX: usize = 2048;
 const NO_ROLE: &str = "Nobody has that role.";
 
@@ -88,28 +88,87 @@ pub(crate) struct Part {
     r#type: String,
     #[serde(default)]
     text: Option<String>,
+    #[serde(default)]
+    image_url: Option<ImageUrl>,
+}
+
+/// An image in either of its two spellings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ImageUrl {
+    Bare(String),
+    Within { url: String },
+}
+
+/// What somebody says and shows.
+#[derive(Default)]
+pub(crate) struct Spoken {
+    pub(crate) text: String,
+    pub(crate) images: Vec<ImageBytes>,
 }
 
 impl Content {
-    /// Its text.
+    /// Its text and, where a user says it, its images.
     ///
     /// # Errors
     /// When a part is something else.
-    pub(crate) fn text(self) -> Result<String, Refusal> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Parts(parts) => parts.into_iter().map(Part::text).collect(),
+    pub(crate) fn spoken(self, role: &str) -> Result<Spoken, Refusal> {
+        let parts = match self {
+            Self::Text(text) => {
+                let images = Vec::new();
+                return Ok(Spoken { text, images });
+            }
+            Self::Parts(parts) => parts,
+        };
+        let mut spoken = Spoken::default();
+        for part in parts {
+            match (part.r#type.as_str(), part.text, part.image_url) {
+                ("text" | "input_text" | "output_text", Some(text), _) => {
+                    spoken.text.push_str(&text);
+                }
+                ("image_url" | "input_image", _, Some(url)) if role == "user" => {
+                    spoken.images.push(url.image()?);
+                }
+                ("image_url" | "input_image", _, Some(_)) => {
+                    return Err(at_odds("Only a user gives images."));
+                }
+                _ => {
+                    let text = "Only parts of text and images are understood here.";
+                    return Err(Refusal::unsupported("content", text));
+                }
+            }
+        }
+        Ok(spoken)
+    }
+}
+
+impl ImageUrl {
+    /// The image that is in it. Nothing is fetched for somebody else.
+    fn image(self) -> Result<ImageBytes, Refusal> {
+        let (Self::Bare(url) | Self::Within { url }) = self;
+        let data = url
+            .strip_prefix("data:image/")
+            .and_then(|rest| rest.split_once(";base64,"));
+        let Some((_, base64)) = data else {
+            let text = "An image is given as a data: URL with base64; no address is fetched.";
+            return Err(Refusal::unsupported("content", text));
+        };
+        let image =
+            ImageBytes::from_base64(base64).map_err(|_| at_odds("An image is not in base64."))?;
+        match Image::read(&image.0) {
+            Ok(_) => Ok(image),
+            Err(error) => {
+                let text = format!("An image is not taken: {error}.");
+                let kind = "invalid_request_error";
+                Err(Refusal::new(StatusCode::CONFLICT, kind, text))
+            }
         }
     }
 }
 
-impl Part {
-    fn text(self) -> Result<String, Refusal> {
-        let is_text = matches!(self.r#type.as_str(), "text" | "input_text" | "output_text");
-        self.text.filter(|_| is_text).ok_or_else(|| {
-            Refusal::unsupported("content", "Only parts of text are understood here.")
-        })
-    }
+/// The parts of a request do not go together.
+pub(crate) fn at_odds(text: &'static str) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, "invalid_request_error", text)
 }
 
 /// A model's name that some model may have.
@@ -201,11 +260,10 @@ fn said(message: Message) -> Result<Said, Refusal> {
     if !roles.contains(&message.role.as_str()) {
         return Err(Refusal::unsupported("role", NO_ROLE));
     }
-    let text = message.content.map_or(Ok(String::new()), Content::text)?;
-    Ok(Said {
-        role: message.role,
-        text,
-    })
+    let role = message.role;
+    let spoken = message.content.map(|content| content.spoken(&role));
+    let Spoken { text, images } = spoken.transpose()?.unwrap_or_default();
+    Ok(Said { role, text, images })
 }
 
 /// All of a turn's text, and its tokens.

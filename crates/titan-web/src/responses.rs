@@ -1,7 +1,8 @@
-//! OpenAI's responses, with text alone: the same turn as a chat completion in another dress.
+//! OpenAI's responses, with messages alone: the same turn as a chat completion in another dress.
 
 use crate::openai::{
-    Content, REQUEST_BYTES_MAX, Streamed, model_name, no_tools, stream_of, unix_seconds, whole,
+    Content, REQUEST_BYTES_MAX, Spoken, Streamed, model_name, no_tools, stream_of, unix_seconds,
+    whole,
 };
 use crate::refusal::Refusal;
 use crate::turn::{ApiTurn, End, OWN_MODEL, Piece, Said};
@@ -59,18 +60,17 @@ impl Asked {
     }
 
     fn said(self) -> Result<Vec<Said>, Refusal> {
-        let instructions = self.instructions.map(|text| Said {
-            role: "system".to_owned(),
+        let alone = |role: &str, text| Said {
+            role: role.to_owned(),
             text,
-        });
+            images: Vec::new(),
+        };
+        let instructions = self.instructions.map(|text| alone("system", text));
         let input = match self.input {
             Input::Text(text) if text.is_empty() => {
                 Err(Refusal::unsupported("input", "Nothing was said."))
             }
-            Input::Text(text) => Ok(vec![Said {
-                role: "user".to_owned(),
-                text,
-            }]),
+            Input::Text(text) => Ok(vec![alone("user", text)]),
             Input::Items(items) if items.is_empty() => {
                 Err(Refusal::unsupported("input", "Nothing was said."))
             }
@@ -87,14 +87,12 @@ impl Item {
         if !is_message || !roles.contains(&self.role.as_str()) {
             return Err(Refusal::unsupported(
                 "input",
-                "Only messages of text are understood here.",
+                "Only messages are understood here.",
             ));
         }
-        let text = self.content.text()?;
-        Ok(Said {
-            role: self.role,
-            text,
-        })
+        let Spoken { text, images } = self.content.spoken(&self.role)?;
+        let role = self.role;
+        Ok(Said { role, text, images })
     }
 }
 

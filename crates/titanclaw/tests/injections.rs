@@ -248,6 +248,7 @@ async fn outcome(sample: &Sample, commands: &[String]) -> Outcome {
         session: SESSION,
         turn: TurnId::from_u128(1),
         text: said,
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some(place.root.clone()),
             model: None,

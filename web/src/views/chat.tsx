@@ -18,7 +18,7 @@ import {
 import { clean, cleanLine } from "../visible";
 import { requestTitle } from "../words";
 import { CanvasButton } from "./canvas";
-import { Composer, putInComposer } from "./composer";
+import { Composer, putInComposer, Thumbnails } from "./composer";
 import { Icon } from "./icons";
 import { TurnView } from "./turn";
 import { Welcome } from "./welcome";
@@ -184,12 +184,13 @@ function Empty({ link }: { link: string }) {
 function OutgoingView({ out }: { out: Outgoing }) {
   const takeBack = () => {
     withdraw(out);
-    putInComposer(out.op.text);
+    putInComposer(out.op.text, out.images);
   };
   return (
     <section class="turn outgoing" aria-label="On its way">
       <div class="said">
         <p>{clean(out.op.text)}</p>
+        {out.images.length > 0 && <Thumbnails images={out.images} />}
       </div>
       {out.state === "sending" && <p class="fine">sending…</p>}
       {out.state === "waiting" && (

@@ -1,19 +1,50 @@
 // Where a person writes. Enter sends; while a turn runs, what is sent steers it.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { fitting, type Command } from "../commands";
+import { fitting, parsed, type Command } from "../commands";
+import { read, tooMuch, type Given } from "../images";
 import type { SessionId } from "../protocol";
 import { perform, tell } from "../store";
+import { cleanLine } from "../visible";
 import { Icon } from "./icons";
 
 /** What was begun and not sent, by session. */
 const drafts = new Map<string, string>();
+const givenBySession = new Map<string, readonly Given[]>();
 
-let put: ((text: string) => void) | null = null;
+let put: ((text: string, images: readonly Given[]) => void) | null = null;
 
-/** Puts a text where it can be gone on with; what was begun there goes before it. */
-export function putInComposer(text: string): void {
-  put?.(text);
+/** Puts a text where it can be gone on with, in place of what was begun there. */
+export function putInComposer(text: string, images: readonly Given[] = []): void {
+  put?.(text, images);
+}
+
+interface ThumbnailsProps {
+  images: readonly Given[];
+  onRemove?: (image: Given) => void;
+}
+
+/** Images that go with what is said; each can be taken away while that is not sent. */
+export function Thumbnails({ images, onRemove }: ThumbnailsProps) {
+  return (
+    <ul class="thumbnails" aria-label="Images">
+      {images.map((image) => (
+        <li key={image.id}>
+          <img src={image.url} alt={cleanLine(image.name)} />
+          {onRemove && (
+            <button
+              type="button"
+              class="quiet"
+              aria-label={`Take away ${cleanLine(image.name)}`}
+              onClick={() => onRemove(image)}
+            >
+              <Icon name="close" />
+            </button>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 const STOP_WITHIN_MS = 1_500;
@@ -29,9 +60,13 @@ interface ComposerProps {
 
 export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProps) {
   const [text, setText] = useState(drafts.get(session ?? "") ?? "");
+  const [images, setImages] = useState(givenBySession.get(session ?? "") ?? []);
+  const [isOver, setOver] = useState(false);
   const [chosen, setChosen] = useState(0);
   const [isListClosed, setListClosed] = useState(false);
   const box = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const latest = useRef(images);
   const escapedAt = useRef(0);
   const recalled = useRef(said.length);
   const commands = isListClosed ? [] : fitting(text);
@@ -43,9 +78,29 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
     setListClosed(false);
     drafts.set(session ?? "", next);
   };
+  const keep = (next: readonly Given[]) => {
+    latest.current = next;
+    setImages(next);
+    givenBySession.set(session ?? "", next);
+  };
+  /** Reads files one after the other: what is too much is said, and left out. */
+  const give = async (files: readonly File[]) => {
+    for (const file of files) {
+      try {
+        const image = await read(file);
+        const why = tooMuch([...latest.current, image]);
+        if (why) return tell(why, true);
+        keep([...latest.current, image]);
+      } catch (error) {
+        tell((error as Error).message, true);
+      }
+    }
+    box.current?.focus();
+  };
   useEffect(() => {
-    put = (more) => {
+    put = (more, images) => {
       write(more);
+      keep(images);
       box.current?.focus();
     };
     // A screen that is touched would cover half of itself with its keyboard.
@@ -59,9 +114,11 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
 
   const send = () => {
     if (text.trim() === "") return;
-    const isTaken = perform(text);
+    const isTaken = perform(text, images);
     if (!isTaken) return;
     drafts.delete(session ?? "");
+    if (parsed(text).type === "say") keep([]);
+    givenBySession.delete(session ?? "");
     recalled.current = said.length + 1;
     write("");
     onSent();
@@ -104,7 +161,20 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
 
   return (
     <form
-      class="composer"
+      class={`composer ${isOver ? "over" : ""}`}
+      onDragOver={(event) => {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        setOver(false);
+        const files = [...(event.dataTransfer?.files ?? [])];
+        if (files.length === 0) return;
+        event.preventDefault();
+        void give(files);
+      }}
       onSubmit={(event) => {
         event.preventDefault();
         send();
@@ -131,6 +201,35 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
           ))}
         </ul>
       )}
+      {images.length > 0 && (
+        <Thumbnails
+          images={images}
+          onRemove={(image) => {
+            keep(images.filter((other) => other !== image));
+            box.current?.focus();
+          }}
+        />
+      )}
+      <input
+        ref={picker}
+        type="file"
+        accept="image/*"
+        multiple
+        hidden
+        onChange={(event) => {
+          void give([...(event.currentTarget.files ?? [])]);
+          event.currentTarget.value = "";
+        }}
+      />
+      <button
+        type="button"
+        class="quiet attach"
+        aria-label="Give an image"
+        title="Give an image; it can also be pasted or dropped here"
+        onClick={() => picker.current?.click()}
+      >
+        <Icon name="image" />
+      </button>
       <textarea
         ref={box}
         id="composer"
@@ -143,6 +242,12 @@ export function Composer({ session, isBusy, onStop, said, onSent }: ComposerProp
         placeholder={isBusy ? "Steer it while it works…" : "Ask, or type / for commands"}
         onInput={(event) => write(event.currentTarget.value)}
         onKeyDown={onKeyDown}
+        onPaste={(event) => {
+          const files = [...(event.clipboardData?.files ?? [])];
+          if (files.length === 0) return;
+          event.preventDefault();
+          void give(files);
+        }}
       />
       {isBusy && (
         <button type="button" class="round stop" aria-label="Stop the turn" title="Stop (Esc Esc)" onClick={onStop}>

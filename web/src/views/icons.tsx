@@ -25,6 +25,8 @@ const PATHS = {
   command: "M4 6l4 4-4 4M10 15h6",
   canvas: "M3 4h14v9H3ZM7 17l3-4 3 4",
   save: "M10 3v9M6 8.500l4 4 4-4M4 16h12",
+  image: "M3 4h14v12H3ZM3 13l4-4 4 4 2-2 4 4M13 8.5a1 1 0 1 0 0-2 1 1 0 0 0 0 2Z",
+  branch: "M6 4v12M6 6a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM6 18a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM14 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM14 8c0 4-8 2-8 6",
   folder: "M3 6h5l1.500 2H17v8H3Z",
 } as const;
 

@@ -94,7 +94,10 @@ const Sessions = memo(({ sessions, error, shown }: SessionsProps) => {
   const [search, setSearch] = useState("");
   const [shownMax, setShownMax] = useState(SHOWN_MAX);
   const now = useNow(true, 30_000);
-  const found = (sessions ?? []).filter((session) => fits(session, search));
+  const titles = new Map((sessions ?? []).map(({ session, title }) => [session, title]));
+  const originOf = ({ branch_of }: SessionSummary) =>
+    branch_of ? `branch of ${titles.get(branch_of.session) || "a session"}` : "";
+  const found = (sessions ?? []).filter((session) => fits(session, originOf(session), search));
   return (
     <div class="sessions">
       <div class="search">
@@ -112,7 +115,12 @@ const Sessions = memo(({ sessions, error, shown }: SessionsProps) => {
       <ul aria-label="Sessions">
         {found.slice(0, shownMax).map((session) => (
           <li key={session.session}>
-            <SessionLink session={session} isShown={session.session === shown} now={now} />
+            <SessionLink
+              session={session}
+              origin={originOf(session)}
+              isShown={session.session === shown}
+              now={now}
+            />
           </li>
         ))}
       </ul>
@@ -128,19 +136,21 @@ const Sessions = memo(({ sessions, error, shown }: SessionsProps) => {
   );
 });
 
-/** Every word of the search is in the title or the folder. */
-export function fits(session: SessionSummary, search: string): boolean {
-  const text = `${session.title} ${session.workspace} ${session.session}`.toLowerCase();
+/** Every word of the search is in the title, the folder, or what it is a branch of. */
+export function fits(session: SessionSummary, origin: string, search: string): boolean {
+  const text = `${session.title} ${session.workspace} ${origin} ${session.session}`.toLowerCase();
   return search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
 interface SessionLinkProps {
   session: SessionSummary;
+  /** What it is a branch of, in words. */
+  origin: string;
   isShown: boolean;
   now: number;
 }
 
-function SessionLink({ session, isShown, now }: SessionLinkProps) {
+function SessionLink({ session, origin, isShown, now }: SessionLinkProps) {
   return (
     <a
       href={hrefOf({ page: "chat", session: session.session })}
@@ -150,6 +160,12 @@ function SessionLink({ session, isShown, now }: SessionLinkProps) {
       <span class="title">{cleanLine(session.title) || "Untitled"}</span>
       <span class="fine">
         {session.is_running && <span class="running">running</span>}
+        {origin && (
+          <span class="origin">
+            <Icon name="branch" />
+            {cleanLine(origin)}
+          </span>
+        )}
         <span>{cleanLine(baseName(session.workspace))}</span>
         <span>{ago(session.active_at, now)}</span>
       </span>

@@ -5,9 +5,9 @@ import { count, duration, moment, shortPath, ticking, usageLine } from "../forma
 import { memo, useNow, useStickToEnd } from "../hooks";
 import type { CanvasAction, PlanItem, SessionId, TurnOutcome } from "../protocol";
 import { isRunning, type ChangedFile, type Item, type Turn } from "../state";
-import { askForgetTurn, askUndo, showChanges } from "../store";
+import { askForgetTurn, askModel, askUndo, branch, endReflex, hrefOf, showChanges } from "../store";
 import { clean, cleanLine, visible } from "../visible";
-import { changedText, modelErrorText, undoneText, waitingText } from "../words";
+import { changedText, imageText, modelErrorText, undoneText, waitingText } from "../words";
 import { CallView } from "./call";
 import { Values } from "./form";
 import { Guard } from "./guard";
@@ -149,6 +149,8 @@ const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps)
       );
     case "instructed":
       return <Folded title="The engine told the model something" text={item.text} />;
+    case "reflex":
+      return <Reflex {...item} />;
     case "notice":
       return (
         <p class={`note ${item.level === "info" ? "fine" : item.level}`}>
@@ -176,10 +178,33 @@ const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps)
           text={item.summary}
         />
       );
+    case "images":
+      return (
+        <p class="note fine images">
+          <Icon name="image" />
+          {item.images.map(imageText).join(", ")}
+        </p>
+      );
+    case "branched":
+      return <Branched from={item.from} />;
     case "undone":
       return <Undone item={item} root={root} />;
   }
 });
+
+/** Where the session parts from the one that it came from. */
+function Branched({ from }: { from: SessionId | null }) {
+  return (
+    <p class="note fine branched">
+      <Icon name="branch" />
+      <span>
+        A branch begins here. What is above is shared with{" "}
+        {from ? <a href={hrefOf({ page: "chat", session: from })}>the session that it came from</a> : "another session"};
+        files are as they are now, not as they were then.
+      </span>
+    </p>
+  );
+}
 
 interface ThinkingProps {
   text: string;
@@ -261,6 +286,25 @@ function Working({ turn }: { turn: Turn }) {
   );
 }
 
+/** That a reflex answers, and what the person can do about it. */
+function Reflex({ name, because, asked }: Extract<Item, { kind: "reflex" }>) {
+  return (
+    <p class="note fine reflex">
+      <span>
+        The reflex {cleanLine(name)} answers, no model is asked: {clean(because)}
+      </span>
+      {asked !== null && (
+        <button type="button" class="quiet small" onClick={() => askModel(asked)}>
+          Ask the model instead
+        </button>
+      )}
+      <button type="button" class="quiet small" onClick={() => void endReflex(name)}>
+        Never again
+      </button>
+    </p>
+  );
+}
+
 function Undone({ item, root }: { item: Extract<Item, { kind: "undone" }>; root: string | null }) {
   return (
     <div class="undone">
@@ -315,7 +359,19 @@ function Footer({ turn, number, session, root }: FooterProps) {
           {turn.model && <span>{usageLine(turn.usage)}</span>}
           {turn.elapsedMs !== null && <span>{duration(turn.elapsedMs)}</span>}
           {turn.isForgotten && <span>parts are forgotten</span>}
-          {turn.said !== null && (
+          {turn.id !== null && turn.outcome !== null && (
+            <button
+              type="button"
+              class="quiet small on-hover"
+              aria-label={`Go on from turn ${number ?? ""} in a new session`}
+              title="A new session that shares what was said until here"
+              onClick={() => void branch(session, turn.id)}
+            >
+              <Icon name="branch" />
+              Go on from here
+            </button>
+          )}
+          {turn.said !== null && !turn.isShared && (
             <button
               type="button"
               class="quiet small on-hover"
@@ -347,9 +403,8 @@ function Files({ turn, root }: { turn: Turn; root: string | null }) {
         <button type="button" class="small" onClick={() => void showChanges(turn.id)}>
           Show changes
         </button>
-        {turn.isUndone ? (
-          <span class="fine">undone</span>
-        ) : (
+        {turn.isUndone && <span class="fine">undone</span>}
+        {!turn.isUndone && !turn.isShared && (
           <button type="button" class="small" onClick={() => askUndo(turn.id, false)}>
             <Icon name="undo" />
             Undo

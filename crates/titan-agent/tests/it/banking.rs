@@ -435,6 +435,7 @@ async fn run(suite: &Suite, task: &Task, injection: Option<&Task>, setup: Setup)
         session: SESSION,
         turn: TurnId::from_u128(1),
         text: task.text.clone(),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some(workbench.root().to_owned()),
             model: None,

@@ -169,6 +169,7 @@ impl Rig {
             session: SESSION,
             turn: TurnId::from_u128(self.turns),
             text: text.to_owned(),
+            images: Vec::new(),
             options: TurnOptions {
                 workspace: Some(self.workbench.root().to_owned()),
                 model: None,

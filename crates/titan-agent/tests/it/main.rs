@@ -1,8 +1,10 @@
 //! Whole turns through the engine, as text: a scripted model, real pipeline, real tools, everything else in memory.
 
 mod banking;
+mod branches;
 mod canvas;
 mod harness;
+mod images;
 mod rest;
 mod sessions;
 mod shortcuts;

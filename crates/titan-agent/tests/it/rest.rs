@@ -147,6 +147,7 @@ fn turn(session: SessionId, turn: u128, text: &str) -> Op {
         session,
         turn: TurnId::from_u128(turn),
         text: text.to_owned(),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some("/workspace".into()),
             ..TurnOptions::default()
@@ -161,11 +162,13 @@ fn attended(session: SessionId, n: u128, text: &str) -> Op {
             session,
             turn,
             text,
+            images,
             options,
         } => Op::UserTurn {
             session,
             turn,
             text,
+            images,
             options: TurnOptions {
                 is_attended: true,
                 ..options

@@ -21,6 +21,7 @@ async fn a_session_goes_on_after_a_restart() {
         session: SESSION,
         turn: TurnId::from_u128(77),
         text: "and now?".into(),
+        images: Vec::new(),
         options: TurnOptions::default(),
     };
     let after = rig.last().await;
@@ -43,6 +44,7 @@ async fn the_same_turn_sent_twice_starts_once() {
         session: SESSION,
         turn: TurnId::from_u128(5),
         text: "hi".into(),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some("/workspace".into()),
             ..TurnOptions::default()
@@ -152,6 +154,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         session: SessionId::from_u128(9),
         turn: TurnId::new(),
         text: text.into(),
+        images: Vec::new(),
         options,
     };
     let here = TurnOptions {
@@ -269,6 +272,7 @@ async fn a_thousand_sessions_run_side_by_side() {
                 session,
                 turn: TurnId::from_u128(n),
                 text: "hi".into(),
+                images: Vec::new(),
                 options,
             };
             rig.engine.submit(op).await.expect("accepted");
@@ -380,6 +384,7 @@ async fn words_sent_twice_while_a_turn_runs_steer_it_once() {
         session: SESSION,
         turn: TurnId::from_u128(60),
         text: "hurry".into(),
+        images: Vec::new(),
         options: TurnOptions::default(),
     };
     rig.submit(op.clone()).await;
@@ -425,6 +430,7 @@ async fn what_is_said_to_a_turn_that_ends_waits_for_the_next_and_too_much_of_it_
             session: SESSION,
             turn: TurnId::from_u128(100 + n),
             text: format!("more {n}"),
+            images: Vec::new(),
             options: TurnOptions::default(),
         })
     };

@@ -5,7 +5,8 @@ use crate::wire::{ModelOptions, Wire};
 use expect_test::expect_file;
 use serde_json::json;
 use titan_protocol::{
-    CallId, Content, Message, ModelRequest, Role, Taint, Task, ToolCall, ToolChoice, ToolSpec,
+    BlobId, CallId, Content, Image, ImageKind, Message, ModelRequest, Role, Taint, Task, ToolCall,
+    ToolChoice, ToolSpec,
 };
 
 fn tool(name: &str) -> ToolSpec {
@@ -122,6 +123,50 @@ fn usual(wire: Wire) -> &'static str {
         Wire::OpenAiChat | Wire::OpenAiResponses => "gpt-5",
         Wire::Ollama => "qwen3:4b",
     }
+}
+
+fn image(kind: ImageKind, base64: Option<&str>) -> Content {
+    let image = Image {
+        blob: BlobId::of(b"it"),
+        kind,
+        width: 8,
+        height: 6,
+        bytes: 2,
+    };
+    Content::Image {
+        image,
+        base64: base64.map(Into::into),
+    }
+}
+
+#[test]
+fn images_stand_where_they_were_given() {
+    let user = |content| Message {
+        role: Role::User,
+        content,
+    };
+    let request = ModelRequest::new(
+        Task::Chat,
+        "You help.",
+        vec![
+            user(vec![
+                text("which is the cat?"),
+                image(ImageKind::Png, Some("UE5H")),
+                image(ImageKind::Jpeg, Some("SlBFRw==")),
+                image(ImageKind::Gif, None),
+            ]),
+            Message {
+                role: Role::Assistant,
+                content: vec![call("c1", "a")],
+            },
+            user(vec![
+                text("and this?"),
+                image(ImageKind::Webp, Some("V2ViUA==")),
+                result("c1", "content of a", false),
+            ]),
+        ],
+    );
+    check("images", &request, usual);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use super::composer::Composer;
 use super::conversation::{Conversation, Place};
+use super::image::Chip;
+use super::key::Key;
 use super::palette::{Palette, Popup};
 use super::pane::Pane;
 use super::status::Turn;
@@ -9,14 +11,15 @@ use super::theme::Theme;
 use super::{View, draw};
 use crate::render::markdown::Layout;
 use crate::render::style::{Color, Line, Style};
+use crate::render::visible::visible;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use titan_protocol::{
-    ApprovalId, CallId, ClientError, CostLine, Effect, EngineStatus, Forget, Op, PlanItem,
-    QuestionId, SessionId, SessionSummary, ToolCall, TurnChanges, TurnId, TurnOptions, UnixMillis,
-    Usage,
+    ApprovalId, CallId, ClientError, CostLine, Effect, EngineStatus, Forget, IMAGES_MAX,
+    ImageBytes, Op, PlanItem, QuestionId, SessionId, SessionSummary, ToolCall, TurnChanges, TurnId,
+    TurnOptions, UnixMillis, Usage,
 };
 
 /// Lines that were said and are not heard of yet, which are shown.
@@ -50,6 +53,8 @@ pub enum Action {
     Follow(SessionId),
     /// Which paths begin so; answered with [`Reply::Files`].
     Files(String),
+    /// The file may be an image; answered with [`Reply::Image`].
+    Image(Asking),
     /// A line for the history.
     Remember(String),
     /// A text for the person's clipboard.
@@ -58,6 +63,15 @@ pub enum Action {
     Redraw,
     /// The person leaves.
     Quit,
+}
+
+/// A file that may be an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asking {
+    /// The file.
+    pub path: PathBuf,
+    /// What was pasted for it, to be said as it is if it is none; else the person named it.
+    pub pasted: Option<String>,
 }
 
 /// A question to the engine.
@@ -90,6 +104,13 @@ pub enum Reply {
         prefix: String,
         /// The paths, folders with a slash at their end.
         paths: Vec<String>,
+    },
+    /// What is in a file that was asked about.
+    Image {
+        /// What was asked.
+        asked: Asking,
+        /// Its bytes, or why it can't be read.
+        read: Result<ImageBytes, String>,
     },
     /// Something could not be answered; the text says why.
     Failed(String),
@@ -151,9 +172,13 @@ pub struct App {
     pub(super) now: UnixMillis,
     pub(super) conversation: Conversation,
     pub(super) composer: Composer,
+    /// Images that go with what is said next.
+    pub(super) images: Vec<Chip>,
     pub(super) turn: Option<Turn>,
     /// Turns and undos of the session, oldest first, as far as they are known.
     pub(super) turns: Vec<TurnId>,
+    /// How each of those turns begins, to choose one by.
+    pub(super) words: Vec<String>,
     pub(super) undos: Vec<TurnId>,
     /// Files that the turn that runs has changed.
     pub(super) changed: Vec<PathBuf>,
@@ -195,8 +220,10 @@ impl App {
             now: 0,
             conversation: Conversation::default(),
             composer: Composer::new(history),
+            images: Vec::new(),
             turn: None,
             turns: Vec::new(),
+            words: Vec::new(),
             undos: Vec::new(),
             changed: Vec::new(),
             workspace: None,
@@ -250,6 +277,9 @@ impl App {
                 self.tell("·", Style::DIM, "forgotten");
                 vec![action]
             }
+            (Op::Branch { session, into, .. }, Ok(())) if *session == self.session() => {
+                vec![self.show_session(*into)]
+            }
             (Op::Compact { .. }, Ok(())) => {
                 let text = "the model is shown less of this session from now on; the log keeps all";
                 self.tell("·", Style::DIM, text);
@@ -267,6 +297,13 @@ impl App {
         let why = error.to_string();
         match op {
             Op::UserTurn { turn, text, .. } | Op::UserCall { turn, text, .. } => {
+                if let Op::UserTurn { images, .. } = op
+                    && self.images.is_empty()
+                {
+                    let back = images.iter().cloned();
+                    let back = back.filter_map(|it| Chip::new(Path::new("image"), it).ok());
+                    self.images = back.collect();
+                }
                 self.sent.retain(|(sent, _)| sent != turn);
                 self.tell(
                     "!",
@@ -299,6 +336,7 @@ impl App {
                 self.tell("·", Style::DIM, &model);
             }
             Reply::Files { prefix, paths } => self.offer_files(&prefix, paths),
+            Reply::Image { asked, read } => self.take_image(&asked, read),
             Reply::Failed(why) => {
                 self.pane = self.pane.take().filter(|pane| !pane.is_waiting());
                 self.tell("!", Style::color(Color::Yellow), &why);
@@ -308,6 +346,29 @@ impl App {
                 self.disconnected = None;
                 self.show_session(self.session());
             }
+        }
+    }
+
+    /// An image goes with what is said next. A pasted path that leads to none is a text like others.
+    fn take_image(&mut self, asked: &Asking, read: Result<ImageBytes, String>) {
+        let chip = read.and_then(|bytes| Chip::new(&asked.path, bytes));
+        match chip {
+            Ok(_) if self.images.len() >= IMAGES_MAX => {
+                let text = format!("{IMAGES_MAX} images go with what you say next already");
+                self.tell("!", Style::color(Color::Yellow), &text);
+            }
+            Ok(chip) => self.images.push(chip),
+            Err(why) => match &asked.pasted {
+                Some(pasted) => {
+                    let width = self.composer_width();
+                    self.composer.key(&Key::Paste(pasted.clone()), width);
+                    self.hint = Some(format!("not taken as an image: {}", visible(&why)));
+                }
+                None => {
+                    let text = format!("{}: {why}", asked.path.display());
+                    self.tell("!", Style::color(Color::Yellow), &text);
+                }
+            },
         }
     }
 
@@ -324,6 +385,7 @@ impl App {
         self.conversation = Conversation::default();
         self.turn = None;
         self.turns.clear();
+        self.words.clear();
         self.undos.clear();
         self.changed.clear();
         self.workspace = None;

@@ -5,8 +5,8 @@ use super::status::{Turn, Waiting};
 use crate::render::approval::decided;
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{
-    compacted_text, cost_line, declined_text, finding_text, notice_style, outcome_note, plan_lines,
-    question_lines, shortcut_text,
+    BRANCHED, compacted_text, cost_line, declined_text, finding_text, images_text, notice_style,
+    outcome_note, plan_lines, question_lines, shortcut_text,
 };
 use crate::render::undo::undone;
 use crate::render::visible::visible;
@@ -20,6 +20,8 @@ use titan_protocol::{
 const FILES_TOLD_MAX: usize = 4;
 /// Turns whose ids are kept, to be named by their number.
 const TURNS_MAX: usize = 10_000;
+/// Of what was said in each of them, so much is kept, to choose one by.
+const WORDS_CHARS_MAX: usize = 100;
 
 impl App {
     /// Takes the next record of the session; those of others are not its own.
@@ -29,12 +31,20 @@ impl App {
         }
         match &record.event {
             Event::SessionStarted { workspace } => self.workspace = Some(workspace.clone()),
+            Event::SessionBranched { workspace, .. } => {
+                self.workspace = Some(workspace.clone());
+                // What its past was called and cost is another session's.
+                self.title.clear();
+                self.usage = Usage::default();
+                self.tell("↳", Style::DIM, BRANCHED);
+            }
             Event::SessionTitled { title } => self.title.clone_from(title),
             Event::TurnStarted { text } => self.turn_started(record, text),
             Event::Steered { text, turn } => {
                 self.sent.retain(|(sent, _)| sent != turn);
                 self.conversation.say(text);
             }
+            Event::ImagesGiven { images } => self.tell("▣", Style::DIM, &images_text(images)),
             // A call beside the turn, as for a title, is no part of it.
             Event::ModelCallStarted { .. } | Event::ModelCallEnded { .. }
                 if record.turn.is_none() => {}
@@ -197,6 +207,7 @@ impl App {
             self.sent.retain(|(sent, _)| *sent != turn);
             if self.turns.len() < TURNS_MAX {
                 self.turns.push(turn);
+                self.words.push(beginning(text));
             }
         }
         self.conversation.say(text);
@@ -331,4 +342,13 @@ impl App {
         }
         self.tell_lines(lines);
     }
+}
+
+/// How a text begins, in a line.
+fn beginning(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty());
+    visible(line.unwrap_or_default().trim())
+        .chars()
+        .take(WORDS_CHARS_MAX)
+        .collect()
 }

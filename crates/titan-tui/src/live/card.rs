@@ -3,16 +3,19 @@
 use super::View;
 use super::block::Content;
 use super::growing::{Growing, Look, Part};
-use crate::render::duration;
+use crate::render::drawing::{CANVAS, Drawing};
 use crate::render::style::{Color, Line, Style};
 use crate::render::turn::{summary, unescaped};
 use crate::render::visible::{clean, clean_line, visible};
+use crate::render::{canvas, duration};
 use serde_json::Value;
 use std::time::Duration;
 use titan_protocol::{ToolCall, UnixMillis, Verdict};
 
 /// Lines that are shown of the arguments while they are written, and of the output, of a card that is folded.
 const PREVIEW_LINES_MAX: usize = 5;
+/// Lines that are shown of what it draws while it is written.
+const DRAWN_LINES_MAX: usize = 20;
 /// Lines of an error that are shown of a card that is folded.
 const ERROR_LINES_MAX: usize = 4;
 /// Bytes that are kept of the arguments while they are written, and of what the model reads of the result.
@@ -49,6 +52,8 @@ pub(super) struct Card {
     summary: String,
     /// Its arguments while they are written, raw.
     written: String,
+    /// What it draws, as far as it is written, until it stands in the conversation.
+    drawing: Option<Drawing>,
     arguments: Growing,
     output: Growing,
     /// The beginning of what the model reads of it.
@@ -68,6 +73,7 @@ impl Card {
             is_by_hand: false,
             summary: String::new(),
             written: String::new(),
+            drawing: (name == CANVAS).then(Drawing::default),
             arguments: Growing::new(Look::Written),
             output: Growing::new(Look::Output),
             result: String::new(),
@@ -80,6 +86,9 @@ impl Card {
 
     /// The next piece of the arguments.
     pub(super) fn write(&mut self, json: &str) {
+        if let Some(drawing) = &mut self.drawing {
+            return drawing.push(json);
+        }
         self.written.push_str(json);
         if self.written.len() > TEXT_BYTES_MAX {
             let start = self.written.len() - TEXT_BYTES_MAX / 2;
@@ -94,6 +103,7 @@ impl Card {
         self.summary = summary(call);
         self.is_by_hand = is_by_hand;
         self.state = State::Running;
+        self.drawing = (call.name == CANVAS).then(|| Drawing::of(&call.arguments));
         for (name, value) in &call.arguments {
             let text = match value {
                 Value::String(text) => visible(text),
@@ -104,6 +114,17 @@ impl Card {
                 .push(&format!("{}:{lead}{text}\n", clean_line(name)));
         }
         self.arguments.finish();
+    }
+
+    /// Whether it draws the surface of this name.
+    pub(super) fn draws(&self, name: &str) -> bool {
+        let surface = self.drawing.as_ref().and_then(Drawing::surface);
+        surface.is_some_and(|surface| surface.name == name)
+    }
+
+    /// What it draws stands in the conversation by now.
+    pub(super) fn was_drawn(&mut self) {
+        self.drawing = None;
     }
 
     pub(super) fn put_out(&mut self, text: &str) {
@@ -164,6 +185,7 @@ impl Card {
         let end = text.floor_char_boundary(TEXT_BYTES_MAX);
         text[..end].clone_into(&mut self.result);
         self.written.clear();
+        self.drawing = None;
         self.elapsed = Some(elapsed);
         let has_end = matches!(self.state, State::Denied | State::Stopped);
         self.state = match is_error {
@@ -178,6 +200,7 @@ impl Card {
         if self.is_under_way() {
             self.output.finish();
             self.written.clear();
+            self.drawing = None;
             self.state = State::Stopped;
             self.elapsed = Some(Duration::from_millis(now.saturating_sub(self.begun_at)));
         }
@@ -223,7 +246,7 @@ impl Card {
         }
         if !self.is_open() {
             return Part::Made(match idx {
-                1 => self.writing(PREVIEW_LINES_MAX),
+                1 => self.writing(PREVIEW_LINES_MAX, view),
                 2 => self.preview(view.layout.width),
                 _ => self.judgements(view, false),
             });
@@ -232,7 +255,7 @@ impl Card {
         let n_output = self.output.n_blocks();
         match idx - 1 {
             _ if idx == 1 && self.state == State::Written => {
-                Part::Made(self.writing(view.height.max(PREVIEW_LINES_MAX)))
+                Part::Made(self.writing(view.height.max(PREVIEW_LINES_MAX), view))
             }
             at if at < n_arguments => self.arguments.block(at),
             at if at < n_arguments + n_output => self.output.block(at - n_arguments),
@@ -286,7 +309,12 @@ impl Card {
         format!("{how}{step}{time}")
     }
 
-    fn writing(&self, lines_max: usize) -> Option<Content> {
+    fn writing(&self, lines_max: usize, view: &View) -> Option<Content> {
+        if let Some(drawing) = &self.drawing {
+            let lines_max = lines_max.max(DRAWN_LINES_MAX.min(view.height / 2));
+            let lines = canvas::growing(&drawing.surface()?, view.layout, lines_max);
+            return Some(Content::Lines(lines));
+        }
         if self.state != State::Written || self.written.is_empty() {
             return None;
         }
@@ -339,7 +367,11 @@ impl Card {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.arguments.bytes() + self.output.bytes() + self.written.len() + self.result.len()
+        self.arguments.bytes()
+            + self.output.bytes()
+            + self.written.len()
+            + self.result.len()
+            + self.drawing.as_ref().map_or(0, Drawing::bytes)
     }
 
     pub(super) fn holds(&self, wanted: &str) -> bool {

@@ -97,6 +97,12 @@ impl Conversation {
 
     /// A surface of the canvas, as it was drawn.
     pub(super) fn surface(&mut self, surface: &Surface) {
+        let drawing: Vec<u64> = self.calls.iter().map(|(_, entry)| *entry).collect();
+        for entry in drawing {
+            if let Some(card) = self.card(entry).filter(|card| card.draws(&surface.name)) {
+                card.was_drawn();
+            }
+        }
         self.add_block(Content::Surface(surface.clone()));
     }
 

@@ -228,11 +228,21 @@ impl App {
         let room = room.saturating_sub(above.len());
         above.extend(self.sent_panel(width, room));
         above.append(&mut lines);
+        above.extend(self.images_panel(width, room));
         if let Some(popup) = &self.popup {
             let room = POPUP_ROWS_MAX.min(room);
             above.extend(popup.lines(width, room));
         }
         above
+    }
+
+    /// What is given with what is said next.
+    fn images_panel(&self, width: usize, room: usize) -> Vec<Line> {
+        let n_images = self.images.len();
+        let shown = self.images.iter().enumerate().take(room / 2);
+        shown
+            .map(|(idx, chip)| chip.line(idx + 1 == n_images).cut(width))
+            .collect()
     }
 
     fn plan_panel(&self, width: usize, room: usize) -> Vec<Line> {

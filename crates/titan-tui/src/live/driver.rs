@@ -1,11 +1,11 @@
 //! Drives an [`App`]: its terminal, its client, its clock.
 
-use super::app::{Action, App, Query, Reply, Settings};
+use super::app::{Action, App, Asking, Query, Reply, Settings};
 use super::key::Key;
 use super::reader::Reader;
 use super::screen::{Screen, clipboard};
 use super::tty::Tty;
-use super::{FRAME_MS, history};
+use super::{FRAME_MS, history, image};
 use crate::submits::Submits;
 use crossterm::execute;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
@@ -251,6 +251,7 @@ impl Live {
                     let (files, root) = (self.files.clone(), self.app.root());
                     work.query(listed(files, root, prefix));
                 }
+                Action::Image(asked) => work.query(looked_at(asked)),
                 Action::Remember(entry) => {
                     if let Err(error) = history::append(&self.history, &entry) {
                         tracing::warn!(%error, "history not written");
@@ -311,6 +312,16 @@ fn listed(files: Files, root: PathBuf, prefix: String) -> BoxFuture<'static, Rep
             Vec::new()
         });
         Reply::Files { prefix, paths }
+    }
+    .boxed()
+}
+
+fn looked_at(asked: Asking) -> BoxFuture<'static, Reply> {
+    async move {
+        let path = asked.path.clone();
+        let read = tokio::task::spawn_blocking(move || image::read(&path)).await;
+        let read = read.unwrap_or_else(|error| Err(error.to_string()));
+        Reply::Image { asked, read }
     }
     .boxed()
 }

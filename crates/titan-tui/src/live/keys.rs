@@ -1,7 +1,8 @@
 //! What keys do.
 
-use super::app::{Action, App, Query, Request, Search, Seen};
+use super::app::{Action, App, Asking, Query, Request, Search, Seen};
 use super::conversation::Kind;
+use super::image;
 use super::key::Key;
 use super::palette::{self, Deed, Palette, Popup};
 use super::pane::{self, Pane};
@@ -10,6 +11,7 @@ use crate::render::approval::{self, SEEN_MIN};
 use crate::render::style::{Color, Style};
 use crate::render::turn::chosen;
 use serde_json::Map;
+use std::path::PathBuf;
 use titan_protocol::{ApprovalId, Decision, Forget, Judgement, Op, SessionId, TurnId, TurnOptions};
 
 const PASTE_TOO_LONG: &str = "that paste is longer than 256 KiB together with the rest; put it into a file and name the file";
@@ -55,6 +57,7 @@ impl App {
             Key::Ctrl('o') => self.deed(Deed::Call),
             Key::Ctrl('t') => self.deed(Deed::Thinking),
             Key::Ctrl('y') => self.deed(Deed::Copy),
+            Key::Ctrl('g') => self.deed(Deed::Turns),
             Key::Ctrl('l') => vec![Action::Redraw],
             Key::Help => {
                 self.pane = Some(Pane::help());
@@ -150,6 +153,16 @@ impl App {
                 self.conversation.go_to_end();
                 return Vec::new();
             }
+            Key::Backspace if self.composer.is_empty() && !self.images.is_empty() => {
+                self.images.pop();
+                return Vec::new();
+            }
+            Key::Paste(pasted) => {
+                let paths = image::dropped(pasted);
+                if let [_, ..] = &paths[..] {
+                    return asked_about(paths, pasted);
+                }
+            }
             _ if self.scrolled(key) => return Vec::new(),
             _ => {}
         }
@@ -222,7 +235,13 @@ impl App {
 
     fn entered(&mut self, is_press: bool) -> Vec<Action> {
         self.popup = None;
-        if self.composer.goes_on() || self.composer.text().trim().is_empty() {
+        if self.composer.goes_on() {
+            return Vec::new();
+        }
+        if self.composer.text().trim().is_empty() {
+            if !self.images.is_empty() {
+                self.hint = Some("say what is to be done with the image".to_owned());
+            }
             return Vec::new();
         }
         if !is_press && command::is_command(self.composer.text()) {
@@ -265,6 +284,20 @@ impl App {
             }
             Command::Sessions => self.ask("Sessions", Query::Sessions),
             Command::New => self.begin_session(),
+            Command::Branch(None) => self.choose_turn(),
+            Command::Branch(Some(named)) => match self.turn_named(Some(named)) {
+                Ok(Some(turn)) => self.branch(turn),
+                Ok(None) => Vec::new(),
+                Err(why) => self.warned(&why),
+            },
+            Command::Image(None) => {
+                self.images.clear();
+                Vec::new()
+            }
+            Command::Image(Some(path)) => vec![Action::Image(Asking {
+                path: self.root().join(path),
+                pasted: None,
+            })],
             Command::Compact => vec![Action::Submit(Op::Compact { session })],
             Command::Diff(named) => match self.turn_named(named) {
                 Ok(turn) => self.ask("Changes", Query::Changes(session, turn)),
@@ -328,6 +361,10 @@ impl App {
             session: self.session(),
             turn,
             text: text.to_owned(),
+            images: std::mem::take(&mut self.images)
+                .into_iter()
+                .map(|chip| chip.bytes)
+                .collect(),
             options,
         })]
     }
@@ -371,6 +408,24 @@ impl App {
     fn ask(&mut self, title: &str, query: Query) -> Vec<Action> {
         self.pane = Some(Pane::waiting(title));
         vec![Action::Ask(query)]
+    }
+
+    /// Lets the person choose the turn after which they go on.
+    fn choose_turn(&mut self) -> Vec<Action> {
+        if self.turns.is_empty() {
+            return self.warned("nothing was said yet; there is no turn to go back to");
+        }
+        let turns = self.turns.iter().copied().zip(self.words.iter().cloned());
+        self.pane = Some(Pane::turns(turns.collect()));
+        Vec::new()
+    }
+
+    fn branch(&mut self, after: TurnId) -> Vec<Action> {
+        vec![Action::Submit(Op::Branch {
+            session: self.session(),
+            after,
+            into: SessionId::new(),
+        })]
     }
 
     fn begin_session(&mut self) -> Vec<Action> {
@@ -452,6 +507,7 @@ impl App {
             Deed::Theme => self.settings.theme = self.settings.theme.next(),
             Deed::Stop => return self.interrupt(false),
             Deed::Costs => return self.perform(Command::Cost),
+            Deed::Turns => return self.choose_turn(),
             Deed::Changes => return self.perform(Command::Diff(None)),
             Deed::Start => self.conversation.go_to_start(),
             Deed::End => self.conversation.go_to_end(),
@@ -473,6 +529,7 @@ impl App {
         }
         match picked {
             pane::Picked::Nothing | pane::Picked::Closed => Vec::new(),
+            pane::Picked::Turn(turn) => self.branch(turn),
             pane::Picked::New => self.begin_session(),
             pane::Picked::Session(session) if session == self.session() => Vec::new(),
             pane::Picked::Session(session) => vec![self.show_session(session)],
@@ -584,4 +641,21 @@ impl App {
         self.seen = Some(seen);
         seen
     }
+}
+
+/// Asks whether what was dropped are images. Where one is none, its path alone is pasted after all.
+fn asked_about(paths: Vec<PathBuf>, pasted: &str) -> Vec<Action> {
+    let pasted = match &paths[..] {
+        [_] => vec![pasted.to_owned()],
+        _ => pasted
+            .trim()
+            .lines()
+            .map(|line| format!("{line}\n"))
+            .collect(),
+    };
+    let asked = paths.into_iter().zip(pasted).map(|(path, pasted)| {
+        let pasted = Some(pasted);
+        Action::Image(Asking { path, pasted })
+    });
+    asked.collect()
 }

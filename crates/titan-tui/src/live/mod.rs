@@ -14,6 +14,7 @@ mod draw;
 mod driver;
 mod growing;
 mod history;
+mod image;
 mod key;
 mod keys;
 mod palette;
@@ -26,7 +27,7 @@ mod tests;
 mod theme;
 mod tty;
 
-pub use app::{Action, App, Query, Reply, Settings};
+pub use app::{Action, App, Asking, Query, Reply, Settings};
 pub use driver::{Files, Left, Live, LiveError, Options};
 pub use key::Key;
 pub use theme::Theme;

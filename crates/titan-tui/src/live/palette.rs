@@ -25,6 +25,7 @@ pub(super) enum Deed {
     Theme,
     Stop,
     Costs,
+    Turns,
     Changes,
     Start,
     End,
@@ -35,6 +36,11 @@ const DEEDS: &[(Deed, &str, &str)] = &[
     (Deed::Stop, "stop the turn", "Ctrl-C"),
     (Deed::Search, "search the conversation", "Ctrl-F"),
     (Deed::Changes, "what the last turn changed in files", ""),
+    (
+        Deed::Turns,
+        "go back to an earlier turn and go on from there",
+        "Ctrl-G",
+    ),
     (Deed::Costs, "what models cost, by day", ""),
     (Deed::Call, "open or fold the last call in sight", "Ctrl-O"),
     (

@@ -6,9 +6,9 @@ use crate::command;
 use crate::render::style::{Color, Line, Style};
 use crate::render::table::{self, columns_of};
 use crate::render::undo;
-use crate::render::{moment, money, usage};
+use crate::render::{branch_mark, moment, money, usage};
 use std::path::Path;
-use titan_protocol::{CostLine, SessionId, SessionSummary, TurnChanges, Usage};
+use titan_protocol::{CostLine, SessionId, SessionSummary, TurnChanges, TurnId, Usage};
 
 const KEYS: &str = "\
 Enter              say it; while the model works, it steers it
@@ -18,6 +18,7 @@ Tab                complete a command or a path after @
 Ctrl-C             stop the turn; twice at rest leaves
 Ctrl-P             everything that can be done
 Ctrl-F             search the conversation
+Ctrl-G             go back to an earlier turn, and on from there
 Ctrl-O, click      open or fold a call
 Ctrl-T             open or fold the model's thinking
 Ctrl-Y             copy the last answer
@@ -49,6 +50,11 @@ enum Body {
         sessions: Vec<SessionSummary>,
         chosen: usize,
     },
+    /// Turns by what was said, oldest first.
+    Turns {
+        turns: Vec<(TurnId, String)>,
+        chosen: usize,
+    },
 }
 
 /// What came of a key.
@@ -57,6 +63,7 @@ pub(super) enum Picked {
     Nothing,
     Closed,
     Session(SessionId),
+    Turn(TurnId),
     New,
 }
 
@@ -95,6 +102,12 @@ impl Pane {
         let is_current = |session: &SessionSummary| session.session == current;
         let chosen = sessions.iter().position(is_current).unwrap_or(0);
         Self::new("Sessions", Body::Sessions { sessions, chosen })
+    }
+
+    /// The turns to go back to, none of which may be missing; the last is chosen first.
+    pub(super) fn turns(turns: Vec<(TurnId, String)>) -> Self {
+        let chosen = turns.len().saturating_sub(1);
+        Self::new("Go on after which turn?", Body::Turns { turns, chosen })
     }
 
     pub(super) fn costs(costs: &[CostLine], session: &Usage) -> Self {
@@ -139,18 +152,26 @@ impl Pane {
     pub(super) fn click(&mut self, row: usize) -> Picked {
         match &mut self.body {
             // The first row names the columns.
-            Body::Sessions { sessions, chosen } if row > 0 => {
-                let clicked = self.scroll + row - 1;
-                match clicked < sessions.len() {
-                    true if clicked == *chosen => self.entered(),
-                    true => {
-                        *chosen = clicked;
-                        Picked::Nothing
-                    }
-                    false => Picked::Nothing,
-                }
-            }
+            Body::Sessions { .. } if row > 0 => self.clicked(self.scroll + row - 1),
+            Body::Turns { .. } => self.clicked(self.scroll + row),
             _ => Picked::Nothing,
+        }
+    }
+
+    /// An entry of a list was clicked: it is chosen, and picked if it was chosen before.
+    fn clicked(&mut self, clicked: usize) -> Picked {
+        let (n_entries, chosen) = match &mut self.body {
+            Body::Sessions { sessions, chosen } => (sessions.len(), chosen),
+            Body::Turns { turns, chosen } => (turns.len(), chosen),
+            Body::Waiting | Body::Lines(_) => return Picked::Nothing,
+        };
+        match clicked < n_entries {
+            true if clicked == *chosen => self.entered(),
+            true => {
+                *chosen = clicked;
+                Picked::Nothing
+            }
+            false => Picked::Nothing,
         }
     }
 
@@ -159,17 +180,19 @@ impl Pane {
             Body::Sessions { sessions, chosen } => sessions
                 .get(*chosen)
                 .map_or(Picked::Closed, |session| Picked::Session(session.session)),
-            _ => Picked::Closed,
+            Body::Turns { turns, chosen } => turns
+                .get(*chosen)
+                .map_or(Picked::Closed, |(turn, _)| Picked::Turn(*turn)),
+            Body::Waiting | Body::Lines(_) => Picked::Closed,
         }
     }
 
     fn by(&mut self, rows: isize) {
         match &mut self.body {
             Body::Sessions { sessions, chosen } => {
-                *chosen = chosen
-                    .saturating_add_signed(rows)
-                    .min(sessions.len().saturating_sub(1));
+                *chosen = moved(*chosen, rows, sessions.len());
             }
+            Body::Turns { turns, chosen } => *chosen = moved(*chosen, rows, turns.len()),
             Body::Lines(lines) => {
                 let last = lines.len().saturating_sub(self.rows.max(1));
                 self.scroll = self.scroll.saturating_add_signed(rows).min(last);
@@ -182,6 +205,7 @@ impl Pane {
     pub(super) fn title(&self, width: usize) -> Line {
         let hint = match &self.body {
             Body::Sessions { .. } => "Enter opens · n new · Esc",
+            Body::Turns { .. } => "Enter goes on from there · Esc",
             Body::Lines(lines) if lines.len() > self.rows => "arrows, PgDn · Esc",
             Body::Lines(_) | Body::Waiting => "Esc",
         };
@@ -217,8 +241,47 @@ impl Pane {
                 self.scroll = from;
                 lines
             }
+            Body::Turns { turns, chosen } => {
+                let (from, lines) = turn_lines(turns, *chosen, self.scroll, width, rows.max(1));
+                self.scroll = from;
+                lines
+            }
         }
     }
+}
+
+fn moved(chosen: usize, rows: isize, n_entries: usize) -> usize {
+    chosen
+        .saturating_add_signed(rows)
+        .min(n_entries.saturating_sub(1))
+}
+
+/// The first entry that is shown, so that the chosen one is.
+fn first_shown(from: usize, chosen: usize, n_shown: usize) -> usize {
+    from.min(chosen).max((chosen + 1).saturating_sub(n_shown))
+}
+
+fn turn_lines(
+    turns: &[(TurnId, String)],
+    chosen: usize,
+    from: usize,
+    width: usize,
+    n_shown: usize,
+) -> (usize, Vec<Line>) {
+    let from = first_shown(from, chosen, n_shown);
+    let shown = turns.iter().enumerate().skip(from).take(n_shown);
+    let lines = shown.map(|(idx, (_, words))| {
+        let is_chosen = idx == chosen;
+        let mark = if is_chosen { "▸" } else { " " };
+        let style = Style {
+            bold: is_chosen,
+            ..Style::PLAIN
+        };
+        Line::default()
+            .with(style, format!("{mark} {:>3}  {words}", idx + 1))
+            .cut(width)
+    });
+    (from, lines.collect())
 }
 
 fn session_lines(
@@ -228,7 +291,7 @@ fn session_lines(
     width: usize,
     n_shown: usize,
 ) -> (usize, Vec<Line>) {
-    let from = from.min(chosen).max((chosen + 1).saturating_sub(n_shown));
+    let from = first_shown(from, chosen, n_shown);
     let shown = sessions.iter().enumerate().skip(from).take(n_shown);
     let rows: Vec<Vec<String>> = shown
         .map(|(idx, session)| {
@@ -240,7 +303,7 @@ fn session_lines(
                 moment(session.active_at),
                 session.turns.to_string(),
                 money(session.usage.cost_usd_micros),
-                format!("{runs}{}", session.title),
+                format!("{runs}{}{}", branch_mark(session), session.title),
             ]
         })
         .collect();

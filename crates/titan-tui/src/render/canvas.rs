@@ -9,17 +9,16 @@ use titan_protocol::{Field, FieldKind, Form, Surface, SurfaceKind};
 
 /// Lines of one surface that are shown; the rest is counted.
 const LINES_MAX: usize = 60;
+/// Bytes at the end of a surface that still grows, which are laid out: it is drawn anew with every frame.
+const GROWING_BYTES_MAX: usize = 16 * 1024;
+/// Places at which a form that still grows may be read.
+const FORM_ENDS_MAX: usize = 8;
 /// The widest bar of a chart, in columns.
 const BAR_COLUMNS_MAX: usize = 40;
 
 /// The surface under its title.
 pub fn lines(surface: &Surface, layout: Layout) -> Vec<Line> {
-    let title = match surface.title.is_empty() {
-        true => &surface.name,
-        false => &surface.title,
-    };
-    let head = format!("▦ {}", clean(title).replace('\n', " "));
-    let mut lines = vec![Line::default().with(Style::BOLD, head).cut(layout.width)];
+    let mut lines = vec![head(surface).cut(layout.width)];
     let mut body = body(surface, layout);
     let surplus = body.len().saturating_sub(LINES_MAX);
     body.truncate(LINES_MAX);
@@ -28,6 +27,69 @@ pub fn lines(surface: &Surface, layout: Layout) -> Vec<Line> {
         lines.push(Line::dim(format!("… {surplus} more lines")));
     }
     lines
+}
+
+/// A surface that is still being written: its title and the end of what there is, at most so many lines.
+pub(crate) fn growing(surface: &Surface, layout: Layout, lines_max: usize) -> Vec<Line> {
+    let mut lines = vec![
+        head(surface)
+            .with(Style::DIM, " · is being drawn")
+            .cut(layout.width),
+    ];
+    let body = match surface.kind {
+        SurfaceKind::Form => form_so_far(&surface.content, layout),
+        _ => body(&ending(surface), layout),
+    };
+    lines.extend(
+        body.iter()
+            .skip(body.len().saturating_sub(lines_max))
+            .cloned(),
+    );
+    lines
+}
+
+fn head(surface: &Surface) -> Line {
+    let title = match surface.title.is_empty() {
+        true => &surface.name,
+        false => &surface.title,
+    };
+    Line::default().with(
+        Style::BOLD,
+        format!("▦ {}", clean(title).replace('\n', " ")),
+    )
+}
+
+/// A long surface without its middle: whole lines at its end and, where columns have names, those.
+fn ending(surface: &Surface) -> Surface {
+    let content = &surface.content;
+    let start = content.ceil_char_boundary(content.len().saturating_sub(GROWING_BYTES_MAX));
+    let start = match (start, content[start..].find('\n')) {
+        (0, _) => return surface.clone(),
+        (start, Some(end)) => start + end + 1,
+        (start, None) => start,
+    };
+    let names = match surface.kind {
+        SurfaceKind::Table | SurfaceKind::Chart => content.lines().next().unwrap_or_default(),
+        _ => "",
+    };
+    let lead = if names.is_empty() { "" } else { "\n" };
+    Surface {
+        content: format!("{names}{lead}{}", &content[start..]),
+        ..surface.clone()
+    }
+}
+
+/// The fields of a form that are whole by now.
+fn form_so_far(content: &str, layout: Layout) -> Vec<Line> {
+    let ends = content.rmatch_indices('}').map(|(at, _)| at + 1);
+    let whole = |end: usize| {
+        let begun = &content[..end];
+        let closed = ["", "]}"].map(|rest| serde_json::from_str(&format!("{begun}{rest}")));
+        closed.into_iter().find_map(Result::ok)
+    };
+    // Only the last few can be the end of a field: a text may hold braces too.
+    let form = ends.take(FORM_ENDS_MAX).find_map(whole);
+    form.map_or_else(Vec::new, |form| form_lines(&form, layout))
 }
 
 fn body(surface: &Surface, layout: Layout) -> Vec<Line> {
@@ -71,7 +133,10 @@ type Rows = (Vec<String>, Vec<StringRecord>);
 
 /// The head and what is below it. The tool has checked it; what can't be read all the same is shown as it is.
 fn rows(content: &str) -> Option<Rows> {
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
+    // While it grows, the last row is shorter than the others.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(content.as_bytes());
     let head = reader.headers().ok()?.iter();
     let head = head.map(|cell| clean(cell).replace(['\n', '\t'], " "));
     let head = head.collect();
@@ -97,7 +162,10 @@ fn chart(head: &[String], rows: &[StringRecord], layout: Layout) -> Vec<Line> {
         .map(f64::abs)
         .fold(f64::MIN_POSITIVE, f64::max);
     let name = |cell: &str| clean(cell).replace(['\n', '\t'], " ");
-    let names: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| name(row.get(0).unwrap_or_default()))
+        .collect();
     let widest = names.iter().map(|name| columns(name)).max().unwrap_or(0);
     let room = layout.width.saturating_sub(widest + 14);
     let room = room.clamp(1, BAR_COLUMNS_MAX);
@@ -240,6 +308,50 @@ mod tests {
             ▦ The title
             (a page, which a terminal can't show)"#]],
         );
+    }
+
+    #[test]
+    fn a_surface_that_is_being_written_shows_its_end() {
+        let form = r#"{"fields": [{"name": "city"}, {"name": "now", "type": "checkbox"}, {"na"#;
+        for (kind, content, expected) in [
+            (SurfaceKind::Code, "a\nb\nc\nd\nhalf".to_owned(), "c|d|half"),
+            (SurfaceKind::Table, "n,m\n1,2\n3".to_owned(), "n  m|1  2|3"),
+            (
+                SurfaceKind::Chart,
+                "n,m\na,2\nb".to_owned(),
+                "a ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ 2",
+            ),
+            (
+                SurfaceKind::Form,
+                form.to_owned(),
+                "city: []|now: [ ]|(a form: fill it in in the browser, or say here what it asks)",
+            ),
+            (SurfaceKind::Diagram, "a -> b\nb -".to_owned(), "a → b|b -"),
+            (
+                SurfaceKind::Table,
+                format!("n,m\n{}", "1,2\n".repeat(10_000)),
+                "1  2|1  2|1  2",
+            ),
+        ] {
+            let surface = Surface {
+                name: "it".to_owned(),
+                title: String::new(),
+                kind,
+                language: String::new(),
+                content,
+            };
+            let layout = Layout {
+                width: 40,
+                has_color: false,
+            };
+            let lines: Vec<String> = growing(&surface, layout, 3)
+                .iter()
+                .map(Line::text)
+                .collect();
+            assert_eq!(lines[0], "▦ it · is being drawn");
+            let body: Vec<&str> = lines[1..].iter().map(|line| line.trim_end()).collect();
+            assert_eq!(body.join("|"), expected, "{kind:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod canvas;
+pub(crate) mod drawing;
 #[cfg(test)]
 mod fuzz;
 pub mod highlight;
@@ -18,7 +19,15 @@ pub mod visible;
 
 use jiff::Timestamp;
 use std::time::Duration;
-use titan_protocol::{UnixMillis, Usage};
+use titan_protocol::{SessionSummary, UnixMillis, Usage};
+
+/// What stands before the title of a branch in a list: the end of the id of the session that it came from.
+pub fn branch_mark(session: &SessionSummary) -> String {
+    session.branch_of.map_or(String::new(), |origin| {
+        let id = origin.session.to_string();
+        format!("↳ {} · ", &id[id.len().saturating_sub(8)..])
+    })
+}
 
 /// A duration for people: `340ms`, `1.2s`, `3m 05s`.
 pub fn duration(elapsed: Duration) -> String {

@@ -4,6 +4,7 @@
 //! changing. The same view serves a terminal (answer included) and a pipe's status (answer left out, since it goes
 //! to standard output as it is).
 
+use super::drawing::{CANVAS, Drawing};
 use super::markdown::{Layout, MarkdownStream};
 use super::style::{Color, Line, Span, Style, wrap};
 use super::visible::clean;
@@ -12,20 +13,25 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use titan_protocol::{
-    ApprovalId, CallId, Effect, Event, ModelError, NoticeLevel, Origin, PlanItem, PlanStatus,
-    QuestionId, Record, Stopped, ToolCall, TurnOutcome, Verdict,
+    ApprovalId, CallId, Effect, Event, Image, ModelError, NoticeLevel, Origin, PlanItem,
+    PlanStatus, QuestionId, Record, Stopped, ToolCall, TurnOutcome, Verdict,
 };
 
 /// Lines of a running tool's output that are shown under it.
 const OUTPUT_LINES_MAX: usize = 3;
 /// Lines that are shown of a call that is being written.
 const WRITTEN_LINES_MAX: usize = 3;
+/// Lines that are shown of a surface that is being drawn.
+const DRAWN_LINES_MAX: usize = 8;
 /// Bytes of a running tool's output, and of its arguments, that are kept for that.
 const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 /// Lines of an error that are shown when a call failed.
 const ERROR_LINES_MAX: usize = 4;
 /// Lines of the plan that are shown while it changes.
 const PLAN_LINES_MAX: usize = 8;
+
+/// What is said where a branch begins.
+pub const BRANCHED: &str = "a branch begins here: what is above is shared; files are as they are now, not as they were then";
 
 /// The spinner.
 pub(crate) const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -68,6 +74,8 @@ struct Call {
     summary: String,
     /// Its arguments while they are being written, raw.
     written: String,
+    /// What it draws, as far as it is written.
+    drawing: Option<Drawing>,
     output: String,
     /// The person called it and wants to see all that came of it.
     is_by_hand: bool,
@@ -155,6 +163,9 @@ impl TurnView {
             Event::ToolArgumentsDelta { call, json } => {
                 if let Some(call) = self.calls.iter_mut().find(|open| open.id == *call) {
                     push_bounded(&mut call.written, json);
+                    if let Some(drawing) = &mut call.drawing {
+                        drawing.push(json);
+                    }
                 }
                 Vec::new()
             }
@@ -248,6 +259,7 @@ impl TurnView {
                 self.plan.clone_from(items);
                 Vec::new()
             }
+            Event::SessionBranched { .. } => self.note("↳", Style::DIM, BRANCHED, layout),
             Event::CanvasDrawn { surface } => {
                 let mut lines = self.end_text(layout);
                 lines.extend(canvas::lines(surface, layout));
@@ -263,6 +275,9 @@ impl TurnView {
                 let mut lines = self.end_text(layout);
                 lines.extend(self.note("›", Style::color(Color::Cyan), text, layout));
                 lines
+            }
+            Event::ImagesGiven { images } => {
+                self.note("▣", Style::DIM, &images_text(images), layout)
             }
             Event::Notice { level, text } => self.note("!", notice_style(*level), text, layout),
             Event::ShortcutTaken { name, because, .. } => {
@@ -339,7 +354,10 @@ impl TurnView {
                 call,
                 "",
             ));
-            lines.extend(tail(&unescaped(&call.written), WRITTEN_LINES_MAX, "  ✎ "));
+            match call.drawing.as_ref().and_then(Drawing::surface) {
+                Some(surface) => lines.extend(canvas::growing(&surface, layout, DRAWN_LINES_MAX)),
+                None => lines.extend(tail(&unescaped(&call.written), WRITTEN_LINES_MAX, "  ✎ ")),
+            }
             lines.extend(tail(&call.output, OUTPUT_LINES_MAX, "  │ "));
         }
         if self.calls.is_empty() {
@@ -419,6 +437,7 @@ impl TurnView {
                     name: name.to_owned(),
                     summary: String::new(),
                     written: String::new(),
+                    drawing: (name == CANVAS).then(Drawing::default),
                     output: String::new(),
                     is_by_hand: false,
                 });
@@ -508,6 +527,12 @@ pub(crate) fn finding_text(stopped: Stopped, text: &str) -> String {
         Stopped::Model => "the model was stopped while it still wrote",
     };
     format!("{what}, because {text}")
+}
+
+/// What images were given.
+pub fn images_text(images: &[Image]) -> String {
+    let words: Vec<String> = images.iter().map(Image::in_words).collect();
+    words.join("; ")
 }
 
 /// How a notice looks.

@@ -2,7 +2,7 @@
 //! and no tool runs here. Calls are given back, and their results come with the next request. No journal knows of it;
 //! what it costs counts towards the ceilings.
 
-use super::{Asked, Completion, Content, Message, data, tokens};
+use super::{Asked, Completion, Message, Spoken, at_odds, data, tokens};
 use crate::refusal::Refusal;
 use crate::turn::{self, GO_ON, OWN_MODEL};
 use crate::{Gateway, events};
@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 use titan_protocol::{
-    CallId, Content as Part, Message as Entry, ModelError, ModelEvent, ModelRequest, Role,
-    StopReason, Taint, Task, ToolCall, ToolChoice, ToolSpec, TurnId, Usage,
+    CallId, Content as Part, Image, ImageBytes, Message as Entry, ModelError, ModelEvent,
+    ModelRequest, Role, StopReason, Taint, Task, ToolCall, ToolChoice, ToolSpec, TurnId, Usage,
 };
 
 const TOOLS_MAX: usize = 128;
@@ -232,11 +232,13 @@ fn thread(messages: Vec<Message>) -> Result<(String, Vec<Entry>), Refusal> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut open: Vec<CallId> = Vec::new();
     for message in messages {
-        let text = message.content.map_or(Ok(String::new()), Content::text)?;
-        if message.role != "tool" && !open.is_empty() {
+        let role = message.role.as_str();
+        let spoken = message.content.map(|content| content.spoken(role));
+        let Spoken { text, images } = spoken.transpose()?.unwrap_or_default();
+        if role != "tool" && !open.is_empty() {
             return Err(at_odds("A call has no result before the next message."));
         }
-        match message.role.as_str() {
+        match role {
             "system" | "developer" => system.push(text),
             "assistant" => {
                 let calls = calls(message.tool_calls.unwrap_or_default())?;
@@ -253,7 +255,10 @@ fn thread(messages: Vec<Message>) -> Result<(String, Vec<Entry>), Refusal> {
                 open.remove(answered.ok_or_else(|| at_odds("A result answers no open call."))?);
                 say(&mut entries, Role::User, [result(call, text)]);
             }
-            "user" | "function" => say(&mut entries, Role::User, said(text)),
+            "user" | "function" => {
+                let images = images.into_iter().filter_map(shown);
+                say(&mut entries, Role::User, said(text).chain(images));
+            }
             _ => return Err(Refusal::unsupported("role", super::NO_ROLE)),
         }
     }
@@ -285,6 +290,13 @@ fn said(text: String) -> impl Iterator<Item = Part> {
         .into_iter()
 }
 
+/// An image, which was looked at before.
+fn shown(bytes: ImageBytes) -> Option<Part> {
+    let image = Image::read(&bytes.0).ok()?;
+    let base64 = Some(bytes.to_base64().into());
+    Some(Part::Image { image, base64 })
+}
+
 fn result(call: CallId, text: String) -> Part {
     Part::ToolResult {
         call,
@@ -310,11 +322,6 @@ fn calls(calls: Vec<Call>) -> Result<Vec<ToolCall>, Refusal> {
         });
     }
     Ok(made)
-}
-
-/// The parts of a request do not go together.
-fn at_odds(text: &'static str) -> Refusal {
-    Refusal::new(StatusCode::CONFLICT, "invalid_request_error", text)
 }
 
 /// A model's reply while it comes.

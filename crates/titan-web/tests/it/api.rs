@@ -23,6 +23,7 @@ fn ops() -> Vec<Op> {
             session: SESSION,
             turn: TURN,
             text: "hi".into(),
+            images: Vec::new(),
             options: options.clone(),
         },
         Op::UserCall {

@@ -119,6 +119,7 @@ impl Client for FakeEngine {
             turns: 3,
             is_running: true,
             usage: Usage::default(),
+            branch_of: None,
         };
         Ok(vec![summary; limit])
     }

@@ -4,7 +4,7 @@ use crate::place::{Answer, Place};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use titan_protocol::{
-    Event, ModelError, ModelRequest, Op, StopReason, ToolChoice, TurnOutcome, Usage,
+    Event, ImageBytes, ModelError, ModelRequest, Op, StopReason, ToolChoice, TurnOutcome, Usage,
 };
 use titan_testkit::model::ScriptedModel;
 use titan_web::{Limits, ModelsForOne};
@@ -284,6 +284,48 @@ async fn what_is_not_there_is_refused_and_named() {
         assert_eq!(answer.json()["error"]["param"], parameter);
     }
     assert!(place.engine.ops.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn images_come_as_data_urls_and_none_is_fetched() {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x06";
+    let image = ImageBytes(PNG.into());
+    let data = format!("data:image/png;base64,{}", image.to_base64());
+    let asked = |role: &str, url: &str| {
+        let parts = json!([
+            { "type": "text", "text": "what is it?" },
+            { "type": "image_url", "image_url": { "url": url } },
+        ]);
+        json!({ "messages": [{ "role": role, "content": parts }] })
+    };
+    let place = place(turn()).await;
+    let path = "/v1/chat/completions";
+    assert_eq!(place.post(path, &asked("user", &data)).await.status, 200);
+    let spelt = json!({ "input": [{ "role": "user", "content": [{ "type": "input_image", "image_url": data }] }] });
+    assert_eq!(place.post("/v1/responses", &spelt).await.status, 200);
+    let said = |op: &Op| match op {
+        Op::UserTurn { text, images, .. } => Some((text.clone(), images.clone())),
+        _ => None,
+    };
+    let ops = place.engine.ops.lock().unwrap().clone();
+    let given = |text: &str| (text.to_owned(), vec![image.clone()]);
+    assert_eq!(
+        ops.iter().filter_map(said).collect::<Vec<_>>(),
+        [given("what is it?"), given("Look at what was given.")]
+    );
+    for (role, url, status) in [
+        ("user", "https://example.com/cat.png", 400),
+        ("user", "data:image/png;base64,bm8gaW1hZ2U=", 409),
+        ("user", "data:image/png;base64,?", 409),
+        ("assistant", &data, 409),
+    ] {
+        assert_eq!(
+            place.post(path, &asked(role, url)).await.status,
+            status,
+            "{url}"
+        );
+    }
+    assert_eq!(place.engine.ops.lock().unwrap().len(), ops.len());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `titanclaw ask`: one turn.
 
+use super::image;
 use super::transcript::{self, fence};
 use super::trust;
 use super::turn::{self, Allow, Stage};
@@ -10,7 +11,7 @@ use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use titan_protocol::{SessionId, TurnId, TurnOptions};
+use titan_protocol::{ImageBytes, SessionId, TurnId, TurnOptions};
 
 /// Standard input is read up to this size.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
@@ -30,6 +31,11 @@ pub(super) struct Arguments {
     /// What is piped in counts as material and not as your words. Only without a question, a single line of at most 500
     /// characters is the question itself.
     text: Vec<String>,
+    /// Give an image with the question: PNG, JPEG, GIF or WebP; may be repeated
+    ///
+    /// What stands in an image counts as a stranger's words, as a file's do.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
     /// Print every record of the turn as a line of JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +66,12 @@ pub(super) struct Place {
 pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let text = question(&arguments.text)?;
-    engine_runtime()?.block_on(ask(context, config, arguments, text))
+    let images: anyhow::Result<Vec<ImageBytes>> = arguments
+        .image
+        .iter()
+        .map(|path| image::read(path))
+        .collect();
+    engine_runtime()?.block_on(ask(context, config, arguments, text, images?))
 }
 
 async fn ask(
@@ -68,6 +79,7 @@ async fn ask(
     config: &Config,
     arguments: Arguments,
     text: String,
+    images: Vec<ImageBytes>,
 ) -> anyhow::Result<Exit> {
     let stage = Stage::new(context, config, arguments.json);
     // A session that is gone on with has its own folder, and was asked about it when it began.
@@ -93,6 +105,7 @@ async fn ask(
             session,
             turn: TurnId::new(),
             text,
+            images,
             call: None,
             options,
             allow: &arguments.allow,

@@ -1,6 +1,8 @@
 //! `titanclaw chat`: a conversation in the terminal, live or line by line.
 
 use super::ask::Place;
+use super::branch;
+use super::image;
 use super::live;
 use super::transcript;
 use super::trust;
@@ -25,11 +27,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use titan_protocol::{
-    ClientError, Event, Forget, Judgement, Op, Seq, SessionId, TurnId, TurnOptions,
+    ClientError, Event, Forget, ImageBytes, Judgement, Op, Seq, SessionId, TurnId, TurnOptions,
 };
 use titan_tui::command::{self, Command};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Line, Style};
+use titan_tui::render::turn::BRANCHED;
 use titan_tui::render::{self, table};
 use tokio::sync::oneshot;
 
@@ -103,6 +106,8 @@ struct Chat<'a> {
     model: Option<String>,
     last_turn: Option<TurnId>,
     last_said: Option<String>,
+    /// Given with what is said next.
+    images: Vec<ImageBytes>,
     lines: Lines,
     /// What was typed while nobody asked for it.
     ahead: TypedAhead,
@@ -142,6 +147,7 @@ impl<'a> Chat<'a> {
             model: place.model,
             last_turn: None,
             last_said: None,
+            images: Vec::new(),
             lines: Lines::start(context.home.history())?,
             ahead: TypedAhead::default(),
             context,
@@ -247,6 +253,31 @@ impl<'a> Chat<'a> {
                 self.records = client.follow(Some(self.session), 0);
                 self.note("a new session begins with what you say next")
             }
+            Command::Branch(None) => {
+                let turns = branch::turns(client.as_ref(), self.session).await?;
+                self.output.lines(&turns)?;
+                self.note("go on after one of them with its number: /branch N")
+            }
+            Command::Branch(turn) => {
+                self.session = branch::branch(client.as_ref(), self.session, turn).await?;
+                let records = undo::records(client.as_ref(), self.session).await?;
+                let seen = records.last().map_or(0, |record| record.seq);
+                self.last_turn = None;
+                self.records = client.follow(Some(self.session), seen);
+                self.note(BRANCHED)
+            }
+            Command::Image(None) => {
+                self.images.clear();
+                self.note("no image goes with what you say next")
+            }
+            Command::Image(Some(path)) => match image::read(&self.workspace.join(path)) {
+                Err(error) => self.note(&format!("{error:#}")),
+                Ok(bytes) => {
+                    self.images.push(bytes);
+                    let n_images = self.images.len();
+                    self.note(&format!("goes with what you say next, as image {n_images}"))
+                }
+            },
             Command::Compact => {
                 client
                     .submit(Op::Compact {
@@ -291,6 +322,10 @@ impl<'a> Chat<'a> {
             session: self.session,
             turn,
             text: text.to_owned(),
+            images: match &call {
+                None => std::mem::take(&mut self.images),
+                Some(_) => Vec::new(),
+            },
             call,
             options: TurnOptions {
                 workspace: Some(self.workspace.clone()),

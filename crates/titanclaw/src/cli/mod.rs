@@ -5,12 +5,14 @@
 
 mod ask;
 mod backup;
+mod branch;
 mod chat;
 mod completions;
 mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod image;
 mod live;
 mod logs;
 mod models;

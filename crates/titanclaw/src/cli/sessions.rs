@@ -1,7 +1,7 @@
-//! `titanclaw sessions list|show|resume|export|diff|undo|forget`.
+//! `titanclaw sessions list|show|resume|branch|export|diff|undo|forget`.
 
 use super::ask::Place;
-use super::{Context, Ended, Exit, chat, engine_runtime, prompt, transcript, undo};
+use super::{Context, Ended, Exit, branch, chat, engine_runtime, prompt, transcript, undo};
 use crate::line::output::Output;
 use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
@@ -78,6 +78,15 @@ enum Stored {
         /// Also what was changed since
         #[arg(long)]
         force: bool,
+    },
+    /// Go back to an earlier turn and go on from there in a session of its own
+    ///
+    /// Both share what was said until then; what is forgotten there is gone here too. Files stay as they are.
+    Branch {
+        /// Its id, the end of its id, or the beginning of its title
+        session: String,
+        /// The last turn that is shared: its number, counted from 1, or its id [default: the last]
+        turn: Option<String>,
     },
     /// Delete a session for good, with all it holds
     Forget {
@@ -174,6 +183,16 @@ async fn perform(
                 .into()),
             }
         }
+        Stored::Branch { session, turn } => {
+            let session = transcript::find(client, &session).await?.session;
+            let into = branch::branch(client, session, turn.as_deref()).await?;
+            output.text(&format!("{into}\n"))?;
+            context.say(&format!(
+                "a branch begins; go on with `titanclaw sessions resume {}`",
+                transcript::ending(into)
+            ));
+            Ok(())
+        }
         Stored::Forget { session, yes } => forget(context, client, &session, yes).await,
     }
 }
@@ -203,7 +222,7 @@ async fn list(
                 session.turns.to_string(),
                 render::money(session.usage.cost_usd_micros),
                 running.to_owned(),
-                session.title.clone(),
+                format!("{}{}", render::branch_mark(session), session.title),
             ]
         })
         .collect();

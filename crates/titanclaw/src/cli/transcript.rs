@@ -3,10 +3,10 @@
 use anyhow::bail;
 use futures::StreamExt;
 use std::time::Duration;
-use titan_protocol::{Client, Event, Record, SessionSummary, TurnOutcome};
+use titan_protocol::{Client, Event, Record, SessionId, SessionSummary, TurnOutcome};
 use titan_tui::render::markdown::Layout;
 use titan_tui::render::style::{Color, Line, Style};
-use titan_tui::render::turn::{TurnView, summary};
+use titan_tui::render::turn::{BRANCHED, TurnView, images_text, summary};
 use titan_tui::render::visible::{CleanStream, clean, clean_line};
 
 /// Sessions that are looked through for one that is named.
@@ -52,7 +52,12 @@ pub(super) async fn latest(client: &dyn Client) -> anyhow::Result<SessionSummary
 
 /// The last letters of an id, which tell sessions apart at a glance.
 pub(super) fn short(session: &SessionSummary) -> String {
-    let id = session.session.to_string();
+    ending(session.session)
+}
+
+/// The last letters of an id.
+pub(super) fn ending(session: SessionId) -> String {
+    let id = session.to_string();
     id[id.len().saturating_sub(8)..].to_owned()
 }
 
@@ -156,6 +161,8 @@ pub(super) fn markdown(session: &SessionSummary, records: &[Record]) -> String {
                     .map(|file| clean_line(&file.path.to_string_lossy()).into_owned());
                 format!("*undone: {}*", names.collect::<Vec<_>>().join(", "))
             }
+            Event::ImagesGiven { images } => format!("*images: {}*", images_text(images)),
+            Event::SessionBranched { .. } => format!("*{BRANCHED}*"),
             Event::Forgotten => "*forgotten*".to_owned(),
             _ => continue,
         };

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use titan_protocol::{
-    ApprovalId, BoxStream, Client, ClientError, Decision, Effect, Event, ModelError, Op, Record,
-    SessionId, TurnId, TurnOptions, TurnOutcome,
+    ApprovalId, BoxStream, Client, ClientError, Decision, Effect, Event, ImageBytes, ModelError,
+    Op, Record, SessionId, TurnId, TurnOptions, TurnOutcome,
 };
 use titan_tui::render::approval;
 use titan_tui::render::markdown::Layout;
@@ -142,6 +142,8 @@ pub(super) struct Ask<'a> {
     pub(super) session: SessionId,
     pub(super) turn: TurnId,
     pub(super) text: String,
+    /// Given with the words, where a model answers.
+    pub(super) images: Vec<ImageBytes>,
     /// A tool that the person calls by hand, with its arguments; else a model answers.
     pub(super) call: Option<(String, Map<String, Value>)>,
     pub(super) options: TurnOptions,
@@ -167,6 +169,7 @@ impl Ask<'_> {
                 session,
                 turn,
                 text,
+                images: self.images.clone(),
                 options,
             },
         }
@@ -512,6 +515,7 @@ impl Run<'_> {
             session: self.session,
             turn: TurnId::new(),
             text,
+            images: Vec::new(),
             options: self.options.clone(),
         })
     }

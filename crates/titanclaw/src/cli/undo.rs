@@ -88,7 +88,14 @@ pub(super) async fn diff(
     Ok(output.lines(&undo::changes(&changes, root(&records)))?)
 }
 
-async fn records(client: &dyn Client, session: SessionId) -> anyhow::Result<Vec<Record>> {
+/// All records of a session, named by its id.
+///
+/// # Errors
+/// When there is none.
+pub(super) async fn records(
+    client: &dyn Client,
+    session: SessionId,
+) -> anyhow::Result<Vec<Record>> {
     let sessions = client.sessions(usize::MAX).await?;
     match sessions.iter().find(|summary| summary.session == session) {
         Some(summary) => transcript::records(client, summary).await,
@@ -98,14 +105,16 @@ async fn records(client: &dyn Client, session: SessionId) -> anyhow::Result<Vec<
 
 fn root(records: &[Record]) -> &Path {
     let root = records.iter().find_map(|record| match &record.event {
-        Event::SessionStarted { workspace } => Some(workspace.as_path()),
+        Event::SessionStarted { workspace } | Event::SessionBranched { workspace, .. } => {
+            Some(workspace.as_path())
+        }
         _ => None,
     });
     root.unwrap_or(Path::new("/"))
 }
 
 /// The turn that a person names in this log.
-fn turn_named(records: &[Record], named: &str) -> anyhow::Result<TurnId> {
+pub(super) fn turn_named(records: &[Record], named: &str) -> anyhow::Result<TurnId> {
     let turns = begun(records, |event| matches!(event, Event::TurnStarted { .. }));
     let undos = begun(records, |event| matches!(event, Event::UndoStarted { .. }));
     command::turn_named(&turns, &undos, named).map_err(|text| refused(&text))

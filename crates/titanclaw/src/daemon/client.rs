@@ -201,6 +201,7 @@ mod tests {
             turns: 3,
             is_running: true,
             usage: Usage::default(),
+            branch_of: None,
         }
     }
 
@@ -288,6 +289,7 @@ mod tests {
             session: SessionId::from_u128(1),
             turn: TurnId::from_u128(2),
             text: text.into(),
+            images: Vec::new(),
             options: TurnOptions::default(),
         }
     }

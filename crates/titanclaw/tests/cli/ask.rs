@@ -273,3 +273,62 @@ async fn a_server_that_the_environment_names_answers() {
     );
     assert!(done.err.contains("OPENAI_BASE_URL names"), "{done:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_gone_on_with_from_an_earlier_turn_and_both_stay() {
+    let server = server([
+        Reply::text("one"),
+        Reply::text("two"),
+        Reply::text("another two"),
+    ]);
+    let place = place_with(&server);
+    run(&place, &["ask", "-q", "first"]).await;
+    run(&place, &["ask", "-q", "-c", "second"]).await;
+    let branched = run(&place, &["sessions", "branch", "first", "1"]).await;
+    let into = branched.out.trim();
+    assert_eq!(into.len(), 36, "{branched:?}");
+    let done = run(&place, &["ask", "-q", "--session", into, "another way"]).await;
+    assert_eq!(done.out, "another two\n", "{done:?}");
+    let sent = format!("{:?}", server.requests()[2]);
+    assert!(sent.contains("one") && !sent.contains("second"), "{sent}");
+    let shown = run(&place, &["sessions", "show", into]).await.out;
+    assert!(shown.contains("a branch begins here"), "{shown}");
+    assert!(
+        shown.contains("another two") && !shown.contains("second"),
+        "{shown}"
+    );
+    let listed = run(&place, &["sessions", "list"]).await.out;
+    assert!(
+        listed.contains("↳ ") && listed.contains("another way"),
+        "{listed}"
+    );
+    let refused = run(&place, &["sessions", "branch", into, "7"]).await;
+    assert!(
+        refused.err.contains("There is no turn \"7\""),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_given_with_the_question_and_what_is_none_is_refused() {
+    let server = server([Reply::text("A cat.")]);
+    let place = place_with(&server);
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x06";
+    std::fs::write(place.workspace().join("cat.jpg"), png).expect("it is written");
+    place.write("work/notes.png", "no image");
+    let done = run(&place, &["ask", "--image", "cat.jpg", "what is it?"]).await;
+    assert_eq!(
+        (done.exit, done.out.as_str()),
+        (Some(0), "A cat.\n"),
+        "{done:?}"
+    );
+    assert!(done.err.contains("PNG, 8 × 6"), "{done:?}");
+    let sent = format!("{:?}", server.requests()[0]);
+    assert!(sent.contains("data:image/png;base64,iVBORw0KGgo"), "{sent}");
+    let refused = run(&place, &["ask", "--image", "notes.png", "what is it?"]).await;
+    assert!(
+        refused.err.contains("notes.png is not taken: it is no PNG"),
+        "{refused:?}"
+    );
+    assert_eq!(server.requests().len(), 1);
+}

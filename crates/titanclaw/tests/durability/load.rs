@@ -153,6 +153,7 @@ fn next(session: SessionId, names: &AtomicUsize, work: &Path) -> Op {
         session,
         turn: TurnId::new(),
         text: format!("append line-{name}-"),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some(work.to_owned()),
             ..TurnOptions::default()

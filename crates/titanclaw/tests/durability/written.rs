@@ -47,6 +47,7 @@ fn say(n: usize, work: &Path) -> Op {
         session: SessionId::new(),
         turn: TurnId::new(),
         text: format!("#{n}"),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some(work.to_owned()),
             ..TurnOptions::default()

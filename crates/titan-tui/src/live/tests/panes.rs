@@ -4,7 +4,7 @@ use super::super::{Query, Reply};
 use super::*;
 use crate::render::moment;
 use expect_test::expect;
-use titan_protocol::{CostLine, FileDiff, SessionSummary, TurnChanges};
+use titan_protocol::{CostLine, FileDiff, Op, SessionSummary, TurnChanges};
 
 fn asked(app: &mut App, command: &str, reply: Reply) {
     let actions = type_in(app, command);
@@ -36,6 +36,7 @@ fn sessions() -> Vec<SessionSummary> {
         turns: 3,
         is_running,
         usage: usage(),
+        branch_of: None,
     };
     vec![
         session(0xaaaa_0001, "a first one", false),
@@ -153,6 +154,7 @@ fn the_keys_are_explained() {
             Ctrl-C             stop the turn; twice at rest leaves
             Ctrl-P             everything that can be done
             Ctrl-F             search the conversation
+            Ctrl-G             go back to an earlier turn, and on from there
             Ctrl-O, click      open or fold a call
             Ctrl-T             open or fold the model's thinking
             Ctrl-Y             copy the last answer
@@ -165,7 +167,6 @@ fn the_keys_are_explained() {
             e (whenever it is exactly this) or d (deny), when you have seen it to its end.
             Hold Shift to select text with the mouse.
 
-            /help                 this
             ────────────────────────────────────────────────────────────────────────────────
             ›
             Ctrl-P commands · F1 keys
@@ -191,6 +192,8 @@ fn the_palette_finds_what_can_be_done() {
               │  /model [NAME]         show or choose the model of this conversation, a… │
               │  /sessions             list sessions and go on with one                  │
               │  /new                  begin a new session                               │
+              │  /branch [TURN]        go back to an earlier turn and go on from there … │
+              │  /image [FILE]         give an image with what you say next              │
               │  /compact              shorten what the model is shown of this session;… │
               │  /diff [TURN]          show what a turn changed in files; the last one,… │
               │  /undo [TURN] [force]  put the files that a turn changed back; force: a… │
@@ -404,4 +407,109 @@ fn commands_and_paths_are_completed() {
     );
     assert_eq!(app.key(Key::Tab), [Action::Files("src/".into())]);
     assert_eq!(app.composer.text(), "read @src/");
+}
+
+/// A turn that began and ended under this number.
+fn turn(n: u128, words: &str) -> [Record; 2] {
+    let of_turn = |event: Event| Record {
+        turn: Some(TurnId::from_u128(n)),
+        ..record(event)
+    };
+    [of_turn(started(words)), of_turn(completed())]
+}
+
+#[test]
+fn a_turn_is_chosen_and_gone_on_from_in_a_session_of_its_own() {
+    let mut app = app();
+    assert!(app.key(Key::Ctrl('g')).is_empty());
+    assert!(shown(&mut app, 60, 10).contains("there is no turn to go back to"));
+    for (n, words) in [
+        (1, "look at it"),
+        (2, "\n change it\nall"),
+        (3, "and test it"),
+    ] {
+        turn(n, words).iter().for_each(|record| app.apply(record));
+    }
+    app.key(Key::Ctrl('g'));
+    app.key(Key::Up);
+    check(
+        &mut app,
+        60,
+        10,
+        expect![[r#"
+        Go on after which turn?       Enter goes on from there · Esc
+            1  look at it
+        ▸   2  change it
+            3  and test it
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]],
+    );
+    let branch = |actions: Vec<Action>| match &actions[..] {
+        [
+            Action::Submit(
+                op @ Op::Branch {
+                    session,
+                    after,
+                    into,
+                },
+            ),
+        ] => {
+            assert_eq!((*session, *after), (SESSION, TurnId::from_u128(2)));
+            (op.clone(), *into)
+        }
+        other => panic!("{other:?}"),
+    };
+    let (op, into) = branch(app.key(Key::Enter));
+    assert_eq!(app.submitted(&op, Ok(())), [Action::Follow(into)]);
+    assert_eq!(app.session(), into);
+    // What it shares is told first, then that it begins; what its origin cost is not its own.
+    let mut told = turn(1, "look at it").to_vec();
+    told.insert(1, record(model_ended()));
+    told.push(record(Event::SessionBranched {
+        workspace: "/w".into(),
+        past: Vec::new(),
+    }));
+    for record in told {
+        app.apply(&Record {
+            session: into,
+            ..record
+        });
+    }
+    check(
+        &mut app,
+        60,
+        12,
+        expect![[r#"
+        › look at it
+
+        1,200 in · 34 out · $0.0123 · 3.4s
+        ↳ a branch begins here: what is above is shared; files are
+          as they are now, not as they were then
+
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]],
+    );
+}
+
+#[test]
+fn a_branch_in_the_list_says_what_it_came_from() {
+    let mut app = told([started("x"), completed()]);
+    let mut listed = sessions();
+    listed[1].branch_of = Some(titan_protocol::SharedPast {
+        session: listed[0].session,
+        until: 7,
+    });
+    asked(&mut app, "/sessions\n", Reply::Sessions(listed));
+    let text = shown(&mut app, 80, 12);
+    assert!(text.contains("↳ aaaa0001 · another"), "{text}");
 }

@@ -75,6 +75,67 @@ fn pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<String> {
         .collect()
 }
 
+/// A turn that draws a surface whose arguments come in these pieces, up to its end or up to the last of them.
+fn drawing_turn(json: &str, pieces: &[String], is_whole: bool) -> Vec<Event> {
+    let id: titan_protocol::CallId = "c1".into();
+    let mut events = vec![started("draw"), model()];
+    events.push(Event::ToolCallStarted {
+        call: id.clone(),
+        name: "canvas".into(),
+    });
+    events.extend(pieces.iter().map(|json| Event::ToolArgumentsDelta {
+        call: id.clone(),
+        json: json.clone(),
+    }));
+    if !is_whole {
+        return events;
+    }
+    let arguments: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(json).expect("it was made from values");
+    let surface = titan_protocol::Surface {
+        name: "it".into(),
+        title: String::new(),
+        kind: serde_json::from_value(arguments["kind"].clone()).expect("it is a kind"),
+        language: String::new(),
+        content: arguments["content"].as_str().unwrap_or_default().into(),
+    };
+    let call = titan_protocol::ToolCall {
+        id,
+        name: "canvas".into(),
+        arguments,
+    };
+    let origin = titan_protocol::Origin::Model;
+    events.push(Event::ToolCallReady { call, origin });
+    events.push(Event::CanvasDrawn { surface });
+    events.push(ended("c1", "it is shown", false));
+    events.extend([model_ended(), completed()]);
+    events
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_drawn_grows_and_ends_the_same_however_its_arguments_were_cut(
+        content in prose(),
+        kind in prop::sample::select(vec!["markdown", "code", "table", "chart", "form", "diagram", "html"]),
+        until in any::<prop::sample::Index>(),
+        cuts in vec(any::<prop::sample::Index>(), 0..8),
+        draws in vec(any::<bool>(), 1..6),
+    ) {
+        let given = serde_json::json!({"name": "it", "kind": kind, "content": content});
+        let json = given.to_string();
+        let at_once = drawing_turn(&json, std::slice::from_ref(&json), true);
+        let cut = drawing_turn(&json, &pieces(&json, &cuts), true);
+        prop_assert_eq!(final_screen(cut, &draws), final_screen(at_once, &[false]));
+        // Also while it is being written, after any part of it.
+        let begun = &json[..json.floor_char_boundary(until.index(json.len() + 1))];
+        let at_once = drawing_turn(&json, &[begun.to_owned()], false);
+        let cut = drawing_turn(&json, &pieces(begun, &cuts), false);
+        prop_assert_eq!(final_screen(cut, &draws), final_screen(at_once, &[false]));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

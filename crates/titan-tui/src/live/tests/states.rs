@@ -805,3 +805,89 @@ fn a_model_that_is_asked_beside_the_turn_changes_nothing_in_sight() {
     }
     assert_eq!(shown(&mut app, 60, 16), before);
 }
+
+#[test]
+fn what_is_drawn_on_the_canvas_grows_while_it_is_written() {
+    let written = |json: &str| Event::ToolArgumentsDelta {
+        call: id("c1"),
+        json: json.into(),
+    };
+    let mut app = told([
+        started("compare them"),
+        model(),
+        Event::ToolCallStarted {
+            call: id("c1"),
+            name: "canvas".into(),
+        },
+        written(r#"{"name": "trains", "kind": "ta"#),
+    ]);
+    let before = shown(&mut app, 50, 14);
+    assert!(!before.contains('▦'), "{before}");
+    let rows = r#"ble", "title": "Trains", "content": "leaves,arrives\n08:10,09:02\n09:1"#;
+    tell(&mut app, [written(rows)]);
+    check(
+        &mut app,
+        50,
+        14,
+        expect![[r#"
+        › compare them
+
+        ▸ ✎ canvas
+        ▦ Trains · is being drawn
+        leaves  arrives
+        08:10   09:02
+        09:1
+
+
+
+
+        ──────────────────────────────────────────────────
+        ›
+        ⠋ preparing canvas · Ctrl-C stops             qwen
+    "#]],
+    );
+    let surface = titan_protocol::Surface {
+        name: "trains".into(),
+        title: "Trains".into(),
+        kind: titan_protocol::SurfaceKind::Table,
+        language: String::new(),
+        content: "leaves,arrives\n08:10,09:02\n09:10,10:31\n".into(),
+    };
+    let arguments = serde_json::json!({"name": "trains", "kind": "table", "title": "Trains", "content": surface.content});
+    let whole = ToolCall {
+        id: id("c1"),
+        name: "canvas".into(),
+        arguments: arguments.as_object().expect("it is one").clone(),
+    };
+    let ready = Event::ToolCallReady {
+        call: whole,
+        origin: titan_protocol::Origin::Model,
+    };
+    tell(&mut app, [written(r#"0,10:31\n"}"#), ready]);
+    let drawn_once = |screen: &str| screen.matches('▦').count() == 1;
+    assert!(drawn_once(&shown(&mut app, 50, 14)));
+    tell(&mut app, [Event::CanvasDrawn { surface }]);
+    assert!(drawn_once(&shown(&mut app, 50, 14)));
+    tell(&mut app, [ended("c1", "trains is shown: 2 rows", false)]);
+    check(
+        &mut app,
+        50,
+        14,
+        expect![[r#"
+        › compare them
+
+        ▸ ✓ canvas trains  1.2s
+        ▦ Trains
+        leaves  arrives
+        08:10   09:02
+        09:10   10:31
+
+
+
+
+        ──────────────────────────────────────────────────
+        ›
+        ⠋ waiting for the model · Ctrl-C stops        qwen
+    "#]],
+    );
+}
