@@ -187,6 +187,7 @@ async fn a_person_may_have_the_model_asked_and_a_named_model_is_asked() {
         session: SESSION,
         turn: TurnId::from_u128(turn),
         text: "go".to_owned(),
+        images: Vec::new(),
         options: TurnOptions {
             workspace: Some("/workspace".into()),
             model: model.map(str::to_owned),
