@@ -15,6 +15,9 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{self, Linker};
 
+/// Calls that may wait for the host at once.
+const WAITING_MAX: u32 = 500;
+
 /// How a host is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -97,7 +100,8 @@ pub enum LoadError {
 /// Makes components ready and runs them. Cheap to clone; the last clone, or the last component, ends it.
 #[derive(Clone)]
 pub struct WasmHost {
-    engine: Engine,
+    hot: Engine,
+    jit: Engine,
     artefacts: Arc<Artefacts>,
     ticker: Arc<Ticker>,
     limits: Limits,
@@ -111,15 +115,17 @@ impl WasmHost {
     /// See [`OpenError`].
     pub fn open(config: Config) -> Result<Self, OpenError> {
         let broken = |error: String| OpenError::Engine(error);
-        let engine = engine::open().map_err(|error| broken(format!("{error:#}")))?;
-        let ticker = Ticker::start(&engine).map_err(|error| broken(error.to_string()))?;
+        let hot = engine::hot(WAITING_MAX).map_err(|error| broken(format!("{error:#}")))?;
+        let jit = engine::jit().map_err(|error| broken(format!("{error:#}")))?;
+        let ticker = Ticker::start([&hot, &jit]).map_err(|error| broken(error.to_string()))?;
         let limits = Limits {
             memory_bytes_max: config.limits.memory_bytes_max.min(engine::MEMORY_BYTES_MAX),
             ..config.limits
         };
         Ok(Self {
             artefacts: Arc::new(Artefacts::open(config.artefacts)?),
-            engine,
+            hot,
+            jit,
             ticker: Arc::new(ticker),
             limits,
             granted: config.granted,
@@ -133,13 +139,34 @@ impl WasmHost {
     /// See [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         measure(bytes)?;
-        let compiled = self.compiled(bytes)?;
-        let imported = self.imported(&compiled)?;
-        let described = self.describe(&compiled)?;
+        self.linked(&self.compiled(bytes)?)
+    }
+
+    /// Makes a component ready that is run a single time: as [`WasmHost::load`], but compiled in a fraction of the time,
+    /// runs more slowly, and nothing of it is kept. Blocks: 10 to 70 ms.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_once(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        measure(bytes)?;
+        self.linked(&compile(&self.jit, bytes)?)
+    }
+
+    /// Deletes what was kept of a component.
+    ///
+    /// # Errors
+    /// When it is there and can't be deleted.
+    pub fn forget(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.artefacts.remove(&self.hot, bytes)
+    }
+
+    fn linked(&self, compiled: &component::Component) -> Result<Component, LoadError> {
+        let imported = imported(compiled)?;
+        let described = self.describe(compiled)?;
         let (spec, declared) = spec::check(described)?;
         self.admit(&imported, &declared)?;
-        let linker = self.linker(&declared)?;
-        let linked = linker.instantiate_pre(&compiled).map_err(no_tool)?;
+        let linker = linker(compiled.engine(), &declared)?;
+        let linked = linker.instantiate_pre(compiled).map_err(no_tool)?;
         let ready = ToolPre::new(linked).map_err(no_tool)?;
         Ok(Component::new(
             ready,
@@ -150,35 +177,16 @@ impl WasmHost {
         ))
     }
 
-    /// Deletes what was kept of a component.
-    ///
-    /// # Errors
-    /// When it is there and can't be deleted.
-    pub fn forget(&self, bytes: &[u8]) -> std::io::Result<()> {
-        self.artefacts.remove(&self.engine, bytes)
-    }
-
     fn compiled(&self, bytes: &[u8]) -> Result<component::Component, LoadError> {
-        if let Some(kept) = self.artefacts.get(&self.engine, bytes) {
+        if let Some(kept) = self.artefacts.get(&self.hot, bytes) {
             return Ok(kept);
         }
-        let compiled = component::Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadError::Malformed(clip(&error.root_cause().to_string())))?;
+        let compiled = compile(&self.hot, bytes)?;
         // What can't be kept is compiled again the next time.
-        if let Err(error) = self.artefacts.put(&self.engine, bytes, &compiled) {
+        if let Err(error) = self.artefacts.put(&self.hot, bytes, &compiled) {
             tracing::warn!(%error, "a compiled component can't be kept");
         }
         Ok(compiled)
-    }
-
-    fn imported(&self, compiled: &component::Component) -> Result<Vec<Capability>, LoadError> {
-        let kind = compiled.component_type();
-        kind.imports(&self.engine)
-            .filter(|(_, import)| !matches!(import.ty, component::types::ComponentItem::Type(_)))
-            .map(|(name, _)| {
-                Capability::imported(name).ok_or_else(|| LoadError::Import(clip(name)))
-            })
-            .collect()
     }
 
     /// Runs `describe` where every import only breaks off.
@@ -186,7 +194,7 @@ impl WasmHost {
         &self,
         compiled: &component::Component,
     ) -> Result<crate::bindings::Spec, LoadError> {
-        let mut linker: Linker<Guest> = Linker::new(&self.engine);
+        let mut linker: Linker<Guest> = Linker::new(compiled.engine());
         linker
             .define_unknown_imports_as_traps(compiled)
             .map_err(no_tool)?;
@@ -204,18 +212,31 @@ impl WasmHost {
             None => Ok(()),
         }
     }
+}
 
-    /// A linker with nothing but what was declared.
-    fn linker(&self, declared: &[Capability]) -> Result<Linker<Guest>, LoadError> {
-        let mut linker = Linker::new(&self.engine);
-        let mut declared = declared.to_vec();
-        declared.sort();
-        declared.dedup();
-        for capability in declared {
-            capability.link(&mut linker).map_err(no_tool)?;
-        }
-        Ok(linker)
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<component::Component, LoadError> {
+    component::Component::from_binary(engine, bytes)
+        .map_err(|error| LoadError::Malformed(clip(&error.root_cause().to_string())))
+}
+
+fn imported(compiled: &component::Component) -> Result<Vec<Capability>, LoadError> {
+    let kind = compiled.component_type();
+    kind.imports(compiled.engine())
+        .filter(|(_, import)| !matches!(import.ty, component::types::ComponentItem::Type(_)))
+        .map(|(name, _)| Capability::imported(name).ok_or_else(|| LoadError::Import(clip(name))))
+        .collect()
+}
+
+/// A linker with nothing but what was declared.
+fn linker(engine: &Engine, declared: &[Capability]) -> Result<Linker<Guest>, LoadError> {
+    let mut linker = Linker::new(engine);
+    let mut declared = declared.to_vec();
+    declared.sort();
+    declared.dedup();
+    for capability in declared {
+        capability.link(&mut linker).map_err(no_tool)?;
     }
+    Ok(linker)
 }
 
 fn no_tool(error: wasmtime::Error) -> LoadError {

@@ -30,13 +30,20 @@ impl Place {
     }
 
     fn refused(&self, guest: &Guest) -> String {
-        let told = refusal(self.host.load(&guest.bytes())).to_string();
+        let refused = refusal(self.host.load(&guest.bytes()));
+        let told = refused.to_string();
+        assert_eq!(refusal(self.host.load_once(&guest.bytes())), refused);
         assert!(!told.contains('\n') && told.len() < 400, "{told}");
         told
     }
 
+    /// Both engines end the call in the same way.
     fn run(&self, guest: &Guest) -> Finished {
-        self.load(guest).call("{}", &Arc::default())
+        let once = self.host.load_once(&guest.bytes()).unwrap();
+        let once = once.call("{}", &Arc::default());
+        let finished = self.load(guest).call("{}", &Arc::default());
+        assert_eq!(once, finished);
+        finished
     }
 
     /// What is said about a call that breaks off, after which the host still runs an honest one.
