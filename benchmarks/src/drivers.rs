@@ -8,6 +8,7 @@ mod gateway;
 mod latency;
 mod model;
 mod start;
+mod swap;
 mod written;
 
 use crate::Setup;
@@ -51,6 +52,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("validator_saves", written::validator_saves),
     bench("block_eager", written::block_eager),
     bench("wasm_call", components::wasm_call),
+    bench("hot_swap", swap::hot_swap),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),
@@ -58,6 +60,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("liveness_under_load", gateway::liveness_under_load),
     bench("idle_footprint", footprint::idle_footprint),
     bench("turns_concurrent", concurrent::turns_concurrent),
+    bench("wasm_10k", components::wasm_10k),
     bench("binary_size", build::binary_size),
     bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),

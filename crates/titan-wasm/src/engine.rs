@@ -43,16 +43,16 @@ enum Memory {
     OnDemand,
 }
 
-/// The engine for what is called again and again.
+/// The engine for what is called again and again, and how many calls may wait for the host at once in it.
 ///
 /// # Errors
 /// When this machine can run no components at all.
-pub(crate) fn hot(waiting_max: u32) -> wasmtime::Result<Engine> {
+pub(crate) fn hot(waiting_max: u32) -> wasmtime::Result<(Engine, usize)> {
     let places = Places::of(maps_max(), waiting_max);
     let mut config = config(Strategy::Cranelift, OptLevel::Speed);
     // A map more for each memory: data is copied into its place instead.
     config.memory_init_cow(false);
-    open(&config, places)
+    Ok((open(&config, places)?, places.stacks as usize))
 }
 
 /// The engine for what is run a single time: compiled four to ten times as fast, running two to three times as slowly.
@@ -171,6 +171,15 @@ fn maps_max() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s8_the_runtime_is_no_older_than_the_one_whose_known_faults_are_mended() {
+        let lock = include_str!("../../../Cargo.lock");
+        let rest = lock.split("name = \"wasmtime\"\nversion = \"").nth(1);
+        let version = rest.and_then(|rest| rest.split('"').next()).unwrap();
+        let numbers: Vec<u32> = version.split('.').map(|n| n.parse().unwrap()).collect();
+        assert!(numbers >= vec![48, 0, 8], "{version}");
+    }
 
     #[test]
     fn the_pool_leaves_maps_to_the_rest_of_the_process() {

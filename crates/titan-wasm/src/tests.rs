@@ -3,7 +3,9 @@
 mod fuzz;
 mod kept;
 mod loading;
+mod reaching;
 mod running;
+mod slots;
 mod tool;
 
 use crate::{CallError, Component, Config, Finished, Limits, LoadError, WasmHost};
@@ -68,7 +70,7 @@ fn config(folder: &TempDir) -> Config {
             output_bytes_max: 64 << 10,
             host_calls_max: 1_000,
         },
-        ..Config::new(folder.path().join("artefacts"))
+        ..Config::new(folder.path().join("artefacts"), folder.path().join("tools"))
     }
 }
 

@@ -134,7 +134,7 @@ enum Command {
     Sessions(sessions::Arguments),
     /// List, download, choose or test models
     Models(models::Arguments),
-    /// List, show, run, add or remove tools that are WebAssembly components
+    /// List, show, run, add, take back or remove tools that are WebAssembly components
     Tools(tools::Arguments),
     /// Set up a model, step by step; nothing is uploaded
     Onboard(onboard::Arguments),
