@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use titan_protocol::{
-    CallId, Egress, Event, Origin, SessionId, StorageError, Taint, Tool, ToolCall, TurnId,
+    CallId, Egress, Event, Origin, SessionId, StorageError, Taint, ToolCall, TurnId,
 };
 use titan_sandbox::GuardedEgress;
 use titan_store::StoreConfig;
@@ -255,7 +255,8 @@ pub(crate) async fn call_of(
         },
     ));
     let heard = Arc::new(Heard::default());
-    let scope = Arc::new(scope(context, folder.path(), keys, heard.clone())?);
+    let here = std::env::current_dir().context("the current folder can't be found")?;
+    let scope = Arc::new(scope(context, &here, keys, heard.clone())?);
     let call = ToolCall {
         id: CallId::from("by-hand"),
         name,
