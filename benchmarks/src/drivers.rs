@@ -9,6 +9,7 @@ mod latency;
 mod model;
 mod reflexes;
 mod start;
+mod swap;
 mod written;
 
 use crate::Setup;
@@ -52,6 +53,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("validator_saves", written::validator_saves),
     bench("block_eager", written::block_eager),
     bench("wasm_call", components::wasm_call),
+    bench("hot_swap", swap::hot_swap),
     bench("reflex_hit", reflexes::reflex_hit),
     bench("reflex_route", reflexes::reflex_route),
     bench("plan_compile", reflexes::plan_compile),
@@ -62,6 +64,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("liveness_under_load", gateway::liveness_under_load),
     bench("idle_footprint", footprint::idle_footprint),
     bench("turns_concurrent", concurrent::turns_concurrent),
+    bench("wasm_10k", components::wasm_10k),
     bench("binary_size", build::binary_size),
     bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),

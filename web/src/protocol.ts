@@ -49,7 +49,7 @@ export type Verdict =
   | { type: "deny"; reason: string };
 
 export type Decision = "once" | "session" | "exact" | "deny";
-export type Origin = "person" | "model";
+export type Origin = "person" | "model" | "tool";
 export type StopReason = "end" | "tool_calls" | "length" | "refused";
 export type NoticeLevel = "info" | "warning" | "error";
 

@@ -185,6 +185,7 @@ impl Taught {
         let folder = tempfile::tempdir()?;
         let host: Arc<dyn ReflexHost> = Arc::new(WasmHost::open(titan_wasm::Config::new(
             folder.path().join("artefacts"),
+            folder.path().join("state"),
         ))?);
         let ports = Ports {
             journal: store.clone(),

@@ -112,7 +112,6 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) parts: Parts,
     pub(crate) config: Config,
-    pub(crate) tools: Arc<[ToolSpec]>,
     pub(crate) questions: Arc<Questions>,
     pub(crate) idle: Idle,
     pub(crate) baselines: Baselines,
@@ -145,6 +144,19 @@ impl Shared {
         }
     }
 
+    /// The tools that a turn which begins now is offered.
+    pub(crate) fn tools(&self) -> Arc<[ToolSpec]> {
+        let offered = self.parts.pipeline.registry().specs();
+        match &self.config.tools {
+            None => offered,
+            Some(names) => names
+                .iter()
+                .filter_map(|name| offered.iter().find(|spec| spec.name == *name))
+                .cloned()
+                .collect(),
+        }
+    }
+
     /// Counts a turn as running for as long as what it returns is held.
     pub(crate) fn count_turn(&self) -> RunningTurn {
         self.calm.enter()
@@ -166,15 +178,6 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open(parts: Parts, config: Config) -> Result<Self, StorageError> {
-        let offered = parts.pipeline.specs();
-        let tools = match &config.tools {
-            None => offered.into(),
-            Some(names) => names
-                .iter()
-                .filter_map(|name| offered.iter().find(|spec| spec.name == *name))
-                .cloned()
-                .collect(),
-        };
         let baselines = Baselines::default();
         let recovered = recover(&parts, &baselines).await?;
         let started_at = (parts.now)();
@@ -182,7 +185,6 @@ impl Engine {
         let shared = Shared {
             parts,
             config,
-            tools,
             questions: Arc::default(),
             idle: Idle::default(),
             baselines,

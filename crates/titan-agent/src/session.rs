@@ -764,7 +764,7 @@ impl Running {
             shape: Shape {
                 session: session.id,
                 size: config.prompt_size,
-                tools: session.shared.tools.clone(),
+                tools: session.shared.tools(),
                 with_tools: true,
                 model: options.model,
                 output_tokens_max: config.output_tokens_max,

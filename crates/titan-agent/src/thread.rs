@@ -8,7 +8,7 @@ use std::mem::take;
 use std::path::PathBuf;
 use titan_exec::taint_of_words;
 use titan_protocol::{
-    CallId, Content, Event, Message, PlanItem, Record, Role, Seq, Taint, ToolCall, TurnId,
+    CallId, Content, Event, Message, Origin, PlanItem, Record, Role, Seq, Taint, ToolCall, TurnId,
 };
 
 /// What is said in place of the result of a call that never ended.
@@ -110,6 +110,11 @@ impl Thread {
             Event::TextDelta { text } => self.text(record.seq, text),
             Event::ThinkingDelta { text } => self.thinking(record.seq, text),
             Event::ThinkingSealed { signature } => self.seal(signature),
+            // A call within another is that one's own doing; the model is shown what the outer one made of it.
+            Event::ToolCallReady {
+                origin: Origin::Tool,
+                ..
+            } => {}
             Event::ToolCallReady { call, .. } => self.call(record.seq, call),
             Event::ToolCallEnded {
                 call,

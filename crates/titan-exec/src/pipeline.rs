@@ -1,6 +1,8 @@
 //! The pipeline itself. See [`Pipeline::run`], and [`Pipeline::open`] for calls that run while they are being written.
 
+mod order;
 mod signals;
+mod within;
 mod written;
 
 use crate::approvals::Approvals;
@@ -14,18 +16,21 @@ use crate::validator::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
+use order::Held;
 use parking_lot::Mutex;
 use signals::{OUTPUT_PIECES_MAX, Reader, Signals, Waited, show};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 use titan_protocol::{
     Approved, Blobs, BoxStream, CallId, Change, Decision, Effect, Egress, Event, Grant, GrantScope,
     Origin, Records, SessionId, Step, Stopped, StorageError, Taint, Tool, ToolCall, ToolContext,
-    ToolError, ToolOutput, ToolSpec, TurnId, UnixMillis, Verdict, Workbench,
+    ToolError, ToolOutput, TurnId, UnixMillis, Verdict, Workbench,
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc, oneshot};
+use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use within::Within;
 pub use written::Writing;
 
 /// The table of exact grants, by fingerprint.
@@ -108,7 +113,7 @@ pub struct Scope {
     grants: Arc<Mutex<Vec<Grant>>>,
     started: Mutex<HashSet<CallId>>,
     /// Calls that only look share it; a call that changes something has it alone.
-    order: RwLock<()>,
+    order: Arc<RwLock<()>>,
     /// Ends when the call that was made last lets the next one go on.
     last: Mutex<Option<oneshot::Receiver<()>>>,
     opinion: Option<Arc<dyn Opinion>>,
@@ -158,7 +163,7 @@ impl Scope {
             heard: Arc::new(Mutex::new(Provenance::new(taint))),
             grants,
             started: Mutex::default(),
-            order: RwLock::default(),
+            order: Arc::default(),
             last: Mutex::default(),
             opinion: None,
         }
@@ -262,35 +267,29 @@ impl Run {
     }
 }
 
-/// A call's hold on the order of its turn: beside others as long as it only looks, alone once it changes something.
-enum Held<'a> {
-    Nothing,
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    Alone { _guard: RwLockWriteGuard<'a, ()> },
+/// A call that runs, with what it shares with the calls that it makes of other tools.
+#[derive(Clone)]
+struct Running {
+    call: CallId,
+    held: Held,
+    waited: Waited,
+    reader: Arc<Reader>,
+    /// How many calls it is within.
+    depth: u32,
+    /// Calls that were made within the outermost one.
+    made: Arc<AtomicU32>,
 }
 
-impl<'a> Held<'a> {
-    /// Waits until a step with these effects may run.
-    async fn take(&mut self, scope: &'a Scope, effects: &[Effect]) -> Result<(), ToolError> {
-        let changes = effects.iter().any(changes_something);
-        match self {
-            Self::Alone { .. } => {}
-            Self::Shared { .. } if !changes => {}
-            _ if changes => {
-                *self = Self::Nothing;
-                let alone = unless_cancelled(scope, async { Ok(scope.order.write().await) });
-                *self = Self::Alone {
-                    _guard: alone.await?,
-                };
-            }
-            _ => {
-                let shared = unless_cancelled(scope, async { Ok(scope.order.read().await) });
-                *self = Self::Shared {
-                    _guard: shared.await?,
-                };
-            }
+impl Running {
+    fn new(call: CallId) -> Self {
+        Self {
+            call,
+            held: Held::default(),
+            waited: Waited::default(),
+            reader: Arc::default(),
+            depth: 0,
+            made: Arc::default(),
         }
-        Ok(())
     }
 }
 
@@ -319,9 +318,9 @@ impl Pipeline {
         }
     }
 
-    /// What models are told of the tools.
-    pub fn specs(&self) -> Vec<ToolSpec> {
-        self.registry.specs()
+    /// The tools on offer.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The approval requests that wait.
@@ -349,8 +348,8 @@ impl Pipeline {
     }
 
     async fn run_in_turn(
-        &self,
-        scope: &Scope,
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
         origin: Origin,
         call: ToolCall,
         ticket: Ticket,
@@ -369,8 +368,8 @@ impl Pipeline {
 
     /// Looks up, checks, waits for its place, decides and runs.
     async fn ended(
-        &self,
-        scope: &Scope,
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
         origin: Origin,
         call: ToolCall,
         mut ticket: Ticket,
@@ -388,12 +387,25 @@ impl Pipeline {
         let step = Step::whole(call);
         let effects = self.approve(scope, origin, tool.as_ref(), &step).await?;
         self.record_effects(scope, &effects, run).await?;
-        let mut held = Held::Nothing;
-        held.take(scope, &effects).await?;
-        if let Held::Shared { .. } = held {
+        let running = Running::new(step.call.id.clone());
+        running.held.take(scope, &effects).await?;
+        if !running.held.is_alone().await {
             drop(ticket);
         }
-        let call = step.call.id.clone();
+        self.run_step(scope, tool.as_ref(), step, effects, &running, run)
+            .await
+    }
+
+    /// Runs a call that is one step, now that it may.
+    async fn run_step(
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
+        tool: &dyn Tool,
+        step: Step,
+        effects: Vec<Effect>,
+        running: &Running,
+        run: &mut Run,
+    ) -> Ended {
         let workbench = scope.place_for(&effects);
         let approved = Approved {
             step,
@@ -401,20 +413,10 @@ impl Pipeline {
             workbench: workbench.clone(),
         };
         let steps = futures::stream::once(std::future::ready(approved)).boxed();
-        let waited = Waited::default();
-        let started = Instant::now();
-        let ended = self
-            .execute(
-                scope,
-                tool.as_ref(),
-                &call,
-                workbench,
-                steps,
-                &waited,
-                &Arc::default(),
-            )
-            .await;
-        run.elapsed = started.elapsed().saturating_sub(waited.get());
+        let (started, waited) = (Instant::now(), running.waited.get());
+        let ended = self.execute(scope, tool, workbench, steps, running).await;
+        let waited = running.waited.get().saturating_sub(waited);
+        run.elapsed = started.elapsed().saturating_sub(waited);
         if let Ok(output) = &ended {
             run.recorded_sums = tool.recorded_sums(output);
         }
@@ -648,20 +650,20 @@ impl Pipeline {
     }
 
     /// Runs a call's steps as they are approved, under the clock and the turn's cancellation.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is a different thing that only the caller knows"
-    )]
     async fn execute(
-        &self,
-        scope: &Scope,
+        self: &Arc<Self>,
+        scope: &Arc<Scope>,
         tool: &dyn Tool,
-        call: &CallId,
         workbench: Arc<dyn Workbench>,
         steps: BoxStream<Approved>,
-        waited: &Waited,
-        reader: &Arc<Reader>,
+        running: &Running,
     ) -> Ended {
+        let Running {
+            call,
+            waited,
+            reader,
+            ..
+        } = running;
         let (shown, pieces) = mpsc::channel(OUTPUT_PIECES_MAX);
         let (name, read_by) = (tool.spec().name.clone(), reader.clone());
         let steps = steps
@@ -679,12 +681,17 @@ impl Pipeline {
                 waited: waited.clone(),
                 reader: reader.clone(),
             }),
+            calls: Arc::new(Within {
+                pipeline: self.clone(),
+                scope: scope.clone(),
+                running: running.clone(),
+            }),
             cancel: scope.cancel.child_token(),
         };
         let redactor = self.redactor.stream();
         let shower = show(scope.events.as_ref(), call.clone(), redactor, pieces);
         let limit = self.limits.wall_clock_max;
-        let running = async {
+        let ending = async {
             tokio::select! {
                 biased;
                 () = scope.cancel.cancelled() => Err(ToolError::Cancelled),
@@ -700,9 +707,20 @@ impl Pipeline {
                 }
             }
         };
-        let (ended, shown) = tokio::join!(running, shower);
+        let (ended, shown) = tokio::join!(ending, shower);
         shown.map_err(fatal)?;
         ended
+    }
+
+    /// A text as it is kept: redacted, and of bounded length.
+    fn kept(&self, text: &str) -> String {
+        let mut text = self.redactor.redact(text).into_owned();
+        let max = self.limits.whole_bytes_max;
+        if text.len() > max {
+            text.truncate(text.floor_char_boundary(max));
+            text.push_str("\n[the output was longer than is kept; the rest is lost]\n");
+        }
+        text
     }
 
     /// Bounds, redacts and marks an output, and tells it as the call's end.
@@ -714,15 +732,7 @@ impl Pipeline {
         run: Run,
     ) -> Result<(), ToolError> {
         let taint = output.taint;
-        let mut text = self.redactor.redact(&output.text).into_owned();
-        if text.len() > self.limits.whole_bytes_max {
-            let mut end = self.limits.whole_bytes_max;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            text.truncate(end);
-            text.push_str("\n[the output was longer than is kept; the rest is lost]\n");
-        }
+        let text = self.kept(&output.text);
         let (text, whole) = match bound::cut(&text, self.limits.output_bytes_max) {
             None => (text, None),
             Some(cut) => {

@@ -13,6 +13,8 @@ pub enum Origin {
     Model,
     /// A reflex, in a model's place.
     Reflex,
+    /// A tool, in the course of a call of its own. The call's identifier begins with that of the other, and a dot.
+    Tool,
 }
 
 /// Where a text came from, when it did not come from the person or the engine itself. Only grows within a turn.

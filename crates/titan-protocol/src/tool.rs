@@ -218,6 +218,8 @@ pub struct ToolContext {
     pub egress: Arc<dyn Egress>,
     /// Where signals go: output while it runs, the plan, questions.
     pub signals: Arc<dyn ToolSignals>,
+    /// Other tools.
+    pub calls: Arc<dyn ToolCalls>,
     /// Cancelled when the person interrupts or a limit is reached.
     pub cancel: CancellationToken,
 }
@@ -239,4 +241,20 @@ pub trait ToolSignals: Send + Sync {
 
     /// Asks the person. `None` when nobody can answer or nobody did in time.
     async fn ask(&self, question: &str, choices: &[String]) -> Option<String>;
+}
+
+/// The way from a running call to other tools: the same as from a model.
+#[async_trait]
+pub trait ToolCalls: Send + Sync {
+    /// Runs a call of another tool, whole, after its own verdict. What was refused, went wrong or would be one call too many
+    /// is an output that says so. The output is redacted and has at most as many bytes as are kept of one. Dropping the
+    /// future ends the call.
+    ///
+    /// # Errors
+    /// `Cancelled`, or `Fatal` when the turn has to end.
+    async fn call(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<ToolOutput, ToolError>;
 }

@@ -20,8 +20,14 @@ pub struct Guest {
     pub schema: String,
     /// What it declares.
     pub capabilities: Vec<String>,
-    /// What it imports: of `log`, `clock` and `random`, which its code calls as `$write`, `$now` and `$next`.
+    /// What it imports: of `log`, `clock` and `random`, which its code calls as `$write`, `$now` and `$next`; and of `state`,
+    /// `http` and `tools`, which it calls as `$state_get`, `$state_set`, `$http_get` and `$tool_call`, with addresses and
+    /// lengths of what is given and the address where the answer is put.
     pub imports: Vec<String>,
+    /// The hosts that it declares.
+    pub hosts: Vec<String>,
+    /// The tools that it declares.
+    pub tools: Vec<String>,
     /// Pages of its memory at the start, of 64 KiB.
     pub pages: u64,
     /// Core functions. One is exported as `run`, takes the address and length of the arguments and gives what `$ok` or
@@ -40,6 +46,8 @@ impl Guest {
             schema: r#"{"type":"object","properties":{},"additionalProperties":false}"#.to_owned(),
             capabilities: Vec::new(),
             imports: Vec::new(),
+            hosts: Vec::new(),
+            tools: Vec::new(),
             pages: 2,
             code: code.to_owned(),
             before_describe: String::new(),
@@ -71,6 +79,34 @@ impl Guest {
         self
     }
 
+    /// Imports and declares `http` for this host.
+    #[must_use]
+    pub fn with_host(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_owned());
+        self.and("http")
+    }
+
+    /// Imports and declares `tools` for this tool.
+    #[must_use]
+    pub fn with_tool(mut self, tool: &str) -> Self {
+        self.tools.push(tool.to_owned());
+        self.and("tools")
+    }
+
+    fn and(mut self, capability: &str) -> Self {
+        if !self.imports.iter().any(|one| one == capability) {
+            self.capabilities.push(capability.to_owned());
+            self.imports.push(capability.to_owned());
+        }
+        self
+    }
+
+    /// Whether it is of version 0.2.0 of the world.
+    fn is_second(&self) -> bool {
+        let new = |one: &String| matches!(one.as_str(), "state" | "http" | "tools");
+        self.capabilities.iter().chain(&self.imports).any(new)
+    }
+
     /// Its bytes.
     ///
     /// # Panics
@@ -80,15 +116,23 @@ impl Guest {
     }
 
     fn text(&self) -> String {
-        let imports: String = self.imports.iter().map(|name| import(name).0).collect();
-        let lowered: String = self.imports.iter().map(|name| import(name).1).collect();
-        let core: String = self.imports.iter().map(|name| import(name).2).collect();
+        let version = if self.is_second() { "0.2.0" } else { "0.1.0" };
+        let imports: Vec<Import> = self.imports.iter().map(|name| Import::of(name)).collect();
+        let lowered: String = imports.iter().map(Import::lowered).collect();
+        let core: String = imports.iter().map(Import::core).collect();
+        let with = with_host(&imports);
+        let imports: String = imports.iter().map(|one| one.component(version)).collect();
+        let more = if self.is_second() {
+            r#"(field "hosts" (list string)) (field "tools" (list string))"#
+        } else {
+            ""
+        };
         let (pages, code, before) = (self.pages, &self.code, &self.before_describe);
         let data = self.data();
         format!(
             r#"(component
   (type $spec' (record (field "name" string) (field "description" string) (field "input-schema" string)
-    (field "capabilities" (list string))))
+    (field "capabilities" (list string)) {more}))
   (import "spec" (type $spec (eq $spec')))
   {imports}
   (core module $room
@@ -120,19 +164,8 @@ impl Guest {
   (func $run (param "arguments" string) (result (result string (error string)))
     (canon lift (core func $main "run") (memory $memory) (realloc (core func $realloc))))
   (export "describe" (func $describe))
-  (export "run" (func $run)))"#,
-            with = self.with_host(),
+  (export "run" (func $run)))"#
         )
-    }
-
-    fn with_host(&self) -> String {
-        match self.imports.is_empty() {
-            true => String::new(),
-            false => {
-                let exports: String = self.imports.iter().map(|name| import(name).3).collect();
-                format!(r#"(with "host" (instance {exports}))"#)
-            }
-        }
     }
 
     /// The texts of the spec, and the record that says where they are.
@@ -147,14 +180,23 @@ impl Guest {
             .into_iter()
             .flat_map(|text| put(text))
             .collect();
-        let capabilities: Vec<u32> = self
-            .capabilities
-            .iter()
-            .flat_map(|text| put(text))
-            .collect();
-        let count = u32::try_from(self.capabilities.len()).unwrap_or(u32::MAX);
-        let list = [SPEC + 32, count];
-        let record: Vec<u8> = [&spec[..], &list[..], &capabilities[..]]
+        let lists: &[&Vec<String>] = if self.is_second() {
+            &[&self.capabilities, &self.hosts, &self.tools]
+        } else {
+            &[&self.capabilities]
+        };
+        // The lists' places, then what is in them.
+        let (mut places, mut listed) = (Vec::new(), Vec::new());
+        let begin = SPEC + 24 + 8 * u32::try_from(lists.len()).unwrap_or(u32::MAX);
+        for list in lists {
+            let before = u32::try_from(listed.len()).unwrap_or(u32::MAX) * 4;
+            places.extend([
+                begin + before,
+                u32::try_from(list.len()).unwrap_or(u32::MAX),
+            ]);
+            listed.extend(list.iter().flat_map(|text| put(text)));
+        }
+        let record: Vec<u8> = [&spec[..], &places[..], &listed[..]]
             .concat()
             .into_iter()
             .flat_map(u32::to_le_bytes)
@@ -185,40 +227,120 @@ pub fn run(instructions: &str) -> String {
     )
 }
 
-/// How a capability is imported, made a core function, imported by the core module and handed to it. Another name is
-/// that of an interface with one function `go`.
-fn import(name: &str) -> (String, String, String, String) {
-    let (interface, function, kind, core) = match name {
-        "log" => (
-            "titanclaw:tool/log@0.1.0",
-            "write",
-            r#"(param "line" string)"#,
-            "(param i32 i32)",
-        ),
-        "clock" => (
-            "titanclaw:tool/clock@0.1.0",
-            "now",
-            "(result u64)",
-            "(result i64)",
-        ),
-        "random" => (
-            "titanclaw:tool/random@0.1.0",
-            "next",
-            "(result u64)",
-            "(result i64)",
-        ),
-        other => (other, "go", "", ""),
-    };
-    (
-        format!(
-            r#"(import "{interface}" (instance ${function} (export "{function}" (func {kind}))))"#
-        ),
-        format!(
-            r#"(core func ${function} (canon lower (func ${function} "{function}") (memory $memory)))"#
-        ),
-        format!(r#"(import "host" "{function}" (func ${function} {core}))"#),
-        format!(r#"(export "{function}" (func ${function}))"#),
-    )
+/// How a capability is imported, made core functions, imported by the core module and handed to it.
+struct Import {
+    /// Its name, or the whole name of an interface with one function `go`.
+    name: String,
+    /// Types that its functions name.
+    types: &'static str,
+    functions: &'static [Function],
+}
+
+/// A function: what it is called in the interface, in the code, its type there and its type here.
+type Function = (&'static str, &'static str, &'static str, &'static str);
+
+impl Import {
+    fn of(name: &str) -> Self {
+        let functions: &[Function] = match name {
+            "log" => &[(
+                "write",
+                "write",
+                r#"(param "line" string)"#,
+                "(param i32 i32)",
+            )],
+            "clock" => &[("now", "now", "(result u64)", "(result i64)")],
+            "random" => &[("next", "next", "(result u64)", "(result i64)")],
+            "state" => &[
+                (
+                    "get",
+                    "state_get",
+                    r#"(param "key" string) (result (option (list u8)))"#,
+                    "(param i32 i32 i32)",
+                ),
+                (
+                    "set",
+                    "state_set",
+                    r#"(param "key" string) (param "value" (list u8)) (result (result (error string)))"#,
+                    "(param i32 i32 i32 i32 i32)",
+                ),
+            ],
+            "http" => &[(
+                "get",
+                "http_get",
+                r#"(param "url" string) (result (result $response (error string)))"#,
+                "(param i32 i32 i32)",
+            )],
+            "tools" => &[(
+                "call",
+                "tool_call",
+                r#"(param "name" string) (param "arguments" string) (result (result string (error string)))"#,
+                "(param i32 i32 i32 i32 i32)",
+            )],
+            _ => &[("go", "go", "", "")],
+        };
+        let types = match name {
+            "http" => {
+                r#"(type $response' (record (field "status" u16) (field "content-type" string) (field "location" string)
+                    (field "body" (list u8)))) (export "response" (type $response (eq $response')))"#
+            }
+            _ => "",
+        };
+        Self {
+            name: name.to_owned(),
+            types,
+            functions,
+        }
+    }
+
+    fn component(&self, version: &str) -> String {
+        let exports = self.functions.iter();
+        let exports: String = exports
+            .map(|(name, _, kind, _)| format!(r#"(export "{name}" (func {kind}))"#))
+            .collect();
+        let interface = match self.functions {
+            [("go", ..)] => self.name.clone(),
+            _ => format!("titanclaw:tool/{}@{version}", self.name),
+        };
+        let (instance, types) = (self.instance(), self.types);
+        format!(r#"(import "{interface}" (instance {instance} {types} {exports}))"#)
+    }
+
+    fn lowered(&self) -> String {
+        let instance = self.instance();
+        let lower = |(name, code, ..): &Function| {
+            format!(
+                r#"(core func ${code} (canon lower (func {instance} "{name}") (memory $memory) (realloc (core func $realloc))))"#
+            )
+        };
+        self.functions.iter().map(lower).collect()
+    }
+
+    fn core(&self) -> String {
+        let import = |(_, code, _, core): &Function| {
+            format!(r#"(import "host" "{code}" (func ${code} {core}))"#)
+        };
+        self.functions.iter().map(import).collect()
+    }
+
+    fn handed(&self) -> String {
+        let hand = |(_, code, ..): &Function| format!(r#"(export "{code}" (func ${code}))"#);
+        self.functions.iter().map(hand).collect()
+    }
+
+    fn instance(&self) -> String {
+        match self.functions {
+            [("go", ..)] => "$other".to_owned(),
+            _ => format!("${}-interface", self.name),
+        }
+    }
+}
+
+fn with_host(imports: &[Import]) -> String {
+    let exports: String = imports.iter().map(Import::handed).collect();
+    match exports.is_empty() {
+        true => String::new(),
+        false => format!(r#"(with "host" (instance {exports}))"#),
+    }
 }
 
 fn escaped(bytes: &[u8]) -> String {

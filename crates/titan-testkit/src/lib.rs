@@ -1,6 +1,7 @@
 //! What tests are made with: a scripted model, in-memory ports, contract suites that fakes and real parts pass alike,
 //! a scripted HTTP server that speaks each vendor's wire, and the transcript renderer.
 
+pub mod calls;
 pub mod component;
 pub mod egress;
 pub mod fuzz;

@@ -1,6 +1,7 @@
-//! What a component may be given. None of it reaches beyond the call.
+//! What a component may be given.
 
-use crate::bindings::titanclaw::tool::{clock, log, random};
+use crate::bindings::first::titanclaw::tool as first;
+use crate::bindings::second::titanclaw::tool as second;
 use crate::guest::Guest;
 use std::fmt;
 use wasmtime::component::{HasSelf, Linker};
@@ -14,11 +15,24 @@ pub enum Capability {
     Clock,
     /// Random numbers.
     Random,
+    /// Values that stay from call to call.
+    State,
+    /// Requests to declared hosts, by the engine's egress.
+    Http,
+    /// Calls of declared tools, by the one pipeline.
+    Tools,
 }
 
 impl Capability {
     /// All that there are.
-    pub const ALL: [Self; 3] = [Self::Log, Self::Clock, Self::Random];
+    pub const ALL: [Self; 6] = [
+        Self::Log,
+        Self::Clock,
+        Self::Random,
+        Self::State,
+        Self::Http,
+        Self::Tools,
+    ];
 
     /// The name by which components declare it.
     pub fn name(self) -> &'static str {
@@ -26,6 +40,9 @@ impl Capability {
             Self::Log => "log",
             Self::Clock => "clock",
             Self::Random => "random",
+            Self::State => "state",
+            Self::Http => "http",
+            Self::Tools => "tools",
         }
     }
 
@@ -36,16 +53,38 @@ impl Capability {
 
     /// The one that is imported by this name.
     pub(crate) fn imported(import: &str) -> Option<Self> {
-        let rest = import.strip_prefix("titanclaw:tool/")?;
-        Self::named(rest.strip_suffix("@0.1.0")?)
+        let (name, version) = import.strip_prefix("titanclaw:tool/")?.split_once('@')?;
+        let capability = Self::named(name)?;
+        let is_there = match version {
+            "0.1.0" => matches!(capability, Self::Log | Self::Clock | Self::Random),
+            version => version == "0.2.0",
+        };
+        is_there.then_some(capability)
     }
 
-    /// Makes it importable.
+    /// Whether what it gives comes from beyond the process, so that a call waits for it.
+    pub(crate) fn reaches_out(self) -> bool {
+        matches!(self, Self::Http | Self::Tools)
+    }
+
+    /// Makes it importable, in every version that there is of it.
     pub(crate) fn link(self, linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         match self {
-            Self::Log => log::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
-            Self::Clock => clock::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
-            Self::Random => random::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
+            Self::Log => {
+                first::log::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+                second::log::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
+            }
+            Self::Clock => {
+                first::clock::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+                second::clock::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
+            }
+            Self::Random => {
+                first::random::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+                second::random::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
+            }
+            Self::State => second::state::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
+            Self::Http => second::http::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
+            Self::Tools => second::tools::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
         }
     }
 }

@@ -1,23 +1,50 @@
 //! A component that is ready to be called.
 
-use crate::bindings::{Spec, ToolPre};
 use crate::capability::Capability;
 use crate::guest::{Guest, Limits};
+use crate::reach::{Declared, Host, Reach};
+use crate::state::State;
 use crate::ticker::Ticker;
 use crate::trouble::CallError;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use titan_protocol::ToolSpec;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use titan_protocol::{Taint, ToolContext, ToolError, ToolSpec};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime::{Store, UpdateDeadline};
+
+/// What is given and given back. The two versions of the world agree on it.
+type Run<'a> = wasmtime::component::TypedFunc<(&'a str,), (Result<String, String>,)>;
 
 /// A component that is ready. Cheap to clone.
 #[derive(Clone)]
 pub struct Component {
-    ready: ToolPre<Guest>,
-    spec: Arc<ToolSpec>,
-    capabilities: Arc<[Capability]>,
+    ready: InstancePre<Guest>,
+    run: ComponentExportIndex,
+    about: Arc<About>,
     limits: Limits,
     ticker: Arc<Ticker>,
+    rooms: Rooms,
+}
+
+/// How many calls may be under way at once.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    /// Of those that only compute, a thread each.
+    pub(crate) computing: Arc<Semaphore>,
+    /// Of those that wait for others, a stack each.
+    pub(crate) waiting: Arc<Semaphore>,
+}
+
+/// What a component is and may, as it was found when it was loaded.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) spec: ToolSpec,
+    pub(crate) capabilities: Vec<Capability>,
+    pub(crate) declared: Arc<Declared>,
+    /// Where its values are, if it keeps any.
+    pub(crate) state: Option<State>,
 }
 
 /// How a call ended.
@@ -31,48 +58,137 @@ pub struct Finished {
 
 impl Component {
     pub(crate) fn new(
-        ready: ToolPre<Guest>,
-        spec: ToolSpec,
-        capabilities: Vec<Capability>,
+        ready: InstancePre<Guest>,
+        run: ComponentExportIndex,
+        about: About,
         limits: Limits,
         ticker: Arc<Ticker>,
+        rooms: Rooms,
     ) -> Self {
         Self {
             ready,
-            spec: Arc::new(spec),
-            capabilities: capabilities.into(),
+            run,
+            about: Arc::new(about),
             limits,
             ticker,
+            rooms,
         }
     }
 
     /// What it says it is.
     pub fn spec(&self) -> &ToolSpec {
-        &self.spec
+        &self.about.spec
     }
 
     /// What it declared and got.
     pub fn capabilities(&self) -> &[Capability] {
-        &self.capabilities
+        &self.about.capabilities
+    }
+
+    /// The hosts that it declared.
+    pub fn hosts(&self) -> &[Host] {
+        &self.about.declared.hosts
+    }
+
+    /// The tools that it declared.
+    pub fn tools(&self) -> &[String] {
+        &self.about.declared.tools
+    }
+
+    /// The folder of what it keeps from call to call, if it keeps anything.
+    pub(crate) fn kept(&self) -> Option<&Path> {
+        self.about.state.as_ref().map(State::folder)
+    }
+
+    /// Whether calls of it ask others, so that they can only be made with [`Component::call_out`].
+    pub(crate) fn reaches_out(&self) -> bool {
+        self.about.capabilities.iter().any(|one| one.reaches_out())
     }
 
     /// Runs it once, in an instance of its own, with a JSON object. Blocks until it is done, at a limit, or at most a few
-    /// milliseconds after `is_stopped` was set by somebody.
+    /// milliseconds after `is_stopped` was set by somebody. One that declares `http` or `tools` runs only as a tool, and
+    /// breaks off here.
     pub fn call(&self, arguments: &str, is_stopped: &Arc<AtomicBool>) -> Finished {
+        if self.reaches_out() {
+            return Finished {
+                result: Err(CallError::Outside),
+                log: String::new(),
+            };
+        }
         let _running = self.ticker.run();
-        let mut store = store(self.ready.engine(), self.limits, is_stopped.clone());
+        let mut store = self.store(None, is_stopped.clone());
+        store.epoch_deadline_callback(|context| match context.data().over() {
+            Some(halt) => Err(wasmtime::Error::new(halt)),
+            None => Ok(UpdateDeadline::Continue(1)),
+        });
         let given = self
             .ready
             .instantiate(&mut store)
-            .and_then(|tool| tool.call_run(&mut store, arguments));
+            .and_then(|instance| self.function(&instance, &mut store))
+            .and_then(|run| run.call(&mut store, (arguments,)));
+        self.finished(given, store).0
+    }
+
+    /// Runs it once, in an instance of its own, where it may ask those that it declared. It lets others run every few
+    /// milliseconds. Dropping the future ends it.
+    ///
+    /// # Errors
+    /// What a tool that it called could not mend.
+    pub(crate) async fn call_out(
+        &self,
+        arguments: &str,
+        context: &ToolContext,
+    ) -> Result<(Finished, Taint), ToolError> {
+        let _place = place(&self.rooms.waiting).await?;
+        let _running = self.ticker.run();
+        let reach = Reach::new(self.about.declared.clone(), context);
+        let mut store = self.store(Some(reach), Arc::default());
+        store.epoch_deadline_callback(|context| match context.data().over() {
+            Some(halt) => Err(wasmtime::Error::new(halt)),
+            None => Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            )),
+        });
+        let given = match self.ready.instantiate_async(&mut store).await {
+            Err(error) => Err(error),
+            Ok(instance) => match self.function(&instance, &mut store) {
+                Err(error) => Err(error),
+                Ok(run) => run.call_async(&mut store, (arguments,)).await,
+            },
+        };
+        let (finished, reach) = self.finished(given, store);
+        let heard = reach.map_or(Ok(Taint::NONE), Reach::end)?;
+        Ok((finished, heard))
+    }
+
+    /// Waits for a thread to run it on, once.
+    ///
+    /// # Errors
+    /// Never while it lives.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, ToolError> {
+        place(&self.rooms.computing).await
+    }
+
+    fn function<'a>(
+        &self,
+        instance: &wasmtime::component::Instance,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Run<'a>> {
+        instance.get_typed_func(store, self.run)
+    }
+
+    fn finished(
+        &self,
+        given: wasmtime::Result<(Result<String, String>,)>,
+        store: Store<Guest>,
+    ) -> (Finished, Option<Reach>) {
         let result = match given {
-            Ok(given) => self.bounded(given),
+            Ok((given,)) => self.bounded(given),
             Err(error) => Err(CallError::of(&error, store.data())),
         };
-        Finished {
-            result,
-            log: store.into_data().into_log(),
-        }
+        let (log, reach) = store.into_data().into_parts();
+        (Finished { result, log }, reach)
     }
 
     fn bounded(&self, given: Result<String, String>) -> Result<Result<String, String>, CallError> {
@@ -82,32 +198,25 @@ impl Component {
             false => Err(CallError::Output { max }),
         }
     }
+
+    fn store(&self, reach: Option<Reach>, is_stopped: Arc<AtomicBool>) -> Store<Guest> {
+        let state = self.about.state.clone();
+        let guest = Guest::new(self.limits, state, reach, is_stopped);
+        store(self.ready.engine(), self.limits, guest)
+    }
 }
 
-/// Asks a component what it is.
-pub(crate) fn describe(
-    ready: &ToolPre<Guest>,
-    limits: Limits,
-    ticker: &Ticker,
-) -> Result<Spec, CallError> {
-    let _running = ticker.run();
-    let mut store = store(ready.engine(), limits, Arc::default());
-    ready
-        .instantiate(&mut store)
-        .and_then(|tool| tool.call_describe(&mut store))
-        .map_err(|error| CallError::of(&error, store.data()))
+async fn place(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ToolError> {
+    let place = room.clone().acquire_owned().await;
+    place.map_err(|error| ToolError::Fatal(error.to_string()))
 }
 
 /// A place for one call.
-pub(crate) fn store(engine: &Engine, limits: Limits, is_stopped: Arc<AtomicBool>) -> Store<Guest> {
-    let mut store = Store::new(engine, Guest::new(limits, is_stopped));
+pub(crate) fn store(engine: &wasmtime::Engine, limits: Limits, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(engine, guest);
     store.limiter(|guest| guest);
     // What a component hands over may name the same bytes many times.
     store.set_hostcall_fuel(limits.memory_bytes_max);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|context| match context.data().over() {
-        Some(halt) => Err(wasmtime::Error::new(halt)),
-        None => Ok(UpdateDeadline::Continue(1)),
-    });
     store
 }

@@ -1,6 +1,10 @@
 //! What one call of a component has used and may use.
 
-use crate::bindings::titanclaw::tool::{clock, log, random};
+use crate::bindings::first::titanclaw::tool as first;
+use crate::bindings::second::titanclaw::tool as second;
+use crate::bindings::second::titanclaw::tool::http::Response;
+use crate::reach::Reach;
+use crate::state::State;
 use crate::trouble::Halt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +21,7 @@ const INSTANCES_MAX: usize = 32;
 /// What one call may use. Every field is a maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long it may run. Looked at every 2 ms.
+    /// How long it may run, waits for what it asked of others left out. Looked at every 2 ms.
     pub wall_clock_max: Duration,
     /// Bytes of all its memories together, at most 64 MiB.
     pub memory_bytes_max: usize,
@@ -41,6 +45,9 @@ impl Default for Limits {
 /// The host's side of one call.
 pub(crate) struct Guest {
     limits: Limits,
+    state: Option<State>,
+    /// `None` where nothing that it may import reaches out.
+    reach: Option<Reach>,
     until: Instant,
     is_stopped: Arc<AtomicBool>,
     memory_bytes: usize,
@@ -52,9 +59,16 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(limits: Limits, is_stopped: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        state: Option<State>,
+        reach: Option<Reach>,
+        is_stopped: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             limits,
+            state,
+            reach,
             until: Instant::now() + limits.wall_clock_max,
             is_stopped,
             memory_bytes: 0,
@@ -74,8 +88,9 @@ impl Guest {
         (Instant::now() >= self.until).then_some(Halt::Time { after })
     }
 
-    pub(crate) fn into_log(self) -> String {
-        self.log
+    /// What it logged, and the way out that it had.
+    pub(crate) fn into_parts(self) -> (String, Option<Reach>) {
+        (self.log, self.reach)
     }
 
     fn host_call(&mut self) -> wasmtime::Result<()> {
@@ -93,8 +108,8 @@ impl Guest {
     }
 }
 
-impl log::Host for Guest {
-    fn write(&mut self, line: String) -> wasmtime::Result<()> {
+impl Guest {
+    fn line(&mut self, line: &str) -> wasmtime::Result<()> {
         self.host_call()?;
         if self.log.len() + line.len() < LOG_BYTES_MAX {
             self.log.push_str(line.trim_end());
@@ -102,9 +117,7 @@ impl log::Host for Guest {
         }
         Ok(())
     }
-}
 
-impl clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.host_call()?;
         let elapsed = SystemTime::now()
@@ -112,12 +125,113 @@ impl clock::Host for Guest {
             .unwrap_or_default();
         Ok(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
-}
 
-impl random::Host for Guest {
-    fn next(&mut self) -> wasmtime::Result<u64> {
+    fn random(&mut self) -> wasmtime::Result<u64> {
         self.host_call()?;
         Ok(rand::random())
+    }
+
+    /// Its values. A component that has none has not linked.
+    fn state(&mut self) -> wasmtime::Result<&State> {
+        self.host_call()?;
+        let state = self.state.as_ref();
+        state.ok_or_else(|| wasmtime::Error::msg("no values are kept here"))
+    }
+
+    /// What it is about to ask of others is not counted as time that it runs, and waits at most as long as they do.
+    async fn outside<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut Reach) -> Result<T, String>,
+    ) -> wasmtime::Result<Result<T, String>> {
+        self.host_call()?;
+        let Some(reach) = &mut self.reach else {
+            return Err(wasmtime::Error::msg("nothing is reached from here"));
+        };
+        let asked = Instant::now();
+        let answer = ask(reach).await;
+        self.until += asked.elapsed();
+        Ok(answer)
+    }
+}
+
+impl first::log::Host for Guest {
+    fn write(&mut self, line: String) -> wasmtime::Result<()> {
+        self.line(&line)
+    }
+}
+
+impl first::clock::Host for Guest {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Self::now(self)
+    }
+}
+
+impl first::random::Host for Guest {
+    fn next(&mut self) -> wasmtime::Result<u64> {
+        self.random()
+    }
+}
+
+impl second::log::Host for Guest {
+    fn write(&mut self, line: String) -> wasmtime::Result<()> {
+        self.line(&line)
+    }
+}
+
+impl second::clock::Host for Guest {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Self::now(self)
+    }
+}
+
+impl second::random::Host for Guest {
+    fn next(&mut self) -> wasmtime::Result<u64> {
+        self.random()
+    }
+}
+
+impl second::state::Host for Guest {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.state()?.get(&key))
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.state()?.set(&key, &value))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.state()?.delete(&key))
+    }
+
+    fn keys(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.state()?.keys())
+    }
+}
+
+impl second::http::Host for Guest {
+    async fn get(&mut self, url: String) -> wasmtime::Result<Result<Response, String>> {
+        self.outside(async |reach| reach.get(&url).await).await
+    }
+
+    async fn post(
+        &mut self,
+        url: String,
+        content_type: String,
+        body: Vec<u8>,
+    ) -> wasmtime::Result<Result<Response, String>> {
+        self.outside(async |reach| reach.post(&url, content_type, body).await)
+            .await
+    }
+}
+
+impl second::tools::Host for Guest {
+    async fn call(
+        &mut self,
+        name: String,
+        arguments: String,
+    ) -> wasmtime::Result<Result<String, String>> {
+        self.outside(async |reach| reach.call(&name, &arguments).await)
+            .await
     }
 }
 

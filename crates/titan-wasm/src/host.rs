@@ -1,38 +1,52 @@
 //! Where components are made ready and run.
 
 use crate::artefacts::Artefacts;
-use crate::bindings::ToolPre;
+use crate::bindings::{first, second};
 use crate::capability::Capability;
-use crate::component::Component;
+use crate::component::{About, Component, Rooms, store};
 use crate::engine;
 use crate::guest::{Guest, Limits};
 use crate::measure::measure;
-use crate::spec;
+use crate::spec::{self, Spec};
+use crate::state::State;
 use crate::ticker::Ticker;
 use crate::trouble::{CallError, clip};
 use std::path::PathBuf;
 use std::sync::Arc;
-use wasmtime::Engine;
-use wasmtime::component::{self, Linker};
+use tokio::sync::Semaphore;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{self, InstancePre, Linker};
+use wasmtime::{Engine, UpdateDeadline};
+
+/// Calls of tools that compute at once; more wait for their turn.
+const COMPUTING_MAX: usize = 64;
+/// Calls that may wait for hosts and tools at once, where nothing else is said.
+const WAITING_MAX: u32 = 500;
 
 /// How a host is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where compiled components are kept: a folder that is the person's own and closed to others. Made if it is missing.
     pub artefacts: PathBuf,
+    /// Where components keep their values: those of each in a folder `NAME.state`. Made when it is needed.
+    pub state: PathBuf,
     /// What each call may use.
     pub limits: Limits,
     /// What components get if they declare it.
     pub granted: Vec<Capability>,
+    /// Calls that may wait for hosts and tools at once, at most 10,000; more wait for their turn.
+    pub waiting_max: u32,
 }
 
 impl Config {
-    /// Everything that stays in the call is granted, and the usual limits hold.
-    pub fn new(artefacts: PathBuf) -> Self {
+    /// Everything that there is is granted, and the usual limits hold.
+    pub fn new(artefacts: PathBuf, state: PathBuf) -> Self {
         Self {
             artefacts,
+            state,
             limits: Limits::default(),
             granted: Capability::ALL.to_vec(),
+            waiting_max: WAITING_MAX,
         }
     }
 }
@@ -75,7 +89,9 @@ pub enum LoadError {
     #[error("the component is damaged or uses what is not supported: {0}")]
     Malformed(String),
     /// It wants something that no component gets.
-    #[error("the component wants {0:?}, which no component gets; there are log, clock and random")]
+    #[error(
+        "the component wants {0:?}, which no component gets; there are log, clock, random, state, http and tools"
+    )]
     Import(String),
     /// It imports what it does not declare.
     #[error("the component imports {0} but does not declare it among its capabilities")]
@@ -100,9 +116,12 @@ pub enum LoadError {
 /// Makes components ready and runs them. Cheap to clone; the last clone, or the last component, ends it.
 #[derive(Clone)]
 pub struct WasmHost {
-    engine: Engine,
+    hot: Engine,
+    jit: Engine,
     artefacts: Arc<Artefacts>,
+    state: PathBuf,
     ticker: Arc<Ticker>,
+    rooms: Rooms,
     limits: Limits,
     granted: Vec<Capability>,
 }
@@ -114,16 +133,24 @@ impl WasmHost {
     /// See [`OpenError`].
     pub fn open(config: Config) -> Result<Self, OpenError> {
         let broken = |error: String| OpenError::Engine(error);
-        let engine = engine::open().map_err(|error| broken(format!("{error:#}")))?;
-        let ticker = Ticker::start(&engine).map_err(|error| broken(error.to_string()))?;
+        let (hot, waiting) =
+            engine::hot(config.waiting_max).map_err(|error| broken(format!("{error:#}")))?;
+        let jit = engine::jit().map_err(|error| broken(format!("{error:#}")))?;
+        let ticker = Ticker::start([&hot, &jit]).map_err(|error| broken(error.to_string()))?;
         let limits = Limits {
             memory_bytes_max: config.limits.memory_bytes_max.min(engine::MEMORY_BYTES_MAX),
             ..config.limits
         };
         Ok(Self {
             artefacts: Arc::new(Artefacts::open(config.artefacts)?),
-            engine,
+            state: config.state,
+            hot,
+            jit,
             ticker: Arc::new(ticker),
+            rooms: Rooms {
+                computing: Arc::new(Semaphore::new(COMPUTING_MAX)),
+                waiting: Arc::new(Semaphore::new(waiting)),
+            },
             limits,
             granted: config.granted,
         })
@@ -136,21 +163,19 @@ impl WasmHost {
     /// See [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         measure(bytes)?;
-        let compiled = self.compiled(bytes)?;
-        let imported = self.imported(&compiled)?;
-        let described = self.describe(&compiled)?;
-        let (spec, declared) = spec::check(described)?;
-        self.admit(&imported, &declared)?;
-        let linker = self.linker(&declared)?;
-        let linked = linker.instantiate_pre(&compiled).map_err(no_tool)?;
-        let ready = ToolPre::new(linked).map_err(no_tool)?;
-        Ok(Component::new(
-            ready,
-            spec,
-            declared,
-            self.limits,
-            self.ticker.clone(),
-        ))
+        self.linked(&self.compiled(bytes)?, &self.granted)
+    }
+
+    /// Makes a component ready that is run a single time: as [`WasmHost::load`], but compiled in a fraction of the time,
+    /// runs more slowly, and nothing of it is kept, so that it gets no `state`. Blocks: 10 to 70 ms.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_once(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        measure(bytes)?;
+        let mut granted = self.granted.clone();
+        granted.retain(|one| *one != Capability::State);
+        self.linked(&compile(&self.jit, bytes)?, &granted)
     }
 
     /// Deletes what was kept of a component.
@@ -158,11 +183,38 @@ impl WasmHost {
     /// # Errors
     /// When it is there and can't be deleted.
     pub fn forget(&self, bytes: &[u8]) -> std::io::Result<()> {
-        self.artefacts.remove(&self.engine, bytes)
+        self.artefacts.remove(&self.hot, bytes)
+    }
+
+    fn linked(
+        &self,
+        compiled: &component::Component,
+        granted: &[Capability],
+    ) -> Result<Component, LoadError> {
+        let imported = imported(compiled)?;
+        let (spec, capabilities, declared) = spec::check(self.describe(compiled)?)?;
+        admit(&imported, &capabilities, granted)?;
+        let linker = linker(compiled.engine(), &capabilities)?;
+        let keeps = capabilities.contains(&Capability::State);
+        let folder = self.state.join(format!("{}.state", spec.name));
+        let about = About {
+            spec,
+            capabilities,
+            declared: Arc::new(declared),
+            state: keeps.then(|| State::new(folder)),
+        };
+        Ok(Component::new(
+            linker.instantiate_pre(compiled).map_err(no_tool)?,
+            export(compiled, "run")?,
+            about,
+            self.limits,
+            self.ticker.clone(),
+            self.rooms.clone(),
+        ))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        &self.hot
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -174,63 +226,114 @@ impl WasmHost {
     }
 
     pub(crate) fn compiled(&self, bytes: &[u8]) -> Result<component::Component, LoadError> {
-        if let Some(kept) = self.artefacts.get(&self.engine, bytes) {
+        if let Some(kept) = self.artefacts.get(&self.hot, bytes) {
             return Ok(kept);
         }
-        let compiled = component::Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadError::Malformed(clip(&error.root_cause().to_string())))?;
+        let compiled = compile(&self.hot, bytes)?;
         // What can't be kept is compiled again the next time.
-        if let Err(error) = self.artefacts.put(&self.engine, bytes, &compiled) {
+        if let Err(error) = self.artefacts.put(&self.hot, bytes, &compiled) {
             tracing::warn!(%error, "a compiled component can't be kept");
         }
         Ok(compiled)
     }
 
-    fn imported(&self, compiled: &component::Component) -> Result<Vec<Capability>, LoadError> {
-        let kind = compiled.component_type();
-        kind.imports(&self.engine)
-            .filter(|(_, import)| !matches!(import.ty, component::types::ComponentItem::Type(_)))
-            .map(|(name, _)| {
-                Capability::imported(name).ok_or_else(|| LoadError::Import(clip(name)))
-            })
-            .collect()
-    }
-
     /// Runs `describe` where every import only breaks off.
-    fn describe(
-        &self,
-        compiled: &component::Component,
-    ) -> Result<crate::bindings::Spec, LoadError> {
-        let mut linker: Linker<Guest> = Linker::new(&self.engine);
+    fn describe(&self, compiled: &component::Component) -> Result<Spec, LoadError> {
+        let mut linker: Linker<Guest> = Linker::new(compiled.engine());
         linker
             .define_unknown_imports_as_traps(compiled)
             .map_err(no_tool)?;
         let linked = linker.instantiate_pre(compiled).map_err(no_tool)?;
-        let ready = ToolPre::new(linked).map_err(no_tool)?;
-        crate::component::describe(&ready, self.limits, &self.ticker).map_err(LoadError::Describe)
+        let _running = self.ticker.run();
+        let guest = Guest::new(self.limits, None, None, Arc::default());
+        let mut store = store(compiled.engine(), self.limits, guest);
+        store.epoch_deadline_callback(|context| match context.data().over() {
+            Some(halt) => Err(wasmtime::Error::new(halt)),
+            None => Ok(UpdateDeadline::Continue(1)),
+        });
+        let described = match names_hosts(compiled) {
+            true => ask_second(linked, &mut store),
+            false => ask_first(linked, &mut store),
+        };
+        described?.map_err(|error| LoadError::Describe(CallError::of(&error, store.data())))
     }
+}
 
-    fn admit(&self, imported: &[Capability], declared: &[Capability]) -> Result<(), LoadError> {
-        if let Some(one) = imported.iter().find(|one| !declared.contains(one)) {
-            return Err(LoadError::Undeclared(*one));
-        }
-        match declared.iter().find(|one| !self.granted.contains(one)) {
-            Some(one) => Err(LoadError::NotGranted(*one)),
-            None => Ok(()),
-        }
-    }
+/// Says what it is, in one version of the world; the outer error is that it is of none.
+type Described = Result<wasmtime::Result<Spec>, LoadError>;
 
-    /// A linker with nothing but what was declared.
-    fn linker(&self, declared: &[Capability]) -> Result<Linker<Guest>, LoadError> {
-        let mut linker = Linker::new(&self.engine);
-        let mut declared = declared.to_vec();
-        declared.sort();
-        declared.dedup();
-        for capability in declared {
-            capability.link(&mut linker).map_err(no_tool)?;
-        }
-        Ok(linker)
+fn ask_first(linked: InstancePre<Guest>, store: &mut wasmtime::Store<Guest>) -> Described {
+    let ready = first::ToolPre::new(linked).map_err(no_tool)?;
+    let tool = ready.instantiate(&mut *store);
+    Ok(tool.and_then(|tool| Ok(tool.call_describe(store)?.into())))
+}
+
+fn ask_second(linked: InstancePre<Guest>, store: &mut wasmtime::Store<Guest>) -> Described {
+    let ready = second::ToolPre::new(linked).map_err(no_tool)?;
+    let tool = ready.instantiate(&mut *store);
+    Ok(tool.and_then(|tool| tool.call_describe(store)))
+}
+
+/// Whether what it says of itself is in the words of version 0.2.0, which has hosts in it.
+fn names_hosts(compiled: &component::Component) -> bool {
+    let Some((ComponentItem::ComponentFunc(describe), _)) = compiled.get_export(None, "describe")
+    else {
+        return false;
+    };
+    let has_hosts = |given: component::types::Type| match given {
+        component::types::Type::Record(record) => record.fields().any(|one| one.name == "hosts"),
+        _ => false,
+    };
+    describe.results().any(has_hosts)
+}
+
+fn export(
+    compiled: &component::Component,
+    name: &str,
+) -> Result<component::ComponentExportIndex, LoadError> {
+    let export = compiled.get_export_index(None, name);
+    export.ok_or_else(|| LoadError::NoTool(format!("it has no function {name}")))
+}
+
+/// # Errors
+/// When it imports what it did not declare, or declared what it does not get.
+fn admit(
+    imported: &[Capability],
+    declared: &[Capability],
+    granted: &[Capability],
+) -> Result<(), LoadError> {
+    if let Some(one) = imported.iter().find(|one| !declared.contains(one)) {
+        return Err(LoadError::Undeclared(*one));
     }
+    match declared.iter().find(|one| !granted.contains(one)) {
+        Some(one) => Err(LoadError::NotGranted(*one)),
+        None => Ok(()),
+    }
+}
+
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<component::Component, LoadError> {
+    component::Component::from_binary(engine, bytes)
+        .map_err(|error| LoadError::Malformed(clip(&error.root_cause().to_string())))
+}
+
+fn imported(compiled: &component::Component) -> Result<Vec<Capability>, LoadError> {
+    let kind = compiled.component_type();
+    kind.imports(compiled.engine())
+        .filter(|(_, import)| !matches!(import.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| Capability::imported(name).ok_or_else(|| LoadError::Import(clip(name))))
+        .collect()
+}
+
+/// A linker with nothing but what was declared.
+fn linker(engine: &Engine, declared: &[Capability]) -> Result<Linker<Guest>, LoadError> {
+    let mut linker = Linker::new(engine);
+    let mut declared = declared.to_vec();
+    declared.sort();
+    declared.dedup();
+    for capability in declared {
+        capability.link(&mut linker).map_err(no_tool)?;
+    }
+    Ok(linker)
 }
 
 fn no_tool(error: wasmtime::Error) -> LoadError {

@@ -1,4 +1,4 @@
-//! Tools that are WebAssembly components of the world in `wit/tool.wit`.
+//! Tools that are WebAssembly components of the worlds in `wit/`.
 //!
 //! A component is somebody else's program. It is measured before it is compiled ([`LoadError::TooLarge`]), reaches only
 //! what it declared and was granted ([`Capability`]), and each call of it runs in an instance of its own, whose time,
@@ -13,9 +13,12 @@ mod engine;
 mod guest;
 mod host;
 mod measure;
+mod reach;
 mod reflex;
 mod shelf;
+mod slots;
 mod spec;
+mod state;
 mod ticker;
 mod tool;
 mod trouble;
@@ -28,6 +31,8 @@ pub use component::{Component, Finished};
 pub use guest::Limits;
 pub use host::{Config, LoadError, OpenError, WasmHost};
 pub use measure::COMPONENT_BYTES_MAX;
+pub use reach::Host;
 pub use shelf::{Shelf, ShelfError};
+pub use slots::{Change, KeptError, Slots, load_kept};
 pub use tool::ComponentTool;
 pub use trouble::{CallError, Halt};

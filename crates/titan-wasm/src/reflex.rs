@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use titan_protocol::{ReflexCall, ReflexHost, ReflexProgram, ReflexStep};
+use wasmtime::UpdateDeadline;
 use wasmtime::component::Linker;
 
 mod bindings {
@@ -64,11 +65,12 @@ impl ReflexHost for WasmHost {
 impl ReflexProgram for Reflex {
     fn next(&self, values: &[String], outcomes: &[String]) -> Result<ReflexStep, String> {
         let _running = self.ticker.run();
-        let mut store = store(
-            self.ready.engine(),
-            self.limits,
-            Arc::<AtomicBool>::default(),
-        );
+        let guest = Guest::new(self.limits, None, None, Arc::<AtomicBool>::default());
+        let mut store = store(self.ready.engine(), self.limits, guest);
+        store.epoch_deadline_callback(|context| match context.data().over() {
+            Some(halt) => Err(wasmtime::Error::new(halt)),
+            None => Ok(UpdateDeadline::Continue(1)),
+        });
         let given = self
             .ready
             .instantiate(&mut store)

@@ -1,14 +1,17 @@
-//! The components that a person keeps, one file each.
+//! The components that a person keeps: `NAME.wasm`, the version before it as `NAME.previous`, and what it keeps from call to
+//! call in the folder `NAME.state`.
 
 use crate::artefacts::{own_folder, read_own};
 use crate::measure::COMPONENT_BYTES_MAX;
 use crate::spec::is_name;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Components that are kept.
 const KEPT_MAX: usize = 100;
 const SUFFIX: &str = "wasm";
+const PREVIOUS: &str = "previous";
+const STATE: &str = "state";
 
 /// A folder of `NAME.wasm`, closed to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +24,13 @@ pub enum ShelfError {
     #[error("there is no component called {0:?}; see them with titanclaw tools list")]
     Absent(String),
     /// There is one of this name already.
-    #[error("there is a component called {0:?} already; remove it first")]
+    #[error(
+        "there is a component called {0:?} already; remove it first, or put the new one in its place with --replace"
+    )]
     Taken(String),
+    /// It never was another.
+    #[error("no version of {0:?} before this one is kept")]
+    NoPrevious(String),
     /// There are too many.
     #[error("{KEPT_MAX} components are kept already; remove one first")]
     Full,
@@ -47,7 +55,7 @@ impl Shelf {
     /// # Errors
     /// When the folder can't be read.
     pub fn names(&self) -> Result<Vec<String>, ShelfError> {
-        let broken = |source| self.broken(&self.0, source);
+        let broken = |source| broken(&self.0, source);
         let entries = match std::fs::read_dir(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(broken)?,
@@ -68,13 +76,47 @@ impl Shelf {
     /// # Errors
     /// When there is none, or its file is a link, open to others or too large.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, ShelfError> {
+        let absent = || ShelfError::Absent(name.to_owned());
+        read(&self.path(name)?, absent)
+    }
+
+    /// The version of a component that stood here before.
+    ///
+    /// # Errors
+    /// When there is none, or its file is a link, open to others or too large.
+    pub fn read_previous(&self, name: &str) -> Result<Vec<u8>, ShelfError> {
+        let path = self.path(name)?.with_extension(PREVIOUS);
+        read(&path, || ShelfError::NoPrevious(name.to_owned()))
+    }
+
+    /// Puts a component in the place of another one of its name, which is kept as its previous version; the one before that
+    /// is gone. It is there whole or not at all.
+    ///
+    /// # Errors
+    /// When there is none of this name, or a file can't be written.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), ShelfError> {
         let path = self.path(name)?;
-        match read_own(&path, COMPONENT_BYTES_MAX as u64) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(ShelfError::Absent(name.to_owned()))
-            }
-            read => read.map_err(|source| self.broken(&path, source)),
-        }
+        let before = self.read(name)?;
+        self.write(&path.with_extension(PREVIOUS), &before)?;
+        self.write(&path, bytes)
+    }
+
+    /// Takes the previous version of a component back; the present one is the previous one then.
+    ///
+    /// # Errors
+    /// When there is none, or a file can't be written.
+    pub fn roll_back(&self, name: &str) -> Result<(), ShelfError> {
+        let previous = self.read_previous(name)?;
+        self.replace(name, &previous)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ShelfError> {
+        let written = tempfile::NamedTempFile::new_in(&self.0).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|source| broken(path, source))
     }
 
     /// Keeps a component under a name that is free. It is there whole or not at all.
@@ -96,23 +138,30 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(ShelfError::Taken(name.to_owned()))
             }
-            written => written
-                .map(drop)
-                .map_err(|source| self.broken(&path, source)),
+            written => written.map(drop).map_err(|source| broken(&path, source)),
         }
     }
 
-    /// Deletes a component.
+    /// Deletes a component, the version before it, and what it kept.
     ///
     /// # Errors
     /// When there is none or it can't be deleted.
     pub fn remove(&self, name: &str) -> Result<(), ShelfError> {
         let path = self.path(name)?;
+        for beside in [PREVIOUS, STATE].map(|end| path.with_extension(end)) {
+            let removed = match std::fs::symlink_metadata(&beside) {
+                Ok(found) if found.is_dir() => std::fs::remove_dir_all(&beside),
+                Ok(_) => std::fs::remove_file(&beside),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            removed.map_err(|source| broken(&beside, source))?;
+        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(ShelfError::Absent(name.to_owned()))
             }
-            removed => removed.map_err(|source| self.broken(&path, source)),
+            removed => removed.map_err(|source| broken(&path, source)),
         }
     }
 
@@ -123,11 +172,18 @@ impl Shelf {
             false => Err(ShelfError::Absent(name.to_owned())),
         }
     }
+}
 
-    fn broken(&self, path: &std::path::Path, source: io::Error) -> ShelfError {
-        ShelfError::Broken {
-            path: path.display().to_string(),
-            source,
-        }
+fn read(path: &Path, absent: impl FnOnce() -> ShelfError) -> Result<Vec<u8>, ShelfError> {
+    match read_own(path, COMPONENT_BYTES_MAX as u64) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(absent()),
+        read => read.map_err(|source| broken(path, source)),
+    }
+}
+
+fn broken(path: &Path, source: io::Error) -> ShelfError {
+    ShelfError::Broken {
+        path: path.display().to_string(),
+        source,
     }
 }

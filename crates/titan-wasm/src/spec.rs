@@ -1,8 +1,9 @@
 //! What a component says of itself, checked before a model or a person sees it.
 
-use crate::bindings::Spec;
+use crate::bindings::{first, second};
 use crate::capability::Capability;
 use crate::host::LoadError;
+use crate::reach::{Declared, Host};
 use crate::trouble::clip;
 use serde_json::Value;
 use titan_protocol::ToolSpec;
@@ -10,24 +11,81 @@ use titan_protocol::ToolSpec;
 const NAME_BYTES_MAX: usize = 64;
 const DESCRIPTION_BYTES_MAX: usize = 4 << 10;
 const SCHEMA_BYTES_MAX: usize = 16 << 10;
+/// Hosts, and tools, that a component declares.
+const DECLARED_MAX: usize = 16;
+
+/// What a component says of itself, in the words of the newest world.
+pub(crate) type Spec = second::Spec;
+
+impl From<first::Spec> for Spec {
+    fn from(spec: first::Spec) -> Self {
+        Self {
+            name: spec.name,
+            description: spec.description,
+            input_schema: spec.input_schema,
+            capabilities: spec.capabilities,
+            hosts: Vec::new(),
+            tools: Vec::new(),
+        }
+    }
+}
 
 /// # Errors
 /// When a part of it can't be offered.
-pub(crate) fn check(spec: Spec) -> Result<(ToolSpec, Vec<Capability>), LoadError> {
+pub(crate) fn check(spec: Spec) -> Result<(ToolSpec, Vec<Capability>, Declared), LoadError> {
     let name = name(spec.name)?;
     let description = description(spec.description)?;
     let input_schema = schema(&spec.input_schema)?;
-    let declared: Result<Vec<_>, _> = spec
+    let capabilities: Result<Vec<_>, _> = spec
         .capabilities
         .iter()
         .map(|name| capability(name))
         .collect();
+    let capabilities = capabilities?;
+    let declared = Declared {
+        hosts: hosts(&spec.hosts, &capabilities)?,
+        tools: tools(spec.tools, &capabilities)?,
+    };
     let spec = ToolSpec {
         name,
         description,
         input_schema,
     };
-    Ok((spec, declared?))
+    Ok((spec, capabilities, declared))
+}
+
+fn hosts(named: &[String], capabilities: &[Capability]) -> Result<Vec<Host>, LoadError> {
+    is_declared("hosts", named.len(), capabilities, Capability::Http)?;
+    let host = |text: &String| {
+        Host::parse(text).ok_or_else(|| {
+            LoadError::Spec(format!(
+                "{:?} is no host: write name or name:port, in lower case",
+                clip(text)
+            ))
+        })
+    };
+    named.iter().map(host).collect()
+}
+
+fn tools(named: Vec<String>, capabilities: &[Capability]) -> Result<Vec<String>, LoadError> {
+    is_declared("tools", named.len(), capabilities, Capability::Tools)?;
+    named.into_iter().map(name).collect()
+}
+
+/// Whether so many are named, and only where they are of use.
+fn is_declared(
+    what: &str,
+    n: usize,
+    capabilities: &[Capability],
+    needed: Capability,
+) -> Result<(), LoadError> {
+    let no = |why: String| Err(LoadError::Spec(why));
+    match (n, capabilities.contains(&needed)) {
+        (0, true) => no(format!("it declares {needed} but no {what}")),
+        (1.., false) => no(format!("it names {what} but does not declare {needed}")),
+        (n, _) if n > DECLARED_MAX => no(format!("it names more than {DECLARED_MAX} {what}")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a tool may be called so.

@@ -3,7 +3,9 @@
 mod fuzz;
 mod kept;
 mod loading;
+mod reaching;
 mod running;
+mod slots;
 mod tool;
 
 use crate::{CallError, Component, Config, Finished, Limits, LoadError, WasmHost};
@@ -30,13 +32,20 @@ impl Place {
     }
 
     fn refused(&self, guest: &Guest) -> String {
-        let told = refusal(self.host.load(&guest.bytes())).to_string();
+        let refused = refusal(self.host.load(&guest.bytes()));
+        let told = refused.to_string();
+        assert_eq!(refusal(self.host.load_once(&guest.bytes())), refused);
         assert!(!told.contains('\n') && told.len() < 400, "{told}");
         told
     }
 
+    /// Both engines end the call in the same way.
     fn run(&self, guest: &Guest) -> Finished {
-        self.load(guest).call("{}", &Arc::default())
+        let once = self.host.load_once(&guest.bytes()).unwrap();
+        let once = once.call("{}", &Arc::default());
+        let finished = self.load(guest).call("{}", &Arc::default());
+        assert_eq!(once, finished);
+        finished
     }
 
     /// What is said about a call that breaks off, after which the host still runs an honest one.
@@ -61,7 +70,7 @@ fn config(folder: &TempDir) -> Config {
             output_bytes_max: 64 << 10,
             host_calls_max: 1_000,
         },
-        ..Config::new(folder.path().join("artefacts"))
+        ..Config::new(folder.path().join("artefacts"), folder.path().join("tools"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Moves an engine's epoch on while calls run, so that they look at the clock. Between calls it sleeps.
+//! Moves the engines' epochs on while calls run, so that they look at the clock. Between calls it sleeps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,12 +27,12 @@ pub(crate) struct Running<'a>(&'a Shared);
 impl Ticker {
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: [&Engine; 2]) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let (engine, seen) = (engine.clone(), shared.clone());
+        let (engines, seen) = (engines.map(Clone::clone), shared.clone());
         let thread = std::thread::Builder::new()
             .name("wasm-clock".to_owned())
-            .spawn(move || tick(&engine, &seen))?;
+            .spawn(move || tick(&engines, &seen))?;
         Ok(Self {
             shared,
             thread: Some(thread),
@@ -49,14 +49,14 @@ impl Ticker {
     }
 }
 
-fn tick(engine: &Engine, shared: &Shared) {
+fn tick(engines: &[Engine], shared: &Shared) {
     while !shared.is_over.load(Ordering::Acquire) {
         match shared.running.load(Ordering::Acquire) == 0 {
             // An unpark that came in between is remembered, so none is lost.
             true => std::thread::park(),
             false => {
                 std::thread::sleep(TICK);
-                engine.increment_epoch();
+                engines.iter().for_each(Engine::increment_epoch);
             }
         }
     }

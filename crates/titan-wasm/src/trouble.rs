@@ -24,6 +24,9 @@ pub enum CallError {
         /// The most.
         max: usize,
     },
+    /// It asks others, which only a call of a tool can.
+    #[error("the component asks hosts or tools, which it can only do when it is called as a tool")]
+    Outside,
     /// There are as many calls as there can be at once.
     #[error("too many components run at once; try again")]
     Busy,

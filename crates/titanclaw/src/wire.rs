@@ -268,6 +268,11 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         identity: identity(context.home.path()),
         ..lower::engine(context, config, setting.as_ref(), lasts)
     };
+    let offered = tools::Offered::new(context, parts.pipeline.clone());
+    // Where only what is stored is looked at, no tool runs.
+    if setting.is_some() {
+        offered.look().iter().for_each(|told| context.say(told));
+    }
     let engine = Arc::new(Engine::open(parts, engine_config).await?);
     learned.tell_of(&engine);
     if let Some(recovered) = engine.status().await?.recovered {
@@ -287,10 +292,11 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
                 .sum();
             late.set(setting.router(config, &egress, spent)?);
             let (model, why) = (setting.shown(), &setting.choice.why);
+            let look = Arc::new(move || offered.look());
             context.say(&format!(
                 "{model} answers: {why}. Another: titanclaw models use NAME"
             ));
-            Some(ControlSocket::bind(&context.home.socket())?.serve(engine.clone()))
+            Some(ControlSocket::bind(&context.home.socket())?.serve(engine.clone(), look))
         }
     };
     Ok(Owned {
@@ -350,17 +356,13 @@ fn parts(
     late: Arc<LateRouter>,
     learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
-    let mut tools = titan_tools::builtin(titan_tools::Ports {
+    let tools = titan_tools::builtin(titan_tools::Ports {
         search: store.search(),
         journal: store.journal(),
         blobs: store.blobs(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
         clock: now,
     });
-    // Where only what is stored is looked at, no tool runs.
-    if setting.is_some() {
-        tools.extend(tools::offered(context));
-    }
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
         titan_exec::Policy::new(rules(config)),

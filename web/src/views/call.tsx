@@ -124,7 +124,7 @@ function Time({ call, isLive }: CallProps) {
 function Body({ call }: { call: Call }) {
   return (
     <>
-      {call.origin === "model" && <Given call={call} />}
+      {call.origin !== "person" && <Given call={call} />}
       <Steps steps={call.steps} />
       <Result call={call} />
     </>

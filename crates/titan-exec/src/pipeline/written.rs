@@ -5,9 +5,7 @@
 //! all after it are judged as one step when the call is whole, so that a person is asked no more often than about a
 //! call that arrived whole, and sees all of it. What was cut off never runs.
 
-use super::{
-    Ended, Held, Pipeline, Reader, Run, Scope, Ticket, Waited, fatal, lasting, unless_cancelled,
-};
+use super::{Ended, Pipeline, Run, Running, Scope, Ticket, fatal, lasting, unless_cancelled};
 use crate::validator::Finding;
 use futures::StreamExt;
 use serde_json::{Map, Value};
@@ -70,20 +68,17 @@ impl Writing {
 
 /// A call on its way from its writing to its steps.
 struct Arriving<'s> {
-    scope: &'s Scope,
+    scope: &'s Arc<Scope>,
     origin: Origin,
-    id: CallId,
     name: String,
     tool: Arc<dyn Tool>,
     segmenter: Box<dyn Segmenter>,
     fed: mpsc::UnboundedReceiver<Fed>,
     /// Where approved steps go; its end is the end of the steps.
     approved: Option<mpsc::Sender<Approved>>,
-    held: Held<'s>,
+    /// Its clock stands still while it is being written.
+    running: Running,
     run: Run,
-    /// The clock of the call stands still while it is being written.
-    waited: Waited,
-    reader: Arc<Reader>,
     /// Whether all that was let go ahead only looks, so that what it puts out tells of no failure of its own.
     only_looked: bool,
     /// Tells the writer that there is no use in writing on.
@@ -109,7 +104,7 @@ enum Written {
 impl Arriving<'_> {
     fn call(&self, arguments: Map<String, Value>) -> ToolCall {
         ToolCall {
-            id: self.id.clone(),
+            id: self.running.call.clone(),
             name: self.name.clone(),
             arguments,
         }
@@ -132,7 +127,9 @@ impl Arriving<'_> {
     /// The failure that makes a step pointless which does more than look: whoever looks may want to know of it.
     fn failure_under(&self, effects: &[Effect]) -> Option<Finding> {
         let builds_on_it = !self.only_looked && effects.iter().any(super::changes_something);
-        builds_on_it.then(|| self.reader.failure()).flatten()
+        builds_on_it
+            .then(|| self.running.reader.failure())
+            .flatten()
     }
 
     fn tool_has_ended(&self) -> bool {
@@ -169,7 +166,7 @@ impl Pipeline {
         Writing,
         impl Future<Output = Result<(), ToolError>> + Send + use<>,
     )> {
-        let tool = self.registry.get(name)?.clone();
+        let tool = self.registry.get(name)?;
         let segmenter = tool.segmenter()?;
         let (sender, fed) = mpsc::unbounded_channel();
         let (pointless, is_pointless) = watch::channel(None);
@@ -181,16 +178,13 @@ impl Pipeline {
             let arriving = Arriving {
                 scope: &scope,
                 origin,
-                id,
                 name,
                 tool,
                 segmenter,
                 fed,
                 approved: Some(approved),
-                held: Held::Nothing,
+                running: Running::new(id),
                 run,
-                waited: Waited::default(),
-                reader: Arc::default(),
                 only_looked: true,
                 pointless,
                 how_ended: Arc::default(),
@@ -208,19 +202,19 @@ impl Pipeline {
     }
 
     async fn run_as_written(
-        &self,
+        self: &Arc<Self>,
         mut arriving: Arriving<'_>,
         steps: mpsc::Receiver<Approved>,
         mut ticket: Ticket,
     ) -> Result<(), ToolError> {
-        let (scope, tool, id) = (arriving.scope, arriving.tool.clone(), arriving.id.clone());
-        scope.start(&id)?;
+        let (scope, tool) = (arriving.scope, arriving.tool.clone());
+        let call = arriving.running.clone();
+        scope.start(&call.call)?;
         ticket.turn().await;
-        let (waited, reader) = (arriving.waited.clone(), arriving.reader.clone());
         let how_ended = arriving.how_ended.clone();
         let steps = ReceiverStream::new(steps).boxed();
         let place = scope.place_for(&[]);
-        let running = self.execute(scope, tool.as_ref(), &id, place, steps, &waited, &reader);
+        let running = self.execute(scope, tool.as_ref(), place, steps, &call);
         let mut running = std::pin::pin!(running);
         let mut early = None;
         let written = {
@@ -238,7 +232,7 @@ impl Pipeline {
             }
         };
         arriving.approved = None;
-        if !matches!(arriving.held, Held::Alone { .. }) {
+        if !arriving.running.held.is_alone().await {
             drop(ticket);
         }
         let ended = match early {
@@ -265,7 +259,8 @@ impl Pipeline {
         let mut run = arriving.run;
         run.source = self.source_of(&call);
         let output = run.output(verdict.and(Err(nothing)))?;
-        self.record(arriving.scope, arriving.id, output, run).await
+        self.record(arriving.scope, arriving.running.call, output, run)
+            .await
     }
 
     /// A call that ran, in full or in part.
@@ -304,7 +299,7 @@ impl Pipeline {
             }
         };
         arriving.run.source = self.source_of(&call);
-        self.record(arriving.scope, arriving.id, output, arriving.run)
+        self.record(arriving.scope, arriving.running.call, output, arriving.run)
             .await
     }
 
@@ -312,7 +307,7 @@ impl Pipeline {
     async fn judge_as_written(&self, arriving: &mut Arriving<'_>) -> Result<Written, ToolError> {
         let mut waits_for_all = false;
         loop {
-            let waited = arriving.waited.clone();
+            let waited = arriving.running.waited.clone();
             let fed = async { Ok(waited.wait(arriving.fed.recv()).await) };
             match unless_cancelled(arriving.scope, fed).await {
                 Ok(Some(Fed::Piece(piece))) => arriving.segmenter.push(&piece),
@@ -358,7 +353,12 @@ impl Pipeline {
         arriving: &Arriving<'_>,
         finding: Finding,
     ) -> Result<(), ToolError> {
-        let told = self.tell(arriving.scope, &arriving.id, &finding, Stopped::Model);
+        let told = self.tell(
+            arriving.scope,
+            &arriving.running.call,
+            &finding,
+            Stopped::Model,
+        );
         told.await?;
         arriving.pointless.send_replace(Some(finding.what));
         Ok(())
@@ -419,7 +419,7 @@ impl Pipeline {
         let asked_at = Instant::now();
         let tool = arriving.tool.as_ref();
         let approving = self.approve(arriving.scope, arriving.origin, tool, &step);
-        let effects = arriving.waited.wait(approving).await;
+        let effects = arriving.running.waited.wait(approving).await;
         arriving.asked += asked_at.elapsed();
         self.release(arriving, step, effects?).await
     }
@@ -433,7 +433,7 @@ impl Pipeline {
         let scope = arriving.scope;
         self.record_effects(scope, &effects, &mut arriving.run)
             .await?;
-        arriving.held.take(scope, &effects).await?;
+        arriving.running.held.take(scope, &effects).await?;
         arriving.n_released += 1;
         arriving.only_looked &= !effects.iter().any(super::changes_something);
         arriving.released_at.get_or_insert_with(Instant::now);

@@ -39,7 +39,8 @@ impl Facts for NoFacts {
 }
 
 pub(super) fn host(folder: &tempfile::TempDir) -> Arc<dyn ReflexHost> {
-    let config = titan_wasm::Config::new(folder.path().join("artefacts"));
+    let config =
+        titan_wasm::Config::new(folder.path().join("artefacts"), folder.path().join("state"));
     Arc::new(WasmHost::open(config).expect("this machine runs components"))
 }
 

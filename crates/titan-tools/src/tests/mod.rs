@@ -23,6 +23,7 @@ use titan_protocol::{
     Approved, CallId, Embedder, PlanItem, SessionId, Step, Surface, Taint, Tool, ToolCall,
     ToolContext, ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
 };
+use titan_testkit::calls::ScriptedCalls;
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::effect_text;
@@ -79,6 +80,7 @@ impl Place {
             workbench: Arc::new(self.workbench.clone()),
             egress: self.egress.clone(),
             signals: self.signals.clone(),
+            calls: Arc::new(ScriptedCalls::none()),
             cancel: self.cancel.clone(),
         }
     }

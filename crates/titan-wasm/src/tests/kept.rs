@@ -47,6 +47,20 @@ fn s6_a_component_is_compiled_once_into_a_closed_folder() {
 }
 
 #[test]
+fn s6_nothing_is_kept_of_a_component_that_is_run_once() {
+    let place = Place::new();
+    let once = place.host.load_once(&Guest::adder().bytes()).unwrap();
+    let sum = once.call(r#"{"a":4,"b":5}"#, &std::sync::Arc::default());
+    assert_eq!(text(sum), "9");
+    drop(once);
+    assert_eq!(place.artefacts(), Vec::<PathBuf>::new());
+    // What was kept of it before is not used either.
+    let kept = place.adder();
+    fs::write(kept, b"damaged").unwrap();
+    assert!(place.host.load_once(&Guest::adder().bytes()).is_ok());
+}
+
+#[test]
 fn s6_an_artefact_that_was_changed_in_any_bit_is_made_anew() {
     let place = Place::new();
     let path = place.adder();

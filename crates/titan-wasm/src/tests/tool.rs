@@ -10,6 +10,7 @@ use titan_protocol::{
     Approved, CallId, PlanItem, SessionId, Step, Surface, Taint, Tool, ToolCall, ToolContext,
     ToolError, ToolOutput, ToolSignals, TurnId,
 };
+use titan_testkit::calls::ScriptedCalls;
 use titan_testkit::component::{Guest, run};
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::workbench::MemoryWorkbench;
@@ -28,18 +29,19 @@ impl ToolSignals for Silence {
     }
 }
 
-fn context(cancel: CancellationToken) -> ToolContext {
+pub(super) fn context(cancel: CancellationToken) -> ToolContext {
     ToolContext {
         session: SessionId::from_u128(1),
         turn: TurnId::from_u128(2),
         workbench: Arc::new(MemoryWorkbench::new()),
         egress: Arc::new(ScriptedEgress::new()),
         signals: Arc::new(Silence),
+        calls: Arc::new(ScriptedCalls::none()),
         cancel,
     }
 }
 
-fn step(arguments: Value) -> Step {
+pub(super) fn step(arguments: Value) -> Step {
     let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();
     Step::whole(ToolCall {
         id: CallId::from("c1"),

@@ -137,7 +137,7 @@ enum Command {
     Sessions(sessions::Arguments),
     /// List, download, choose or test models
     Models(models::Arguments),
-    /// List, show, run, add or remove tools that are WebAssembly components
+    /// List, show, run, add, take back or remove tools that are WebAssembly components
     Tools(tools::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),

@@ -1,4 +1,4 @@
-//! `titanclaw tools list|show|run|add|remove`: tools that are WebAssembly components.
+//! `titanclaw tools list|show|run|add|rollback|remove`: tools that are WebAssembly components.
 
 use super::{Context, Exit, light_runtime};
 use crate::wire;
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use titan_tui::render::table;
-use titan_wasm::{COMPONENT_BYTES_MAX, Component};
+use titan_wasm::{COMPONENT_BYTES_MAX, Capability, Component};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -38,8 +38,19 @@ enum Command {
     },
     /// Keep a component and offer it to models
     Add {
-        /// A component of the world in wit/tool.wit
+        /// A component of a world in wit/
         file: PathBuf,
+        /// Put it in the place of the one of its name, which is kept for a rollback
+        #[arg(long)]
+        replace: bool,
+        /// Arguments that it is called with first; only if that works is it kept
+        #[arg(long, value_name = "ARGUMENTS")]
+        probe: Option<String>,
+    },
+    /// Take the version before the last --replace back
+    Rollback {
+        /// Its name in the list
+        name: String,
     },
     /// Delete a component
     Remove {
@@ -54,17 +65,41 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
         Command::List { json } => list(context, json)?,
         Command::Show { name } => show(context, &name)?,
         Command::Run { name, arguments } => return call(context, &name, &arguments),
-        Command::Add { file } => add(context, &file)?,
+        Command::Add {
+            file,
+            replace,
+            probe,
+        } => {
+            let said = add(context, &file, replace, probe.as_deref())?;
+            changed(context, &said)?;
+        }
+        Command::Rollback { name } => {
+            wire::tools::roll_back(context, &name)?;
+            changed(context, &format!("the version of {name} before is back"))?;
+        }
         Command::Remove { name } => {
             wire::tools::remove(context, &name)?;
-            context.say(&format!("{name} is gone{}", LATER));
+            changed(context, &format!("{name} is gone"))?;
         }
     }
     Ok(Exit::Completed)
 }
 
-/// What an engine offers is settled when it starts.
-const LATER: &str = "; an engine that runs already changes what it offers at its next start";
+/// Says what was done, and has an engine that runs take it up.
+fn changed(context: &Context, said: &str) -> anyhow::Result<()> {
+    let told = light_runtime()?.block_on(wire::tools::tell_engine(context));
+    match told {
+        Ok(None) => context.say(said),
+        Ok(Some(told)) => {
+            context.say(&format!("{said}; the engine that runs has taken it up"));
+            told.iter().for_each(|line| context.say(line));
+        }
+        Err(error) => context.say(&format!(
+            "{said}; the engine that runs has not taken it up: {error:#}"
+        )),
+    }
+    Ok(())
+}
 
 fn list(context: &Context, is_json: bool) -> anyhow::Result<()> {
     let kept = wire::tools::kept(context)?;
@@ -112,8 +147,7 @@ fn show(context: &Context, name: &str) -> anyhow::Result<()> {
 }
 
 fn call(context: &Context, name: &str, arguments: &str) -> anyhow::Result<Exit> {
-    let arguments: Map<String, Value> = serde_json::from_str(arguments)
-        .context("the arguments must be a JSON object, such as '{\"a\": 1}'")?;
+    let arguments = object(arguments)?;
     let called = light_runtime()?.block_on(wire::tools::call(context, name, arguments))?;
     if called.is_error {
         bail!("{}", called.text);
@@ -122,7 +156,12 @@ fn call(context: &Context, name: &str, arguments: &str) -> anyhow::Result<Exit> 
     Ok(Exit::Completed)
 }
 
-fn add(context: &Context, file: &Path) -> anyhow::Result<()> {
+fn add(
+    context: &Context,
+    file: &Path,
+    replaces: bool,
+    probe: Option<&str>,
+) -> anyhow::Result<String> {
     let cause = || format!("{} can't be read", file.display());
     if !file.is_file() {
         bail!("{}: it is not a file", cause());
@@ -134,13 +173,26 @@ fn add(context: &Context, file: &Path) -> anyhow::Result<()> {
         .take(COMPONENT_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)
         .with_context(cause)?;
-    let component = wire::tools::add(context, &bytes)?;
+    let component = wire::tools::examine(context, &bytes)?;
+    if let Some(arguments) = probe {
+        let arguments = object(arguments)?;
+        let called = wire::tools::call_of(context, component.clone(), arguments);
+        let called = light_runtime()?.block_on(called)?;
+        if called.is_error {
+            bail!(
+                "it is not kept, since the call that it was tried with failed: {}",
+                called.text
+            );
+        }
+    }
     let name = &component.spec().name;
-    context.say(&format!(
-        "{name} is kept and gets {}{LATER}",
-        gets(&component)
-    ));
-    Ok(())
+    wire::tools::add(context, &bytes, name, replaces)?;
+    Ok(format!("{name} is kept and gets {}", gets(&component)))
+}
+
+fn object(arguments: &str) -> anyhow::Result<Map<String, Value>> {
+    serde_json::from_str(arguments)
+        .context("the arguments must be a JSON object, such as '{\"a\": 1}'")
 }
 
 fn described(component: &Component) -> Value {
@@ -151,15 +203,20 @@ fn described(component: &Component) -> Value {
         "description": spec.description,
         "input_schema": spec.input_schema,
         "capabilities": capabilities.map(|one| one.name()).collect::<Vec<_>>(),
+        "hosts": component.hosts().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tools": component.tools(),
     })
 }
 
+/// What it gets, with the hosts and tools that it may ask.
 fn gets(component: &Component) -> String {
-    let names: Vec<&str> = component
-        .capabilities()
-        .iter()
-        .map(|one| one.name())
-        .collect();
+    let hosts: Vec<String> = component.hosts().iter().map(ToString::to_string).collect();
+    let one = |one: &Capability| match one {
+        Capability::Http => format!("http ({})", hosts.join(", ")),
+        Capability::Tools => format!("tools ({})", component.tools().join(", ")),
+        one => one.name().to_owned(),
+    };
+    let names: Vec<String> = component.capabilities().iter().map(one).collect();
     match names.is_empty() {
         true => "nothing".to_owned(),
         false => names.join(", "),

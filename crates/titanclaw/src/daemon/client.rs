@@ -44,6 +44,14 @@ impl SocketClient {
         }
     }
 
+    /// Has the engine look again at the tools that the person keeps. Returns what of them can't be offered.
+    pub(crate) async fn tools(&self) -> Result<Vec<String>, ClientError> {
+        match self.ask(Ask::Tools).await? {
+            Reply::Tools(told) => Ok(told),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn ask(&self, ask: Ask) -> Result<Reply, ClientError> {
         let mut frames = connect(&self.path, ask).await?;
         reply(&mut frames).await
@@ -156,6 +164,7 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Reflexes(_) => "reflexes",
         Reply::Status(_) => "its status",
         Reply::Gateway(_) => "its gateway",
+        Reply::Tools(_) => "its tools",
         Reply::Error(_) => "an error",
     };
     ClientError::Refused(format!(
@@ -279,7 +288,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let engine = Arc::new(FakeEngine::default());
-        let serving = ControlSocket::bind(&path).unwrap().serve(engine.clone());
+        let serving = ControlSocket::bind(&path)
+            .unwrap()
+            .serve(engine.clone(), Arc::new(Vec::new));
         let client = SocketClient::new(&path);
         (folder, engine, serving, client)
     }
@@ -337,7 +348,7 @@ mod tests {
         assert!(!is_served(&path).await);
         let serving = ControlSocket::bind(&path)
             .unwrap()
-            .serve(Arc::new(FakeEngine::default()));
+            .serve(Arc::new(FakeEngine::default()), Arc::new(Vec::new));
         assert!(is_served(&path).await);
         serving.close().await;
     }

@@ -43,6 +43,8 @@ pub(super) enum Ask {
     Gateway {
         opens: bool,
     },
+    /// The tools that the person keeps have changed.
+    Tools,
     Stop,
 }
 
@@ -59,6 +61,8 @@ pub(super) enum Reply {
     Status(EngineStatus),
     /// `None`: there is none.
     Gateway(Option<String>),
+    /// What of them can't be offered, a line each.
+    Tools(Vec<String>),
     Error(ClientError),
 }
 

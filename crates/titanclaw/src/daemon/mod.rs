@@ -16,6 +16,9 @@ pub(crate) use client::{SocketClient, is_served};
 pub(crate) use doors::Doors;
 pub(crate) use server::{ControlSocket, Serving};
 
+/// Looks again at the tools that the person keeps, and says in lines what can't be offered. Blocks.
+pub(crate) type Look = std::sync::Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// A frame holds at most this much; a record's texts are bounded well below it.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections that are served at once.

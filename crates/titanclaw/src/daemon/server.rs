@@ -1,7 +1,7 @@
 //! The owner's side of the control socket.
 
 use super::frame::{Ask, Frames, Reply, Request};
-use super::{CONNECTIONS_MAX, Doors, FRAME_BYTES_MAX};
+use super::{CONNECTIONS_MAX, Doors, FRAME_BYTES_MAX, Look};
 use anyhow::Context as _;
 use futures::StreamExt;
 use std::os::unix::fs::PermissionsExt;
@@ -62,13 +62,14 @@ impl ControlSocket {
     }
 
     /// Answers callers until stopped.
-    pub(crate) fn serve(self, client: Arc<dyn Client>) -> Serving {
+    pub(crate) fn serve(self, client: Arc<dyn Client>, look: Look) -> Serving {
         let stop = CancellationToken::new();
         let connections_max = connections_max();
         let room = Arc::new(Semaphore::new(connections_max));
         let doors = Doors::default();
         let engine = Served {
             client,
+            look,
             doors: doors.clone(),
             stop: stop.clone(),
         };
@@ -100,6 +101,7 @@ fn connections_max() -> usize {
 #[derive(Clone)]
 struct Served {
     client: Arc<dyn Client>,
+    look: Look,
     doors: Doors,
     stop: CancellationToken,
 }
@@ -194,6 +196,7 @@ async fn answer(
 ) -> Result<(), ClientError> {
     let Served {
         client,
+        look,
         doors,
         stop,
     } = engine;
@@ -241,6 +244,11 @@ async fn answer(
                 false => doors.page(),
             };
             frames.send(&Reply::Gateway(address)).await
+        }
+        Ask::Tools => {
+            let looked = tokio::task::spawn_blocking(move || look()).await;
+            let looked = looked.map_err(|error| ClientError::Refused(error.to_string()));
+            one(&mut frames, looked, Reply::Tools).await
         }
         Ask::Submit(op) => one(&mut frames, client.submit(op).await, |()| Reply::Done).await,
         Ask::Sessions { limit } => {

@@ -4,7 +4,6 @@
 use super::now;
 use crate::cli::Context;
 use crate::config::{Config, Promotion};
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use titan_agent::Engine;
@@ -48,7 +47,10 @@ impl Learned {
         let ports = Ports {
             journal: store.journal(),
             records: store.records(),
-            host: Arc::new(LateHost::new(context.home.artefacts())),
+            host: Arc::new(LateHost {
+                config: super::tools::config(context),
+                host: OnceLock::new(),
+            }),
             facts: facts.clone(),
             now,
         };
@@ -97,30 +99,15 @@ fn lowered(config: &Config) -> titan_forge::Config {
 
 /// A component host that is opened with the first component: most engines run none.
 struct LateHost {
-    artefacts: PathBuf,
+    config: titan_wasm::Config,
     host: OnceLock<Result<WasmHost, String>>,
-}
-
-impl LateHost {
-    fn new(artefacts: PathBuf) -> Self {
-        Self {
-            artefacts,
-            host: OnceLock::new(),
-        }
-    }
 }
 
 impl ReflexHost for LateHost {
     fn prepare(&self, component: &[u8]) -> Result<Arc<dyn ReflexProgram>, String> {
-        let open = || {
-            WasmHost::open(titan_wasm::Config::new(self.artefacts.clone()))
-                .map_err(|error| error.to_string())
-        };
-        self.host
-            .get_or_init(open)
-            .as_ref()
-            .map_err(String::clone)?
-            .prepare(component)
+        let open = || WasmHost::open(self.config.clone()).map_err(|error| error.to_string());
+        let host = self.host.get_or_init(open);
+        host.as_ref().map_err(String::clone)?.prepare(component)
     }
 }
 

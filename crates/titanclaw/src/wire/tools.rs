@@ -3,17 +3,18 @@
 use super::{now, secrets, workbenches};
 use crate::cli::Context;
 use crate::config::env::inherited;
+use crate::daemon::{SocketClient, is_served};
 use anyhow::{Context as _, anyhow, bail};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use titan_protocol::{
-    CallId, Egress, Event, Origin, SessionId, StorageError, Taint, Tool, ToolCall, TurnId,
+    CallId, Egress, Event, Origin, SessionId, StorageError, Taint, ToolCall, TurnId,
 };
 use titan_sandbox::GuardedEgress;
 use titan_store::StoreConfig;
-use titan_wasm::{Component, ComponentTool, Config, Shelf, WasmHost};
+use titan_wasm::{Change, Component, ComponentTool, Config, Shelf, Slots, WasmHost, load_kept};
 use tokio_util::sync::CancellationToken;
 
 /// A component on the shelf, and whether it can be offered.
@@ -58,17 +59,43 @@ pub(crate) fn find(context: &Context, name: &str) -> anyhow::Result<Component> {
     ready(&host(context)?, &shelf, name)
 }
 
-/// Keeps a component under the name that it gives itself.
+/// Makes a component ready that is not kept yet.
 ///
 /// # Errors
-/// When it can't be offered, or its name is taken.
-pub(crate) fn add(context: &Context, bytes: &[u8]) -> anyhow::Result<Component> {
+/// When it can't be offered.
+pub(crate) fn examine(context: &Context, bytes: &[u8]) -> anyhow::Result<Component> {
     context.home.prepare()?;
     let component = host(context)?.load(bytes)?;
-    let name = &component.spec().name;
-    not_built_in(name)?;
-    shelf(context).add(name, bytes)?;
+    not_built_in(&component.spec().name)?;
     Ok(component)
+}
+
+/// Keeps a component under the name that it gives itself; `replaces`: in the place of one of that name, if there is one.
+///
+/// # Errors
+/// When its name is taken or it can't be written.
+pub(crate) fn add(
+    context: &Context,
+    bytes: &[u8],
+    name: &str,
+    replaces: bool,
+) -> anyhow::Result<()> {
+    let shelf = shelf(context);
+    match replaces && shelf.names()?.iter().any(|kept| kept == name) {
+        true => shelf.replace(name, bytes)?,
+        false => shelf.add(name, bytes)?,
+    }
+    Ok(())
+}
+
+/// Takes the version before back.
+///
+/// # Errors
+/// When there is none, or it can't be offered any more.
+pub(crate) fn roll_back(context: &Context, name: &str) -> anyhow::Result<()> {
+    let shelf = shelf(context);
+    load_kept(&host(context)?, name, &shelf.read_previous(name)?)?;
+    Ok(shelf.roll_back(name)?)
 }
 
 /// Deletes a component and what was made of it.
@@ -78,32 +105,109 @@ pub(crate) fn add(context: &Context, bytes: &[u8]) -> anyhow::Result<Component> 
 pub(crate) fn remove(context: &Context, name: &str) -> anyhow::Result<()> {
     let shelf = shelf(context);
     // One that can't be read can still be deleted.
-    if let Ok(bytes) = shelf.read(name) {
+    for bytes in [shelf.read(name), shelf.read_previous(name)]
+        .into_iter()
+        .flatten()
+    {
         host(context)?.forget(&bytes)?;
     }
     Ok(shelf.remove(name)?)
 }
 
-/// The components that the engine offers. One that can't be offered is told and left out.
-pub(super) fn offered(context: &Context) -> Vec<Arc<dyn Tool>> {
-    let kept = match kept(context) {
-        Ok(kept) => kept,
-        Err(error) => {
-            context.say(&format!("no component is offered: {error:#}"));
-            return Vec::new();
-        }
-    };
-    let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-    for kept in kept {
-        match kept.component {
-            Ok(component) => tools.push(Arc::new(ComponentTool::new(component))),
-            Err(error) => context.say(&format!(
-                "the component {} is not offered: {error:#}",
-                kept.name
-            )),
+/// The components that an engine offers, taken up, exchanged and let go while it runs.
+pub(crate) struct Offered {
+    slots: Slots,
+    pipeline: Arc<titan_exec::Pipeline>,
+}
+
+impl Offered {
+    pub(super) fn new(context: &Context, pipeline: Arc<titan_exec::Pipeline>) -> Arc<Self> {
+        let slots = Slots::new(config(context), shelf(context));
+        Arc::new(Self { slots, pipeline })
+    }
+
+    /// Looks at the shelf again. What can't be offered is told and left out; what was offered under its name before stays.
+    /// Blocks.
+    pub(crate) fn look(self: &Arc<Self>) -> Vec<String> {
+        self.look_and(|component| self.watched(component))
+    }
+
+    /// `newer` makes a tool of what takes another's place.
+    fn look_and(&self, newer: impl Fn(Component) -> ComponentTool) -> Vec<String> {
+        match self.slots.look() {
+            Ok(changes) => changes
+                .into_iter()
+                .filter_map(|change| self.take_up(change, &newer))
+                .collect(),
+            Err(error) => vec![format!("no component is offered: {error}")],
         }
     }
-    tools
+
+    /// Does what a change asks for, and says what can't be done.
+    fn take_up(
+        &self,
+        change: Change,
+        newer: impl Fn(Component) -> ComponentTool,
+    ) -> Option<String> {
+        let (name, refused) = match change {
+            Change::Ready {
+                component,
+                is_newer,
+            } => {
+                let name = component.spec().name.clone();
+                let tool = match is_newer {
+                    true => newer(component),
+                    false => ComponentTool::new(component),
+                };
+                let published = self.pipeline.registry().publish(Arc::new(tool));
+                (name, published.err().map(|error| error.to_string()))
+            }
+            Change::Refused { name, why } => (name, Some(why.to_string())),
+            Change::Gone(name) => {
+                self.pipeline.registry().withdraw(&name);
+                (name, None)
+            }
+        };
+        let why = refused?;
+        tracing::warn!(name, why, "a component is not offered");
+        Some(format!("the component {name} is not offered: {why}"))
+    }
+
+    /// A new version, until it has shown that it works: if it breaks off, the one before is taken back.
+    fn watched(self: &Arc<Self>, component: Component) -> ComponentTool {
+        let (offered, name) = (Arc::downgrade(self), component.spec().name.clone());
+        ComponentTool::watched(component, move || take_back(&offered, &name))
+    }
+}
+
+fn take_back(offered: &Weak<Offered>, name: &str) {
+    let Some(offered) = offered.upgrade() else {
+        return;
+    };
+    let name = name.to_owned();
+    tokio::task::spawn_blocking(move || match offered.slots.shelf().roll_back(&name) {
+        Ok(()) => {
+            tracing::warn!(
+                name,
+                "a new version of a component broke off; the one before is back"
+            );
+            // It was in use before, and there is nothing to take back in its stead.
+            offered.look_and(ComponentTool::new);
+        }
+        Err(error) => tracing::error!(name, %error, "the version before can't be taken back"),
+    });
+}
+
+/// Has an engine that owns the home look at the components again; `None` where none runs.
+///
+/// # Errors
+/// When it does not answer, or is of another version.
+pub(crate) async fn tell_engine(context: &Context) -> anyhow::Result<Option<Vec<String>>> {
+    let socket = context.home.socket();
+    match is_served(&socket).await {
+        true => Ok(Some(SocketClient::new(&socket).tools().await?)),
+        false => Ok(None),
+    }
 }
 
 /// Runs a component as a turn would, by the one pipeline, for the person alone: nothing of it is stored.
@@ -115,12 +219,32 @@ pub(crate) async fn call(
     name: &str,
     arguments: Map<String, Value>,
 ) -> anyhow::Result<Called> {
-    let component = find(context, name)?;
+    call_of(context, find(context, name)?, arguments).await
+}
+
+/// As [`call`], of a component that need not be kept.
+///
+/// # Errors
+/// When there is no place to run it.
+pub(crate) async fn call_of(
+    context: &Context,
+    component: Component,
+    arguments: Map<String, Value>,
+) -> anyhow::Result<Called> {
+    let name = component.spec().name.clone();
     let folder = tempfile::tempdir().context("no folder can be made for the call")?;
     let store = titan_store::open(&StoreConfig::new(folder.path().join("home"))).await?;
     let keys = secrets::Keys::new(&context.env, None);
+    let registry = titan_exec::Registry::new(titan_tools::builtin(titan_tools::Ports {
+        search: store.search(),
+        journal: store.journal(),
+        blobs: store.blobs(),
+        embedder: None,
+        clock: now,
+    }))?;
+    registry.publish(Arc::new(ComponentTool::new(component)))?;
     let pipeline = Arc::new(titan_exec::Pipeline::new(
-        titan_exec::Registry::new(vec![Arc::new(ComponentTool::new(component))])?,
+        registry,
         titan_exec::Policy::new(super::rules(context.config()?)),
         super::lower::exec_limits(context.config()?, None),
         keys.redactor().await?,
@@ -131,10 +255,11 @@ pub(crate) async fn call(
         },
     ));
     let heard = Arc::new(Heard::default());
-    let scope = Arc::new(scope(context, folder.path(), keys, heard.clone())?);
+    let here = std::env::current_dir().context("the current folder can't be found")?;
+    let scope = Arc::new(scope(context, &here, keys, heard.clone())?);
     let call = ToolCall {
         id: CallId::from("by-hand"),
-        name: name.to_owned(),
+        name,
         arguments,
     };
     pipeline.run(&scope, Origin::Person, call).await?;
@@ -177,6 +302,7 @@ impl Heard {
 #[async_trait]
 impl titan_exec::EventSink for Heard {
     async fn emit(&self, event: Event) -> Result<(), StorageError> {
+        // The last one is its own: those of calls within it have ended before.
         if let Event::ToolCallEnded { text, is_error, .. } = event {
             let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *heard = Some(Called { text, is_error });
@@ -197,18 +323,18 @@ fn shelf(context: &Context) -> Shelf {
     Shelf::new(context.home.tools())
 }
 
+pub(super) fn config(context: &Context) -> Config {
+    Config::new(context.home.artefacts(), context.home.tools())
+}
+
 fn host(context: &Context) -> anyhow::Result<WasmHost> {
-    Ok(WasmHost::open(Config::new(context.home.artefacts()))?)
+    Ok(WasmHost::open(config(context))?)
 }
 
 /// # Errors
 /// When the file can't be read, or what is in it can't be offered under the file's name.
 fn ready(host: &WasmHost, shelf: &Shelf, name: &str) -> anyhow::Result<Component> {
-    let component = host.load(&shelf.read(name)?)?;
-    let own = &component.spec().name;
-    if own != name {
-        bail!("the file is called {name}.wasm, but the component calls itself {own}");
-    }
+    let component = load_kept(host, name, &shelf.read(name)?)?;
     not_built_in(name)?;
     Ok(component)
 }

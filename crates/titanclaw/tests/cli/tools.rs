@@ -244,3 +244,141 @@ async fn a_component_that_was_damaged_keeps_no_engine_from_starting() {
         "{done:?}"
     );
 }
+
+/// A model that calls the tool `version` where it is offered, and says what that gave.
+fn server_that_asks_the_version() -> ScriptServer {
+    let script = Script::choose(|request| {
+        let is_offered = request.tool_names().iter().any(|name| name == "version");
+        match request.tool_results().last() {
+            Some(given) => Reply::text(given),
+            None if is_offered => Reply::call("version", "{}"),
+            None => Reply::text("not offered"),
+        }
+    });
+    ScriptServer::start(Wire::Chat, script).expect("a server on loopback")
+}
+
+fn version(text: &str) -> Guest {
+    let code = format!(
+        "(data (i32.const 20000) \"{text}\") {}",
+        run(&format!(
+            "(call $ok (i32.const 20000) (i32.const {}))",
+            text.len()
+        ))
+    );
+    Guest::new("version", &code)
+}
+
+impl Place {
+    /// Asks until the answer holds this; what is taken back is so in a moment.
+    fn hears(&self, expected: &str) {
+        let hears = |_| self.run(&["ask", "which?"]).out.contains(expected);
+        assert!((0..20).any(hears), "{expected}");
+    }
+
+    fn says(&self, expected: &str) {
+        let done = self.run(&["ask", "which?"]);
+        assert!(done.out.contains(expected), "{expected}: {done:?}");
+    }
+
+    fn replaced(&self, guest: &Guest) {
+        let done = self.run(&["tools", "add", "--replace", &self.component(guest)]);
+        assert!(
+            done.exit == Some(0) && done.err.contains("has taken it up"),
+            "{done:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m7_a_component_comes_changes_is_taken_back_and_goes_while_the_engine_runs() {
+    let server = server_that_asks_the_version();
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        assert_eq!(place.run(&["daemon", "start"]).exit, Some(0));
+        place.says("not offered");
+        place.added(&version("one"));
+        place.says("one");
+        place.replaced(&version("two"));
+        place.says("two");
+        let back = place.run(&["tools", "rollback", "version"]);
+        assert!(back.err.contains("has taken it up"), "{back:?}");
+        place.says("one");
+        // What does not work where it is tried is not kept.
+        let broken = Guest::new("version", &run("unreachable"));
+        let file = place.component(&broken);
+        let told = place.fails(&["tools", "add", "--replace", "--probe", "{}", &file]);
+        assert!(
+            told.contains("it is not kept") && told.contains("unreachable"),
+            "{told}"
+        );
+        place.says("one");
+        // What is not tried, and breaks off when it is called, is taken back.
+        place.replaced(&broken);
+        place.hears("one");
+        let kept = std::fs::read(place.home().join("tools/version.wasm")).expect("the file");
+        assert_eq!(kept, version("one").bytes());
+        assert_eq!(place.run(&["tools", "remove", "version"]).exit, Some(0));
+        place.says("not offered");
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+    });
+}
+
+#[test]
+fn a_component_that_asks_others_says_whom_when_it_is_added() {
+    let place = Place::new();
+    let asking = Guest::echo().with_host("api.example.com").with_tool("read");
+    let added = place.run(&["tools", "add", &place.component(&asking)]);
+    assert!(
+        added
+            .err
+            .contains("echo is kept and gets http (api.example.com), tools (read)"),
+        "{added:?}"
+    );
+    assert!(
+        place
+            .fails(&["tools", "rollback", "echo"])
+            .contains("no version of \"echo\" before this one is kept")
+    );
+}
+
+/// Reads a file through the tool that it declared, or tries to change one through another.
+fn reader(tool: &str, arguments: &str) -> Guest {
+    let escaped = arguments.replace('"', "\\22");
+    let code = format!(
+        "(data (i32.const 20000) \"{tool}\") (data (i32.const 21000) \"{escaped}\") {}",
+        run(&format!(
+            "(call $tool_call (i32.const 20000) (i32.const {}) (i32.const 21000) (i32.const {}) (i32.const 300))
+             (if (result i32) (i32.load8_u (i32.const 300))
+               (then (call $wrong (i32.load (i32.const 304)) (i32.load (i32.const 308))))
+               (else (call $ok (i32.load (i32.const 304)) (i32.load (i32.const 308)))))",
+            tool.len(),
+            arguments.len()
+        ))
+    );
+    Guest::new("reader", &code).with_tool(tool)
+}
+
+#[test]
+fn s3_a_component_calls_tools_by_the_one_way_and_by_hand_gets_no_more_leave() {
+    let place = Place::new();
+    place.write("work/note.txt", "hello from a file");
+    place.added(&reader("read", r#"{"path":"note.txt"}"#));
+    let read = place.run(&["tools", "run", "reader", "{}"]);
+    assert!(
+        read.exit == Some(0) && read.out.contains("hello from a file"),
+        "{read:?}"
+    );
+    let write = reader("write", r#"{"path":"new.txt","content":"x"}"#);
+    let file = place.component(&write);
+    assert_eq!(
+        place.run(&["tools", "add", "--replace", &file]).exit,
+        Some(0)
+    );
+    let done = place.run(&["tools", "run", "reader", "{}"]);
+    assert!(
+        done.exit == Some(1) && done.err.contains("it needs an approval"),
+        "{done:?}"
+    );
+    assert!(!place.workspace().join("new.txt").exists());
+}
