@@ -42,7 +42,7 @@ pub(crate) fn values(tokens: &[Token]) -> BTreeSet<String> {
     tokens
         .iter()
         .filter(|token| token.is_value())
-        .map(|token| value(token))
+        .map(value)
         .collect()
 }
 

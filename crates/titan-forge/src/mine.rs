@@ -127,8 +127,9 @@ fn is_apart(text: &str, at: usize, len: usize) -> bool {
     );
     let before = text[..at].chars().next_back();
     let after = text[at + len..].chars().next();
-    !(before.is_some_and(is_word) && first.is_some_and(is_word))
-        && !(after.is_some_and(is_word) && last.is_some_and(is_word))
+    let goes_on =
+        |a: Option<char>, b: Option<char>| a.is_some_and(is_word) && b.is_some_and(is_word);
+    !goes_on(before, first) && !goes_on(last, after)
 }
 
 /// What may stand in a text, with where each comes from.

@@ -92,12 +92,15 @@ pub struct Reflexes {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Hashes of tools by name.
+type Hashes = Arc<HashMap<String, String>>;
+
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     config: Config,
     state: RwLock<State>,
     /// The hashes of the tools that were asked about last.
-    tools: Mutex<Option<(Arc<[ToolSpec]>, Arc<HashMap<String, String>>)>>,
+    tools: Mutex<Option<(Arc<[ToolSpec]>, Hashes)>>,
     pub(crate) inbox: Inbox,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
@@ -683,7 +686,7 @@ impl Reflexes {
     }
 
     /// The hashes of tools by name, kept for as long as the same tools are on offer.
-    fn hashes(&self, tools: &Arc<[ToolSpec]>) -> Arc<HashMap<String, String>> {
+    fn hashes(&self, tools: &Arc<[ToolSpec]>) -> Hashes {
         let mut kept = self.shared.tools.lock();
         if let Some((known, hashes)) = &*kept
             && Arc::ptr_eq(known, tools)
@@ -695,7 +698,7 @@ impl Reflexes {
                 .to_hex()
                 .to_string()
         };
-        let hashes: Arc<HashMap<String, String>> = Arc::new(
+        let hashes: Hashes = Arc::new(
             tools
                 .iter()
                 .map(|spec| (spec.name.clone(), hash(spec)))
