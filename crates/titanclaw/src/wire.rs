@@ -255,7 +255,6 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let learned = reflexes::Learned::open(context, config, &store).await?;
     let parts = parts(
         context,
-        config,
         setting.as_ref(),
         &store,
         &egress,
@@ -348,7 +347,6 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
 
 fn parts(
     context: &Context,
-    config: &Config,
     setting: Option<&models::Setting>,
     store: &Store,
     egress: &Arc<dyn Egress>,
@@ -356,6 +354,7 @@ fn parts(
     late: Arc<LateRouter>,
     learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
+    let config = context.config()?;
     let tools = titan_tools::builtin(titan_tools::Ports {
         search: store.search(),
         journal: store.journal(),

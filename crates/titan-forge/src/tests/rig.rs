@@ -13,8 +13,6 @@ use titan_protocol::{
 use titan_testkit::storage::MemoryStore;
 use titan_wasm::WasmHost;
 
-/// What a tool gives for its arguments.
-pub(super) type World = fn(&HashMap<&str, &str>, &ToolCall) -> String;
 /// What a model does: calls, and what it makes of what they gave.
 pub(super) type Model = fn(&str) -> (Vec<(&'static str, Value)>, fn(&str, &[String]) -> String);
 

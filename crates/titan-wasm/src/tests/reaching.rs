@@ -38,11 +38,9 @@ fn fetcher(url: &str) -> Guest {
 fn caller(tool: &str) -> Guest {
     let given = format!("{tool}{{}}");
     let code = asks("$call", &given, 304);
-    let split = format!(
-        "(func $call (param $at i32) (param $bytes i32) (param $to i32)
+    let split = "(func $call (param $at i32) (param $bytes i32) (param $to i32)
           (call $tool_call (local.get $at) (i32.sub (local.get $bytes) (i32.const 2))
-            (i32.sub (i32.add (local.get $at) (local.get $bytes)) (i32.const 2)) (i32.const 2) (local.get $to)))"
-    );
+            (i32.sub (i32.add (local.get $at) (local.get $bytes)) (i32.const 2)) (i32.const 2) (local.get $to)))";
     Guest::new("caller", &format!("{split} {code}")).with_tool("look")
 }
 
