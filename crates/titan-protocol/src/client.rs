@@ -1,6 +1,8 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
-use crate::{BoxStream, Op, Record, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage};
+use crate::{
+    BoxStream, ModelInfo, Op, Record, Seq, SessionId, StorageError, TurnId, UnixMillis, Usage,
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -43,6 +45,12 @@ pub trait Client: Send + Sync {
         session: SessionId,
         turn: Option<TurnId>,
     ) -> Result<TurnChanges, ClientError>;
+
+    /// The models that a turn may name. Servers are asked, so it may take seconds.
+    ///
+    /// # Errors
+    /// When none can be reached.
+    async fn models(&self) -> Result<Vec<ModelInfo>, ClientError>;
 
     /// How the engine is.
     ///

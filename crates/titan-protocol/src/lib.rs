@@ -3,16 +3,20 @@
 //! Everything here is data or a trait: no behaviour beyond what keeps a value well-formed, no I/O, no clock.
 //! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
-//! [`Search`], [`Blobs`]).
+//! [`Search`], [`Blobs`]). What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
+//! [`Logs`].
 
 mod canvas;
 mod client;
 mod effect;
 mod event;
 mod id;
+mod logs;
+mod memory;
 mod message;
 mod model;
 mod op;
+mod settings;
 mod storage;
 mod tool;
 mod world;
@@ -22,9 +26,12 @@ pub use client::*;
 pub use effect::*;
 pub use event::*;
 pub use id::*;
+pub use logs::*;
+pub use memory::*;
 pub use message::*;
 pub use model::*;
 pub use op::*;
+pub use settings::*;
 pub use storage::*;
 pub use tool::*;
 pub use world::*;

@@ -225,7 +225,11 @@ fn open_provider(
             name: config.name.clone(),
         })?;
         return Ok(Entry {
-            provider: Arc::new(crate::local::Local::new(config.name.clone(), local)),
+            provider: Arc::new(crate::local::Local::new(
+                config.name.clone(),
+                config.model.clone(),
+                local,
+            )),
             model: config.model.clone(),
             is_own_machine: true,
         });

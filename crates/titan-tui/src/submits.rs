@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
     use titan_protocol::{
-        BoxStream, CostLine, EngineStatus, Record, Seq, SessionId, SessionSummary, TurnChanges,
-        TurnOptions, UnixMillis,
+        BoxStream, CostLine, EngineStatus, ModelInfo, Record, Seq, SessionId, SessionSummary,
+        TurnChanges, TurnOptions, UnixMillis,
     };
     use titan_testkit::gate::Gate;
 
@@ -138,6 +138,10 @@ mod tests {
             _: Option<TurnId>,
         ) -> Result<TurnChanges, ClientError> {
             Err(ClientError::Refused("it changed nothing".to_owned()))
+        }
+
+        async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
+            Ok(Vec::new())
         }
 
         async fn status(&self) -> Result<EngineStatus, ClientError> {

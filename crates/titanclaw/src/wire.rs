@@ -21,7 +21,7 @@ pub(crate) use secrets::{can_seal, seal_key};
 use crate::cli::{Context, tell};
 use crate::config::Config;
 use crate::config::env::inherited;
-use crate::daemon::{ControlSocket, Doors, Serving, SocketClient, is_served};
+use crate::daemon::{ControlSocket, Serving, SocketClient, is_served};
 use crate::logging;
 use crate::memory;
 use anyhow::{Context as _, anyhow};
@@ -32,7 +32,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
 use titan_local::LocalEmbedder;
-use titan_protocol::{Client, Egress, Op, StorageError, UnixMillis, Workbench, WorkbenchError};
+use titan_protocol::{
+    Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
+};
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Store, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,6 +66,7 @@ pub(crate) enum Need<'a> {
 /// An engine that a command uses.
 pub(crate) struct Attached {
     pub(crate) client: Arc<dyn Client>,
+    memory: Arc<dyn Memory>,
     owned: Option<Owned>,
 }
 
@@ -110,20 +113,13 @@ pub(crate) struct Owned {
     /// `None` where only what is stored is looked at, which is soon done.
     serving: Option<Serving>,
     late: Arc<LateRouter>,
+    memory: Arc<dyn Memory>,
+    /// The names of the keys that are there; none can be added while it lives.
+    keys: Vec<String>,
     is_quiet: bool,
 }
 
 impl Owned {
-    /// The engine, for a gateway.
-    pub(crate) fn client(&self) -> Arc<dyn Client> {
-        self.client.clone()
-    }
-
-    /// Where callers are told of this process's gateway; `None` where nobody can call.
-    pub(crate) fn doors(&self) -> Option<&Doors> {
-        Some(self.serving.as_ref()?.doors())
-    }
-
     /// Returns when somebody asked it to end through the control socket.
     pub(crate) async fn stopped(&self) {
         match &self.serving {
@@ -198,6 +194,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
                 ));
             }
             return Ok(Attached {
+                memory: client.clone(),
                 client,
                 owned: None,
             });
@@ -206,6 +203,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
             Ok(owned) => {
                 return Ok(Attached {
                     client: owned.client.clone(),
+                    memory: owned.memory.clone(),
                     owned: Some(owned),
                 });
             }
@@ -249,6 +247,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         }
     };
     let late = Arc::new(LateRouter::default());
+    let memory: Arc<dyn Memory> = Arc::new(tool_ports(&store).notes());
     let parts = parts(
         context,
         config,
@@ -284,13 +283,16 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
             context.say(&format!(
                 "{model} answers: {why}. Another: titanclaw models use NAME"
             ));
-            Some(ControlSocket::bind(&context.home.socket())?.serve(engine.clone()))
+            let socket = ControlSocket::bind(&context.home.socket())?;
+            Some(socket.serve(engine.clone(), memory.clone()))
         }
     };
     Ok(Owned {
         client: engine,
         serving,
         late,
+        memory,
+        keys: names,
         is_quiet: context.is_quiet,
     })
 }
@@ -333,6 +335,16 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
     Ok(titan_store::open(&StoreConfig::new(context.home.path())).await?)
 }
 
+fn tool_ports(store: &Store) -> titan_tools::Ports {
+    titan_tools::Ports {
+        search: store.search(),
+        journal: store.journal(),
+        blobs: store.blobs(),
+        embedder: Some(Arc::new(LocalEmbedder::new())),
+        clock: now,
+    }
+}
+
 fn parts(
     context: &Context,
     config: &Config,
@@ -342,13 +354,7 @@ fn parts(
     redactor: titan_exec::Redactor,
     late: Arc<LateRouter>,
 ) -> anyhow::Result<titan_agent::Parts> {
-    let mut tools = titan_tools::builtin(titan_tools::Ports {
-        search: store.search(),
-        journal: store.journal(),
-        blobs: store.blobs(),
-        embedder: Some(Arc::new(LocalEmbedder::new())),
-        clock: now,
-    });
+    let mut tools = titan_tools::builtin(tool_ports(store));
     // Where only what is stored is looked at, no tool runs.
     if setting.is_some() {
         tools.extend(tools::offered(context));

@@ -5,8 +5,8 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, Op, Record, Seq, SessionId, SessionSummary, TurnChanges,
-    TurnId, UnixMillis,
+    ClientError, CostLine, EngineStatus, MemoryDocument, MemoryDraft, MemoryQuery, ModelInfo, Op,
+    Record, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -37,6 +37,11 @@ pub(super) enum Ask {
         session: SessionId,
         turn: Option<TurnId>,
     },
+    Models,
+    Find(MemoryQuery),
+    Keep(MemoryDraft),
+    /// A document of the memory, by its id.
+    Discard(String),
     Status,
     /// Where the gateway is; `opens`: with a code for one browser.
     Gateway {
@@ -54,6 +59,9 @@ pub(super) enum Reply {
     Sessions(Vec<SessionSummary>),
     Costs(Vec<CostLine>),
     Changes(TurnChanges),
+    Models(Vec<ModelInfo>),
+    Found(Vec<MemoryDocument>),
+    Kept(MemoryDocument),
     Status(EngineStatus),
     /// `None`: there is none.
     Gateway(Option<String>),
