@@ -332,6 +332,9 @@ async function everything(page: Page, context: BrowserContext, program: Program,
   });
 
   await step("what the agent remembered is seen, changed, added to and deleted", async () => {
+    // In a session that read what strangers may have written, it would have to be asked about.
+    await page.goto(`http://127.0.0.1:${program.port}/#/new`);
+    await page.waitForSelector(".welcome");
     await say(page, "Keep in mind when to climb the minster.");
     await page.getByText("I noted it.").waitFor({ timeout: WAIT_MS_MAX });
     await idle(page);
@@ -365,7 +368,10 @@ async function everything(page: Page, context: BrowserContext, program: Program,
     await page.getByText("after a restart").waitFor();
     const written = readFileSync(config, "utf8");
     must(written.startsWith("# Of the trip.\n") && written.includes("turn_seconds = 1800"), `the file: ${written}`);
+    await page.getByLabel("Search settings").fill("a turn");
+    await page.evaluate(() => (document.querySelector(".scroll")!.scrollTop = 0));
     await looked(page, "settings");
+    await page.getByLabel("Search settings").fill("");
   });
 
   await step("the log is followed", async () => {

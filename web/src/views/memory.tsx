@@ -99,15 +99,16 @@ function Note({ note, onEdit, onGone }: NoteProps) {
           </span>
         ))}
         <Origin note={note} />
-        <span class="gap" />
-        <button id={`edit-${note.id}`} type="button" class="quiet small" aria-label={`Edit: ${beginning}`} onClick={onEdit}>
-          <Icon name="pen" />
-          Edit
-        </button>
-        <button type="button" class="quiet small" aria-label={`Delete: ${beginning}`} onClick={() => askDiscard(note, onGone)}>
-          <Icon name="trash" />
-          Delete
-        </button>
+        <span class="acts">
+          <button id={`edit-${note.id}`} type="button" class="quiet small" aria-label={`Edit: ${beginning}`} onClick={onEdit}>
+            <Icon name="pen" />
+            Edit
+          </button>
+          <button type="button" class="quiet small" aria-label={`Delete: ${beginning}`} onClick={() => askDiscard(note, onGone)}>
+            <Icon name="trash" />
+            Delete
+          </button>
+        </span>
       </footer>
     </article>
   );

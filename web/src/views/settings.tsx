@@ -218,7 +218,7 @@ function Field({ id, setting, text, describedBy, isInvalid, onEnter }: FieldProp
   }
   const typed = { ...common, value: text, spellcheck: false, autocomplete: "off", placeholder: "not set" };
   if (kind.type === "names") {
-    return <textarea {...typed} rows={Math.min(6, text.split("\n").length + 1)} placeholder="one a line" onInput={(event) => onEnter(event.currentTarget.value, false)} />;
+    return <textarea {...typed} rows={text === "" ? 1 : Math.min(6, text.split("\n").length + 1)} placeholder="one a line" onInput={(event) => onEnter(event.currentTarget.value, false)} />;
   }
   const isNumber = kind.type === "count" || kind.type === "number";
   return <input {...typed} inputMode={isNumber ? "decimal" : "text"} onInput={(event) => onEnter(event.currentTarget.value, false)} />;

@@ -445,7 +445,7 @@ fn number(value: &Value) -> Option<f64> {
 pub(crate) fn allowed(kind: Kind) -> String {
     match kind {
         Kind::Text => "a text in quotes".to_owned(),
-        Kind::Address => "an IP address in quotes, such as \"127.0.0.1\"".to_owned(),
+        Kind::Address => "an IP address, such as \"127.0.0.1\"".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Number { min, max } => format!("a number from {min} to {max}"),

@@ -477,7 +477,7 @@ mod tests {
             ),
             (
                 "[gateway]\naddress = \"localhost\"",
-                "`gateway.address` is \"localhost\", but must be an IP address in quotes, such as \"127.0.0.1\"",
+                "`gateway.address` is \"localhost\", but must be an IP address, such as \"127.0.0.1\"",
             ),
             ("[models\n", "line 1"),
         ];

@@ -358,7 +358,7 @@ mod tests {
             (
                 "gateway.address",
                 json!("localhost"),
-                "`gateway.address` can't be \"localhost\"; it must be an IP address in quotes, such as \"127.0.0.1\"",
+                "`gateway.address` can't be \"localhost\"; it must be an IP address, such as \"127.0.0.1\"",
             ),
             ("routes.chat", json!(["a", 1]), "must be a list of texts"),
             ("models.chat", json!(long), "must be a text in quotes"),
