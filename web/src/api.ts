@@ -3,9 +3,17 @@
 import type {
   CostLine,
   GatewayStatus,
+  LogLevel,
+  LogPage,
+  MemoryDocument,
+  MemoryDraft,
+  ModelList,
   Op,
   SessionId,
   SessionSummary,
+  Setting,
+  SettingList,
+  SettingValue,
   TurnChanges,
   TurnId,
 } from "./protocol";
@@ -28,13 +36,40 @@ export const api = {
   costs: (since: number) => ask<CostLine[]>(`/api/costs?since=${since}`),
   changes: (session: SessionId, turn: TurnId | null) =>
     ask<TurnChanges>(`/api/sessions/${session}/changes${turn ? `?turn=${turn}` : ""}`),
-  submit: (op: Op) =>
-    ask<unknown>("/api/ops", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(op),
-    }),
+  submit: (op: Op) => send<unknown>("POST", "/api/ops", op),
+  models: () => ask<ModelList>("/v1/models"),
+  memory: (search: string, limit: number) =>
+    ask<MemoryDocument[]>(`/api/memory?${new URLSearchParams({ search, limit: String(limit) })}`),
+  /** Keeps a note, in the place of another where one is named. */
+  keep: (draft: MemoryDraft, replaces: string | null) =>
+    replaces === null
+      ? send<MemoryDocument>("POST", "/api/memory", draft)
+      : send<MemoryDocument>("PUT", `/api/memory/${encodeURIComponent(replaces)}`, draft),
+  discard: (id: string) => ask<unknown>(`/api/memory/${encodeURIComponent(id)}`, { method: "DELETE" }),
+  settings: () => ask<SettingList>("/api/settings"),
+  /** Changes a setting; without a value its default holds again. */
+  change: (name: string, value: SettingValue | null) =>
+    value === null
+      ? ask<Setting>(`/api/settings/${name}`, { method: "DELETE" })
+      : send<Setting>("PUT", `/api/settings/${name}`, { value }),
+  logs: (asked: LogAsked) => {
+    const { after, level, search, limit } = asked;
+    const query = new URLSearchParams({ level, search, limit: String(limit) });
+    if (after !== null) query.set("after", after);
+    return ask<LogPage>(`/api/logs?${query}`);
+  },
 };
+
+export interface LogAsked {
+  after: string | null;
+  level: LogLevel;
+  search: string;
+  limit: number;
+}
+
+function send<T>(method: string, path: string, body: unknown): Promise<T> {
+  return ask<T>(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+}
 
 async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   const response = await sent(path, init);

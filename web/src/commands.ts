@@ -1,4 +1,4 @@
-// What can be typed: the same slash commands as in the terminal.
+// What can be typed: the slash commands of the terminal, and the pages.
 
 export type Typed =
   | { type: "say"; text: string }
@@ -38,11 +38,28 @@ export const COMMANDS: readonly Command[] = [
   { slash: "/never", rest: "", label: "End the reflex that answered last" },
   { slash: "/cost", rest: "", label: "Models and cost" },
   { slash: "/status", rest: "", label: "Status and jobs" },
+  { slash: "/memory", rest: "", label: "What is remembered over sessions" },
+  { slash: "/settings", rest: "", label: "Settings" },
+  { slash: "/logs", rest: "", label: "What the engine logged" },
   { slash: "/theme", rest: "", label: "Light, dark or as the system" },
   { slash: "/help", rest: "", label: "Keys and commands" },
 ];
 
-const WORDS = ["help", "sessions", "new", "compact", "again", "never", "cost", "status", "stop", "theme"] as const;
+const WORDS = [
+  "help",
+  "sessions",
+  "new",
+  "compact",
+  "again",
+  "never",
+  "cost",
+  "status",
+  "memory",
+  "settings",
+  "logs",
+  "stop",
+  "theme",
+] as const;
 
 /** What was typed. A path or anything else with a slash is something to say. */
 export function parsed(line: string): Typed {

@@ -41,6 +41,18 @@ export function useNow(isCounting: boolean, everyMs = 1_000): number {
   return now;
 }
 
+const SOON_MS = 250;
+
+/** What was typed, once it has stayed so for a moment. */
+export function useSoon(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), SOON_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
+}
+
 const NEAR_END_PX = 48;
 
 /** Keeps a scrolled box at its end while it grows, unless the reader went up. */

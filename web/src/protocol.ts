@@ -300,6 +300,73 @@ export interface GatewayStatus extends EngineStatus {
   workspace?: string;
 }
 
+export interface MemoryDocument {
+  id: string;
+  kind: "note";
+  text: string;
+  tags: string[];
+  origin: { type: "person" } | { type: "turn"; session: SessionId; turn: TurnId };
+  at: number;
+  changed_at: number | null;
+}
+
+export interface MemoryDraft {
+  text: string;
+  tags: string[];
+}
+
+export type SettingValue = string | boolean | number | string[];
+
+export interface Setting {
+  name: string;
+  about: string;
+  kind:
+    | { type: "text" | "flag" | "names" }
+    | { type: "count" | "number"; min: number; max: number }
+    | { type: "choice"; choices: string[] };
+  allowed: string;
+  value: SettingValue | null;
+  default: SettingValue | null;
+  overridden: { value: SettingValue; by: string } | null;
+  holds: "next_command" | "restart";
+  is_changed: boolean;
+}
+
+export interface ProviderSetting {
+  name: string;
+  kind: string;
+  base_url: string | null;
+  model: string | null;
+  has_key: boolean | null;
+}
+
+export interface SettingList {
+  file: string;
+  settings: Setting[];
+  providers: ProviderSetting[];
+  warnings: string[];
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
+
+export interface LogEntry {
+  at: string;
+  level: LogLevel;
+  target: string;
+  message: string;
+  fields: Record<string, string>;
+}
+
+export interface LogPage {
+  entries: LogEntry[];
+  next: string;
+}
+
+/** As OpenAI lists models. */
+export interface ModelList {
+  data: { id: string; owned_by: string }[];
+}
+
 export type ClientMessage =
   | { type: "follow"; session: SessionId | null; after: number }
   | { type: "op"; id: string; op: Op }

@@ -29,11 +29,13 @@ import {
   type Turn,
 } from "./state";
 
+/** Pages that are no conversation. */
+const PAGES = ["cost", "status", "memory", "settings", "logs"] as const;
+
 export type Route =
   | { page: "chat"; session: SessionId }
   | { page: "new" }
-  | { page: "cost" }
-  | { page: "status" };
+  | { page: (typeof PAGES)[number] };
 
 export type Theme = "system" | "light" | "dark";
 
@@ -146,8 +148,7 @@ function routeOf(hash: string): Route {
   const path = hash.replace(/^#\/?/, "");
   const session = /^s\/([0-9a-f-]{36})$/.exec(path)?.[1];
   if (session) return { page: "chat", session };
-  if (path === "cost" || path === "status") return { page: path };
-  return { page: "new" };
+  return { page: PAGES.find((page) => page === path) ?? "new" };
 }
 
 export function hrefOf(route: Route): string {
@@ -251,6 +252,11 @@ function heard(status: GatewayStatus): void {
   const isOther = app.status !== null && app.status.started_at !== status.started_at;
   set({ status });
   if (isOther) [...app.transcripts.keys()].forEach(reread);
+}
+
+/** What went wrong, in words for a person; nothing where all that is missing is the token, which the page says itself. */
+export function wordsOf(error: unknown): string | null {
+  return isUnauthorised(error) ? null : (error as Error).message;
 }
 
 async function isSignedIn(): Promise<boolean> {
@@ -357,9 +363,11 @@ async function command(typed: Exclude<Typed, { type: "say" | "shell" | "unknown"
     case "new":
       return go({ page: "new" });
     case "cost":
-      return go({ page: "cost" });
     case "status":
-      return go({ page: "status" });
+    case "memory":
+    case "settings":
+    case "logs":
+      return go({ page: typed.type });
     case "theme":
       return nextTheme();
     case "again": {

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Op, SessionSummary, Surface } from "../src/protocol";
+import { entry, log, notes, settings } from "./desk";
 import { cutAnew, SESSION, Teller, turnId, usage, wholeStory } from "./journal";
 import { MockGateway } from "./mock";
 
@@ -177,15 +178,16 @@ function askApproval(approval = "11111111-0000-4000-8000-000000000001", call = "
 describeInBrowser("what is seen", () => {
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const scheme of ["light", "dark"] as const) {
+      const looked = async (name: string) => {
+        await shot(`${size}-${scheme}-${name}`);
+        expect(await violations(), name).toEqual([]);
+        expect(await fitsWidth(), name).toBe(true);
+      };
+
       it(`${size} and ${scheme}: every page is accessible and fits`, async () => {
         await openPage(viewport, scheme);
         gateway.costs = costs();
         gateway.changes = changes();
-        const looked = async (name: string) => {
-          await shot(`${size}-${scheme}-${name}`);
-          expect(await violations(), name).toEqual([]);
-          expect(await fitsWidth(), name).toBe(true);
-        };
         await visit();
         await page.waitForSelector(".welcome nav");
         await looked("1-new");
@@ -255,6 +257,30 @@ describeInBrowser("what is seen", () => {
         await page.reload();
         await page.waitForSelector(".signed-out");
         await looked("16-signed-out");
+      });
+
+      it(`${size} and ${scheme}: so are memory, settings and the log`, async () => {
+        await openPage(viewport, scheme);
+        gateway.notes = notes(SESSION, turnId(1));
+        gateway.settings = settings();
+        gateway.logs = log();
+        await visit("#/memory");
+        await page.waitForSelector(".notes article");
+        await looked("17-memory");
+        await page.getByRole("button", { name: "New note" }).click();
+        await looked("18-memory-new");
+        await visit("#/settings");
+        await page.waitForSelector(".setting");
+        await looked("19-settings");
+        await page.getByLabel("limits.turn_seconds", { exact: true }).fill("soon");
+        await page.keyboard.press("Enter");
+        await page.waitForSelector(".setting .error");
+        await looked("20-settings-error");
+        await page.evaluate(() => document.querySelector(".providers")!.scrollIntoView());
+        await looked("21-settings-end");
+        await visit("#/logs");
+        await page.getByText("disk full").waitFor();
+        await looked("22-logs");
       });
     }
   }
@@ -1014,6 +1040,127 @@ describeInBrowser("a hostile page on the canvas", () => {
     await page.evaluate(() => document.querySelector("iframe")!.contentWindow!.postMessage({ type: "drawn" }, "*"));
     await page.waitForTimeout(200);
     expect(await page.locator(".wish").count()).toBe(0);
+  });
+});
+
+describeInBrowser("memory", () => {
+  it("is searched, added to, changed and deleted by keys alone", async () => {
+    await openPage();
+    gateway.notes = notes(SESSION, turnId(1));
+    await visit("#/memory");
+    const shown = () => page.$$eval(".notes .text", (found) => found.map((one) => one.textContent!.slice(0, 12)));
+    await expect.poll(shown).toEqual(["The person p", "Releases of ", "The staging ", "A word that "]);
+    await page.getByLabel("Search notes").fill("thurs PARSER");
+    await expect.poll(shown).toEqual(["Releases of "]);
+    await page.getByLabel("Search notes").fill("");
+    await expect.poll(() => page.locator(".notes li").count()).toBe(4);
+
+    await page.getByRole("button", { name: "New note" }).focus();
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("Tea is kept in the left cupboard.");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("kitchen, tea");
+    await page.keyboard.press("Control+Enter");
+    await page.locator(".notes").getByText("Tea is kept").waitFor();
+    expect(gateway.notes[0]).toMatchObject({ text: "Tea is kept in the left cupboard.", tags: ["kitchen", "tea"], origin: { type: "person" } });
+
+    const edit = page.getByRole("button", { name: "Edit: Tea is kept" });
+    await edit.focus();
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Escape");
+    await expect.poll(() => edit.evaluate((it) => it === document.activeElement)).toBe(true);
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(" And coffee.");
+    await page.keyboard.press("Control+Enter");
+    await page.locator(".notes").getByText("And coffee.").waitFor();
+    expect(gateway.notes.length).toBe(5);
+
+    await page.getByRole("button", { name: "Delete: Tea is kept" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Delete the note" }).press("Enter");
+    await expect.poll(() => page.locator(".notes li").count()).toBe(4);
+    expect(gateway.notes.some(({ text }) => text.startsWith("Tea"))).toBe(false);
+  });
+
+  it("keeps what was entered when it is refused, and says why", async () => {
+    await openPage();
+    await visit("#/memory");
+    await page.getByText("Nothing is remembered yet").waitFor();
+    await page.getByRole("button", { name: "New note" }).click();
+    await page.getByLabel("One fact").fill("x");
+    gateway.refusal = "a note has 1 to 4000 characters";
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("alert").getByText("a note has 1 to 4000").waitFor();
+    expect(await page.getByLabel("One fact").inputValue()).toBe("x");
+    expect(await page.getByLabel("One fact").getAttribute("aria-invalid")).toBe("true");
+  });
+});
+
+describeInBrowser("settings", () => {
+  it("are found, changed, refused with words and set back", async () => {
+    await openPage();
+    gateway.settings = settings();
+    await visit("#/settings");
+    const row = (name: string) => page.locator(".setting", { has: page.getByText(name, { exact: true }) });
+    const value = (name: string) => gateway.settings.settings.find((setting) => setting.name === name)!.value;
+    await page.getByLabel("Search settings").fill("turn take");
+    expect(await page.locator(".setting").count()).toBe(1);
+    await page.getByLabel("Search settings").fill("");
+
+    const seconds = page.getByLabel("limits.turn_seconds", { exact: true });
+    expect(await seconds.inputValue()).toBe("3600");
+    await seconds.fill("soon");
+    await page.keyboard.press("Enter");
+    await row("limits.turn_seconds").getByRole("alert").getByText('`limits.turn_seconds` can\'t be "soon"; it must be a whole number').waitFor();
+    expect([await seconds.inputValue(), value("limits.turn_seconds")]).toEqual(["soon", null]);
+    await page.keyboard.press("Escape");
+    expect(await seconds.inputValue()).toBe("3600");
+    await seconds.fill("90");
+    await page.keyboard.press("Enter");
+    await row("limits.turn_seconds").getByText("after a restart").waitFor();
+    expect(value("limits.turn_seconds")).toBe(90);
+    await row("limits.turn_seconds").getByRole("button", { name: "Back to default: 3600" }).click();
+    await row("limits.turn_seconds").getByText("Its default holds again").waitFor();
+    expect(value("limits.turn_seconds")).toBe(null);
+
+    await page.getByLabel("limits.reads_along", { exact: true }).selectOption("true");
+    await expect.poll(() => value("limits.reads_along")).toBe(true);
+    await page.getByLabel("routes.chat", { exact: true }).fill("a/b\nlocal");
+    await row("routes.chat").getByRole("button", { name: "Save" }).click();
+    await expect.poll(() => value("routes.chat")).toEqual(["a/b", "local"]);
+    await row("display.theme").getByText("from the next command on").waitFor();
+    await row("models.chat").getByText("TITANCLAW_MODEL goes before the file: house/small-1").waitFor();
+  });
+});
+
+describeInBrowser("the log", () => {
+  it("is filtered, and followed until somebody stops or goes up", async () => {
+    await openPage();
+    gateway.logs = log();
+    await visit("#/logs");
+    const box = page.locator(".log");
+    const isAtEnd = () => box.evaluate((it) => it.scrollHeight - it.scrollTop - it.clientHeight < 60);
+    await page.getByText("disk full").waitFor();
+    await expect.poll(isAtEnd).toBe(true);
+    expect(await box.locator("li").count()).toBe(43);
+    expect(await box.innerText()).not.toContain("\u001b");
+    gateway.logs.push(entry("followed entry"));
+    await page.getByText("followed entry").waitFor();
+    await expect.poll(isAtEnd).toBe(true);
+    await page.getByLabel("What is shown").selectOption("warn");
+    await expect.poll(() => box.locator("li").count()).toBe(2);
+    await page.getByLabel("What is shown").selectOption("trace");
+    await expect.poll(() => box.locator("li").count()).toBe(45);
+    await page.getByLabel("Search the log").fill("CUT step");
+    await expect.poll(() => box.locator("li").count()).toBe(1);
+    await page.getByRole("button", { name: "Follow" }).click();
+    await expect.poll(() => page.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")).toBe("false");
+    const asked = () => gateway.asked.filter((line) => line.includes("/api/logs")).length;
+    await page.waitForTimeout(300);
+    const before = asked();
+    await page.waitForTimeout(2_500);
+    expect(asked()).toBe(before);
   });
 });
 

@@ -11,10 +11,15 @@ import type {
   GatewayStatus,
   Event,
   EventRecord,
+  LogEntry,
+  MemoryDocument,
+  MemoryDraft,
   Op,
   ServerMessage,
   SessionId,
   SessionSummary,
+  SettingList,
+  SettingValue,
   TurnChanges,
   TurnId,
 } from "../src/protocol";
@@ -44,6 +49,9 @@ export class MockGateway {
   sessions: SessionSummary[] = [];
   costs: CostLine[] = [];
   changes: TurnChanges | null = null;
+  notes: MemoryDocument[] = [];
+  settings: SettingList = { file: "/home/me/.titanclaw/config.toml", settings: [], providers: [], warnings: [] };
+  logs: LogEntry[] = [];
   status: GatewayStatus = {
     version: "0.9.0",
     pid: 4_211,
@@ -172,23 +180,71 @@ export class MockGateway {
     const path = new URL(request.url ?? "/", this.url).pathname;
     this.asked.push(`${request.method} ${request.url} ${request.headers.cookie ?? "no cookie"}`);
     if (path === "/canvas/frame") return this.frame(response);
+    if (path === "/v1/models") return json(response, { object: "list", data: [{ id: "titanclaw" }, { id: "house/large-1" }] });
     if (!path.startsWith("/api/")) return this.file(path, response);
     if (this.isClosed) return refused(response, 401, "unauthorised", "sign in");
     if (path === "/api/ops") return this.op(request, response);
     if (path === "/api/status") return json(response, this.status);
     if (path === "/api/sessions") return json(response, this.sessions);
     if (path === "/api/costs") return json(response, this.costs);
+    if (path.startsWith("/api/memory")) return this.memory(request, response);
+    if (path.startsWith("/api/settings")) return this.setting(request, response);
+    if (path === "/api/logs") return this.log(request, response);
     if (/^\/api\/sessions\/[^/]+\/changes$/.test(path) && this.changes) return json(response, this.changes);
     refused(response, 404, "refused", "No turn changed files yet.");
+  }
+
+  /** A note's id is made of its text, so that a changed one has another. */
+  private async memory(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url!, this.url);
+    const id = decodeURIComponent(url.pathname.slice("/api/memory/".length));
+    if (request.method === "GET") {
+      const words = (url.searchParams.get("search") ?? "").toLowerCase().split(/\s+/);
+      return json(response, this.notes.filter(({ text, tags }) => words.every((word) => `${text} ${tags}`.toLowerCase().includes(word))));
+    }
+    const old = this.notes.find((note) => note.id === id);
+    if (request.method === "DELETE") {
+      this.notes = this.notes.filter((note) => note !== old);
+      response.writeHead(204).end();
+      return;
+    }
+    const { text, tags } = (await bodyOf(request)) as MemoryDraft;
+    if (this.refusal) return refused(response, 409, "refused", this.refusal);
+    const origin = old?.origin ?? ({ type: "person" } as const);
+    const note: MemoryDocument = { id: `id of ${text}`, kind: "note", text, tags, origin, at: old?.at ?? Date.now(), changed_at: old ? Date.now() : null };
+    this.notes = [note, ...this.notes.filter((note) => note !== old)];
+    json(response, note);
+  }
+
+  /** Takes whatever is given, but for words where a number has to be. */
+  private async setting(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === "GET") return json(response, this.settings);
+    const name = new URL(request.url!, this.url).pathname.slice("/api/settings/".length);
+    const setting = this.settings.settings.find((setting) => setting.name === name)!;
+    const value = request.method === "PUT" ? ((await bodyOf(request)) as { value: SettingValue }).value : null;
+    if (setting.kind.type === "count" && typeof value === "string") {
+      return refused(response, 409, "refused", `\`${name}\` can't be "${value}"; it must be ${setting.allowed}`);
+    }
+    Object.assign(setting, { value, is_changed: true });
+    json(response, setting);
+  }
+
+  private log(request: IncomingMessage, response: ServerResponse): void {
+    const { searchParams: asked } = new URL(request.url!, this.url);
+    const levels = ["trace", "debug", "info", "warn", "error"];
+    const least = levels.indexOf(asked.get("level") ?? "trace");
+    const words = (asked.get("search") ?? "").toLowerCase().split(/\s+/);
+    const isSought = (entry: LogEntry) => levels.indexOf(entry.level) >= least && words.every((word) => entry.message.toLowerCase().includes(word));
+    const after = Number(asked.get("after") ?? 0);
+    const entries = this.logs.slice(after).filter(isSought).slice(-Number(asked.get("limit")));
+    json(response, { entries, next: String(this.logs.length) });
   }
 
   private async op(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.headers["content-type"] !== "application/json") {
       return refused(response, 415, "refused", "not JSON");
     }
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    const refusal = this.taken(JSON.parse(Buffer.concat(parts).toString()));
+    const refusal = this.taken((await bodyOf(request)) as Op);
     if (refusal) return refused(response, 409, "refused", refusal);
     response.writeHead(202).end();
   }
@@ -218,6 +274,12 @@ export class MockGateway {
       response.writeHead(404).end();
     }
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  return JSON.parse(Buffer.concat(parts).toString());
 }
 
 function json(response: ServerResponse, value: unknown): void {

@@ -55,6 +55,8 @@ const FORM = {
 const TABLE = { name: "trains", kind: "table", title: "Trains", content: "leaves,arrives,changes\n08:10,09:02,0\n09:10,10:31,1\n10:10,11:02,0\n" };
 const CHART = { name: "load", kind: "chart", title: "How full they are", content: "day,morning,evening\nMon,62,71\nTue,58,69\nWed,64,75\nThu,66,80\nFri,81,92\nSat,40,35\nSun,22,51\n" };
 
+const REMEMBERED = { text: "The minster of Ulm is climbed in the morning, before the buses come.", tags: ["ulm", "trip"] };
+
 const calls = (name: string, given: unknown, pauseMs = 12): Turn => ({ call: { name, arguments: JSON.stringify(given) }, pauseMs });
 const says = (words: string, pauseMs = 8): Turn => ({ words, pauseMs });
 
@@ -69,6 +71,7 @@ const ANSWERS: Record<string, (n_answered: number) => Turn> = {
   "Count slowly": () => says(Array.from({ length: 400 }, (_, n) => `${n + 1}`).join(" "), 40),
   "in words": () => says("One, two, three: in words then."),
   "Write a long one": () => says("Long. ".repeat(200), 30),
+  "Keep in mind": (n) => (n === 0 ? calls("remember", REMEMBERED) : says("I noted it.")),
   "Say something": () => says("Done with it."),
   "Plan a trip": (n) => {
     const drawn = [CHART, TABLE, FORM][n];
@@ -173,7 +176,7 @@ class Program {
 // The browser.
 
 const complaints: string[] = [];
-/** While the program is down, the browser says that it can't be reached. */
+/** While the program is down, or refuses something, the browser says so. */
 let isDown = false;
 
 function watch(page: Page, own: () => string): void {
@@ -227,7 +230,7 @@ async function step(name: string, act: () => Promise<void>): Promise<void> {
   console.log(`ok: ${name} (${Math.round(performance.now() - begun)} ms)`);
 }
 
-async function everything(page: Page, context: BrowserContext, program: Program, link: string): Promise<void> {
+async function everything(page: Page, context: BrowserContext, program: Program, link: string, config: string): Promise<void> {
   await step("a link lets the browser in, once", async () => {
     await page.goto(link);
     await page.waitForSelector(".welcome");
@@ -328,6 +331,60 @@ async function everything(page: Page, context: BrowserContext, program: Program,
     await button.click();
   });
 
+  await step("what the agent remembered is seen, changed, added to and deleted", async () => {
+    // In a session that read what strangers may have written, it would have to be asked about.
+    await page.goto(`http://127.0.0.1:${program.port}/#/new`);
+    await page.waitForSelector(".welcome");
+    await say(page, "Keep in mind when to climb the minster.");
+    await page.getByText("I noted it.").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+    await page.goto(`http://127.0.0.1:${program.port}/#/memory`);
+    await page.locator(".notes").getByText("before the buses come").waitFor();
+    await note(page, "Trains to Ulm are booked two weeks ahead.", "trip");
+    await note(page, "Short answers, and prices with them.", "preference");
+    await note(page, "Nothing that is worth keeping.", "");
+    await page.getByRole("button", { name: "Edit: Short answers" }).click();
+    await page.getByLabel("One fact").fill("Short answers, and prices in euros with them.");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.locator(".notes").getByText("prices in euros").waitFor();
+    await page.getByRole("button", { name: "Delete: Nothing that" }).click();
+    await page.getByRole("button", { name: "Delete the note" }).click();
+    await page.locator(".notes").getByText("Nothing that is worth").waitFor({ state: "detached" });
+    must((await page.locator(".notes li").count()) === 3, "there are not three notes");
+    await page.locator(".toasts p").waitFor({ state: "detached", timeout: WAIT_MS_MAX });
+    await looked(page, "memory");
+  });
+
+  await step("a setting is changed in the file, and a wrong one is refused with words", async () => {
+    await page.goto(`http://127.0.0.1:${program.port}/#/settings`);
+    const seconds = page.getByLabel("limits.turn_seconds", { exact: true });
+    await seconds.fill("soon");
+    await page.keyboard.press("Enter");
+    isDown = true;
+    await page.getByRole("alert").getByText("must be a whole number from 5 to 86400").waitFor();
+    isDown = false;
+    await seconds.fill("1800");
+    await page.keyboard.press("Enter");
+    await page.getByText("after a restart").waitFor();
+    const written = readFileSync(config, "utf8");
+    must(written.startsWith("# Of the trip.\n") && written.includes("turn_seconds = 1800"), `the file: ${written}`);
+    await page.getByLabel("Search settings").fill("a turn");
+    await page.evaluate(() => (document.querySelector(".scroll")!.scrollTop = 0));
+    await looked(page, "settings");
+    await page.getByLabel("Search settings").fill("");
+  });
+
+  await step("the log is followed", async () => {
+    await page.goto(`http://127.0.0.1:${program.port}/#/logs`);
+    await page.locator(".log").getByText("a setting was changed").waitFor();
+    await looked(page, "logs");
+  });
+
+  await step("all models are listed", async () => {
+    const ids = await page.evaluate(async () => ((await (await fetch("/v1/models")).json()) as { data: { id: string }[] }).data.map(({ id }) => id));
+    must(["titanclaw", "s/m"].every((id) => ids.includes(id)), `models: ${ids.join()}`);
+  });
+
   await step("the other pages", async () => {
     await page.goto(`http://127.0.0.1:${program.port}/#/status`);
     await page.waitForSelector(".facts");
@@ -340,6 +397,14 @@ async function everything(page: Page, context: BrowserContext, program: Program,
     await looked(page, "help");
     await page.keyboard.press("Escape");
   });
+}
+
+async function note(page: Page, text: string, tags: string): Promise<void> {
+  await page.getByRole("button", { name: "New note" }).click();
+  await page.getByLabel("One fact").fill(text);
+  await page.getByLabel("Tags").fill(tags);
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator(".notes").getByText(text).waitFor();
 }
 
 function transcript(page: Page): Promise<string> {
@@ -356,7 +421,8 @@ async function main(): Promise<void> {
   mkdirSync(folder);
   if (PICTURES) mkdirSync(PICTURES, { recursive: true });
   writeFileSync(join(folder, "notes.txt"), "bread\nstamps\ntickets to Ulm\n");
-  writeFileSync(join(home, "config.toml"), `[models]\nchat = "s/m"\n\n[[providers]]\nname = "s"\nkind = "compatible"\nbase_url = "${address}"\n`, { mode: 0o600 });
+  const config = join(home, "config.toml");
+  writeFileSync(config, `# Of the trip.\n[models]\nchat = "s/m"\n\n[[providers]]\nname = "s"\nkind = "compatible"\nbase_url = "${address}"\n`, { mode: 0o600 });
   const program = new Program(home, folder);
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
   try {
@@ -365,7 +431,7 @@ async function main(): Promise<void> {
     const page = await context.newPage();
     page.setDefaultTimeout(WAIT_MS_MAX);
     watch(page, () => `http://127.0.0.1:${program.port}`);
-    await everything(page, context, program, link).catch(async (error) => {
+    await everything(page, context, program, link, config).catch(async (error) => {
       await page.screenshot({ path: join(tmpdir(), "titanclaw-real-failed.png") });
       throw error;
     });
@@ -376,7 +442,7 @@ async function main(): Promise<void> {
     server.closeAllConnections();
     server.close();
     if (!process.env.KEEP) rmSync(place, { recursive: true, force: true });
-    else console.log(`kept: ${place}`, readFileSync(join(home, "config.toml"), "utf8"));
+    else console.log(`kept: ${place}`, readFileSync(config, "utf8"));
   }
 }
 

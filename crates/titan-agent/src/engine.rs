@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
-    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal, Op,
-    Provider, Record, Records, ReflexSummary, Seq, SessionId, SessionSummary, Shortcut,
-    StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench, WorkbenchError,
+    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal,
+    ModelInfo, Op, Provider, Record, Records, ReflexSummary, Seq, SessionId, SessionSummary,
+    Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench, WorkbenchError,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -411,6 +411,12 @@ impl Client for Engine {
 
     async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
         Ok(self.shared.parts.shortcut.reflexes().await)
+    }
+
+    async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
+        let models = (self.shared.parts.provider_for)(SessionId::new(), TurnId::new(), 0);
+        let listed = models.models().await;
+        listed.map_err(|error| ClientError::Refused(error.to_string()))
     }
 
     async fn status(&self) -> Result<EngineStatus, ClientError> {

@@ -1,8 +1,8 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
 use crate::{
-    BoxStream, Op, Record, ReflexSummary, Seq, SessionId, SharedPast, StorageError, TurnId,
-    UnixMillis, Usage,
+    BoxStream, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SharedPast, StorageError,
+    TurnId, UnixMillis, Usage,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,12 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// When it can't be reached.
     async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError>;
+
+    /// The models that a turn may name. Servers are asked, so it may take seconds.
+    ///
+    /// # Errors
+    /// When none can be reached.
+    async fn models(&self) -> Result<Vec<ModelInfo>, ClientError>;
 
     /// How the engine is.
     ///

@@ -3,7 +3,8 @@
 //! Everything here is data or a trait: no behaviour beyond what keeps a value well-formed, no I/O, no clock.
 //! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
-//! [`Search`], [`Blobs`]).
+//! [`Search`], [`Blobs`]). What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
+//! [`Logs`].
 
 mod canvas;
 mod client;
@@ -11,9 +12,12 @@ mod effect;
 mod event;
 mod id;
 mod image;
+mod logs;
+mod memory;
 mod message;
 mod model;
 mod op;
+mod settings;
 mod shortcut;
 mod storage;
 mod tool;
@@ -25,9 +29,12 @@ pub use effect::*;
 pub use event::*;
 pub use id::*;
 pub use image::*;
+pub use logs::*;
+pub use memory::*;
 pub use message::*;
 pub use model::*;
 pub use op::*;
+pub use settings::*;
 pub use shortcut::*;
 pub use storage::*;
 pub use tool::*;

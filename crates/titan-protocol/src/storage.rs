@@ -156,6 +156,12 @@ pub trait Search: Send + Sync {
     /// When the store can't be written.
     async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError>;
 
+    /// The document of this id, if there is one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError>;
+
     /// The best matches, best first. Text is matched by BM25, vectors by cosine; with both, the two rankings are
     /// joined by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009, k = 60). Neither: newest first.
     ///

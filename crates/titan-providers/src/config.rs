@@ -225,7 +225,11 @@ fn open_provider(
         let local = ports.local.clone().ok_or_else(|| OpenError::NoLocal {
             name: config.name.clone(),
         })?;
-        let local = Arc::new(crate::local::Local::new(config.name.clone(), local));
+        let local = Arc::new(crate::local::Local::new(
+            config.name.clone(),
+            config.model.clone(),
+            local,
+        ));
         return Ok(Entry {
             provider: Arc::new(Images::new(local, config.model.clone(), Sight::None)),
             model: config.model.clone(),

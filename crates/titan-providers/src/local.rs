@@ -8,12 +8,14 @@ use titan_protocol::{ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStrea
 /// Gives the local model the name that routes and events know it by.
 pub(crate) struct Local {
     name: String,
+    /// The one of its models that runs.
+    model: String,
     inner: Arc<dyn Provider>,
 }
 
 impl Local {
-    pub(crate) fn new(name: String, inner: Arc<dyn Provider>) -> Self {
-        Self { name, inner }
+    pub(crate) fn new(name: String, model: String, inner: Arc<dyn Provider>) -> Self {
+        Self { name, model, inner }
     }
 }
 
@@ -43,11 +45,13 @@ impl Provider for Local {
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, ModelError> {
-        let models = self.inner.models().await?;
-        let named = models.into_iter().map(|info| ModelInfo {
-            provider: self.name.clone(),
-            ..info
-        });
+        let models = self.inner.models().await?.into_iter();
+        let named = models
+            .filter(|info| info.model == self.model)
+            .map(|info| ModelInfo {
+                provider: self.name.clone(),
+                ..info
+            });
         Ok(named.collect())
     }
 }

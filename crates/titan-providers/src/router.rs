@@ -40,6 +40,21 @@ pub(crate) struct Entry {
     pub(crate) is_own_machine: bool,
 }
 
+impl Entry {
+    /// The model that it is configured with, of which nothing else is known.
+    fn configured(&self, is_reached: bool) -> ModelInfo {
+        ModelInfo {
+            provider: self.provider.name().to_owned(),
+            model: self.model.clone(),
+            context_tokens_max: None,
+            native_tools: None,
+            constrained_output: None,
+            is_local: is_reached && self.is_own_machine,
+            price: None,
+        }
+    }
+}
+
 /// A model of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -134,6 +149,38 @@ impl Router {
         }
     }
 
+    /// The models that the providers list. All are asked at once; those that cannot be reached are left out.
+    ///
+    /// # Errors
+    /// When none can be reached.
+    pub async fn listed(&self) -> Result<Vec<ModelInfo>, ModelError> {
+        let entries = &self.core.entries;
+        let answers = join_all(entries.iter().map(|entry| entry.provider.models())).await;
+        let mut all = Vec::new();
+        let mut first_error = None;
+        for (entry, answer) in entries.iter().zip(answers) {
+            match answer {
+                Ok(models) => all.extend(models.into_iter().map(|it| self.priced(it, entry))),
+                Err(error) => {
+                    tracing::warn!(%error, "a provider's models are not known");
+                    first_error = first_error.or(Some(error));
+                }
+            }
+        }
+        match first_error {
+            Some(error) if all.is_empty() => Err(error),
+            _ => Ok(all),
+        }
+    }
+
+    fn priced(&self, info: ModelInfo, entry: &Entry) -> ModelInfo {
+        let prices = &self.core.prices;
+        ModelInfo {
+            price: prices.of(&info.provider, &info.model, entry.is_own_machine),
+            ..info
+        }
+    }
+
     fn link(&self, choice: Choice) -> Link {
         let entry = &self.core.entries[choice.entry];
         Link {
@@ -168,34 +215,20 @@ impl Provider for Router {
         }
     }
 
-    /// Asks all providers at once; those that cannot be reached are left out unless none can.
+    /// What a request may name: the models that the servers list, and the one that each is configured with, which its
+    /// own list may know by another name. One that can't be reached is listed with that alone, unless none can.
     async fn models(&self) -> Result<Vec<ModelInfo>, ModelError> {
-        let answers = self.core.entries.iter().map(|entry| async move {
-            let models = entry.provider.models().await?;
-            let priced = models.into_iter().map(|info| ModelInfo {
-                price: self
-                    .core
-                    .prices
-                    .of(&info.provider, &info.model, entry.is_own_machine),
-                ..info
-            });
-            Ok::<_, ModelError>(priced.collect::<Vec<_>>())
-        });
-        let mut all = Vec::new();
-        let mut first_error = None;
-        for answer in join_all(answers).await {
-            match answer {
-                Ok(models) => all.extend(models),
-                Err(error) => {
-                    tracing::warn!(%error, "a provider's models are not known");
-                    first_error = first_error.or(Some(error));
-                }
+        let mut all = self.listed().await?;
+        for entry in &self.core.entries {
+            let name = entry.provider.name();
+            let mut own = all.iter().filter(|info| info.provider == name);
+            let is_reached = own.clone().next().is_some();
+            if own.all(|info| info.model != entry.model) {
+                let configured = entry.configured(is_reached);
+                all.push(self.priced(configured, entry));
             }
         }
-        match first_error {
-            Some(error) if all.is_empty() => Err(error),
-            _ => Ok(all),
-        }
+        Ok(all)
     }
 }
 

@@ -54,6 +54,14 @@ impl Search for Core {
         self.queue.write(work).await
     }
 
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError> {
+        let key = (collection.as_bytes().to_vec(), id.as_bytes().to_vec());
+        let select =
+            "SELECT id, text, vector, attributes FROM document WHERE collection = ?1 AND id = ?2";
+        let get = move |sql: &Sql| sql.first(select, key, read_document);
+        self.readers.read(get).await
+    }
+
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
         if query.filter.len() > FILTERS_MAX {
             return Err(StorageError::Failed(format!(

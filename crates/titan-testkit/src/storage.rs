@@ -232,6 +232,12 @@ impl Search for MemoryStore {
         Ok(())
     }
 
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError> {
+        let state = self.state.lock();
+        let mut stored = state.collections.get(collection).into_iter().flatten();
+        Ok(stored.find(|document| document.id == id).cloned())
+    }
+
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
         let state = self.state.lock();
         let stored = state.collections.get(collection).map_or(&[][..], |all| all);

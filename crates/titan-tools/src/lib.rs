@@ -32,7 +32,7 @@ mod write;
 mod tests;
 
 use call::Whole;
-use notes::Notes;
+pub use notes::Notes;
 use std::sync::Arc;
 use titan_protocol::{Blobs, Embedder, Journal, Search, Tool, UnixMillis};
 
@@ -49,6 +49,17 @@ pub struct Ports {
     pub embedder: Option<Arc<dyn Embedder>>,
     /// The time, for a note's date.
     pub clock: fn() -> UnixMillis,
+}
+
+impl Ports {
+    /// The notes that the tools keep and find.
+    pub fn notes(&self) -> Notes {
+        Notes {
+            search: Arc::clone(&self.search),
+            embedder: self.embedder.clone(),
+            clock: self.clock,
+        }
+    }
 }
 
 /// The names of the built-in tools, which no other tool may take.
@@ -71,11 +82,7 @@ pub const NAMES: [&str; 14] = [
 
 /// The built-in tools, in the order in which a model is shown them.
 pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
-    let notes = Notes {
-        search: ports.search,
-        embedder: ports.embedder,
-    };
-    let clock = ports.clock;
+    let notes = ports.notes();
     vec![
         Arc::new(shell::Shell::new()),
         Arc::new(Whole::new(read::Read {
@@ -94,7 +101,6 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(ask_user::AskUser)),
         Arc::new(Whole::new(remember::Remember {
             notes: notes.clone(),
-            clock,
         })),
         Arc::new(Whole::new(recall::Recall { notes })),
     ]

@@ -72,7 +72,7 @@ impl WholeCall for Recall {
         let found = if question.is_empty() {
             self.notes.newest(limit).await
         } else {
-            self.notes.find(question, limit).await
+            self.notes.recall(question, limit).await
         };
         let hits = found
             .map_err(|error| ToolError::Reply(format!("the notes can't be searched: {error}")))?;

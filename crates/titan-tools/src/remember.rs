@@ -1,25 +1,18 @@
 //! `remember`: a note for later sessions.
 
 use crate::call::{self, WholeCall};
-use crate::notes::{Note, Notes};
+use crate::notes::{Notes, checked};
 use crate::output;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 use titan_protocol::{
-    Effect, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, UnixMillis, Workbench,
+    Effect, MemoryOrigin, NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, Taint, ToolContext, ToolError,
+    ToolOutput, ToolSpec, Workbench,
 };
-
-/// The longest note, in characters.
-const NOTE_CHARS_MAX: usize = 4_000;
-/// Tags of one note.
-const TAGS_MAX: usize = 8;
-/// The longest tag, in characters.
-const TAG_CHARS_MAX: usize = 40;
 
 pub(crate) struct Remember {
     pub(crate) notes: Notes,
-    pub(crate) clock: fn() -> UnixMillis,
 }
 
 #[derive(Deserialize)]
@@ -71,21 +64,13 @@ impl WholeCall for Remember {
         context: &ToolContext,
         arguments: Arguments,
     ) -> Result<ToolOutput, ToolError> {
-        let text = arguments.text.trim().to_owned();
-        if text.is_empty() || text.chars().count() > NOTE_CHARS_MAX {
-            return Err(ToolError::Reply(format!(
-                "a note has 1 to {NOTE_CHARS_MAX} characters"
-            )));
-        }
-        let note = Note {
-            text,
-            tags: arguments.tags,
+        let (text, tags) = checked(&arguments.text, &arguments.tags).map_err(ToolError::Reply)?;
+        let origin = MemoryOrigin::Turn {
             session: context.session,
             turn: context.turn,
-            at: (self.clock)(),
         };
         self.notes
-            .store(note)
+            .remember(text, tags, origin)
             .await
             .map_err(|error| ToolError::Reply(format!("the note was not kept: {error}")))?;
         Ok(output::text("noted".to_owned(), Taint::NONE))

@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
     use titan_protocol::{
-        BoxStream, CostLine, EngineStatus, Record, Seq, SessionId, SessionSummary, TurnChanges,
-        TurnOptions, UnixMillis,
+        BoxStream, CostLine, EngineStatus, ModelInfo, Record, Seq, SessionId, SessionSummary,
+        TurnChanges, TurnOptions, UnixMillis,
     };
     use titan_testkit::gate::Gate;
 
@@ -141,6 +141,10 @@ mod tests {
         }
 
         async fn reflexes(&self) -> Result<Vec<titan_protocol::ReflexSummary>, ClientError> {
+            Ok(Vec::new())
+        }
+
+        async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
             Ok(Vec::new())
         }
 

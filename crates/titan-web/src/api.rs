@@ -21,6 +21,7 @@ use titan_protocol::{
 const OP_BYTES_MAX: usize = 12 << 20;
 const SESSIONS_DEFAULT: usize = 50;
 const SESSIONS_MAX: usize = 1000;
+const SEARCH_CHARS_MAX: usize = 1000;
 /// Whole numbers in JSON are exact up to here everywhere.
 pub(crate) const COUNT_MAX: u64 = (1 << 53) - 1;
 
@@ -91,13 +92,8 @@ pub(crate) async fn sessions(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
 ) -> Result<Json<Vec<SessionSummary>>, Refusal> {
-    let limit = query::<Limit>(&uri)?.limit.unwrap_or(SESSIONS_DEFAULT);
-    if !(1..=SESSIONS_MAX).contains(&limit) {
-        return Err(Refusal::unsupported(
-            "limit",
-            "`limit` must be from 1 to 1000.",
-        ));
-    }
+    let limit = query::<Limit>(&uri)?.limit;
+    let limit = self::limit(limit, SESSIONS_DEFAULT, SESSIONS_MAX)?;
     Ok(Json(gateway.ports.client.sessions(limit).await?))
 }
 
@@ -201,6 +197,35 @@ pub(crate) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<Respo
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     let text = metrics::text(&gateway, &engine);
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// How many are asked for at most.
+///
+/// # Errors
+/// When there can't be so many.
+pub(crate) fn limit(asked: Option<usize>, usual: usize, max: usize) -> Result<usize, Refusal> {
+    let limit = asked.unwrap_or(usual);
+    match (1..=max).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Refusal::unsupported(
+            "limit",
+            format!("`limit` must be from 1 to {max}."),
+        )),
+    }
+}
+
+/// Words to search for.
+///
+/// # Errors
+/// When they are too many.
+pub(crate) fn words(search: String) -> Result<String, Refusal> {
+    match search.chars().count() <= SEARCH_CHARS_MAX {
+        true => Ok(search),
+        false => Err(Refusal::unsupported(
+            "search",
+            format!("`search` may have {SEARCH_CHARS_MAX} characters."),
+        )),
+    }
 }
 
 /// What stands after the `?`.

@@ -1,8 +1,8 @@
 //! The gateway: the engine over HTTP, server-sent events and WebSocket, for browsers and programs of this machine.
 //!
 //! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work; requests that bring tools of their
-//! own it passes to a [`Provider`]. A [`Door`] takes an address and is
-//! served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
+//! own it passes to a [`Provider`], and what is not of a session lies behind the ports [`Memory`], [`Settings`] and
+//! [`Logs`]. A [`Door`] takes an address and is served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
 //! cookie made from it, from this machine too; `gate` holds what is asked of every request.
 //!
 //! Everything is bounded: connections, streams, turns asked for over `/v1`, sizes of requests, and the time that each
@@ -14,7 +14,10 @@ mod api;
 mod assets;
 mod events;
 mod gate;
+mod logs;
+mod memory;
 mod metrics;
+mod models;
 mod openai;
 mod openapi;
 mod places;
@@ -22,6 +25,7 @@ mod refusal;
 mod responses;
 mod routes;
 mod serve;
+mod settings;
 mod socket;
 mod turn;
 
@@ -29,12 +33,13 @@ pub use access::{Access, AccessError, CODE_LIFE, renew};
 pub use serve::{Door, DoorError};
 
 use metrics::Metrics;
+use models::Models;
 use places::Places;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, Embedder, Provider};
+use titan_protocol::{Client, Embedder, Logs, Memory, Provider, Settings};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +53,12 @@ pub struct Ports {
     /// Models for one request that brings tools of its own, which are not the engine's; `None` where the engine is in
     /// another process.
     pub models: Option<ModelsForOne>,
+    /// What the engine keeps over sessions.
+    pub memory: Arc<dyn Memory>,
+    /// The settings of the home.
+    pub settings: Arc<dyn Settings>,
+    /// What was logged.
+    pub logs: Arc<dyn Logs>,
 }
 
 /// Gives the models for one request, with what they may spend on it.
@@ -109,6 +120,7 @@ struct Gateway {
     /// `Host` headers that name this gateway, in lower case.
     hosts: Vec<String>,
     metrics: Metrics,
+    models: Models,
     places: Arc<Places>,
     streams: Arc<Semaphore>,
     turns: Arc<Semaphore>,
@@ -131,6 +143,7 @@ impl Gateway {
             config,
             address,
             metrics: Metrics::default(),
+            models: Models::default(),
             places: Arc::new(Places::new(limits.connections_max)),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             turns: Arc::new(Semaphore::new(limits.turns_max)),

@@ -5,8 +5,9 @@
 
 mod tools;
 
+use crate::models::{self, OWN_MODEL};
 use crate::refusal::Refusal;
-use crate::turn::{ApiTurn, End, OWN_MODEL, Piece, Said};
+use crate::turn::{ApiTurn, End, Piece, Said};
 use crate::{Gateway, api, events};
 use axum::Json;
 use axum::body::Body;
@@ -171,18 +172,6 @@ pub(crate) fn at_odds(text: &'static str) -> Refusal {
     Refusal::new(StatusCode::CONFLICT, "invalid_request_error", text)
 }
 
-/// A model's name that some model may have.
-///
-/// # Errors
-/// When it is none.
-pub(crate) fn model_name(model: &Option<String>) -> Result<(), Refusal> {
-    let is_odd = |name: &String| name.is_empty() || name.len() > 200;
-    match model.as_ref().is_some_and(is_odd) {
-        true => Err(Refusal::unsupported("model", "That is no model's name.")),
-        false => Ok(()),
-    }
-}
-
 /// Tools of the one who asks are not run here.
 ///
 /// # Errors
@@ -208,7 +197,6 @@ impl Asked {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        model_name(&self.model)?;
         tools::check(self)?;
         if self.n.is_some_and(|n| n != 1.0) {
             return Err(Refusal::unsupported("n", "There is one answer."));
@@ -235,7 +223,7 @@ pub(crate) async fn complete(
     }
     let wants_usage = asked.wants_usage();
     let said: Result<Vec<Said>, Refusal> = asked.messages.into_iter().map(said).collect();
-    let turn = ApiTurn::begin(&gateway, said?, asked.model.clone()).await?;
+    let turn = ApiTurn::begin(&gateway, said?, asked.model.as_deref()).await?;
     let completion = Completion::new(turn.turn(), asked.model.as_deref());
     if !asked.stream.unwrap_or(false) {
         return completion.whole(turn).await;
@@ -417,30 +405,29 @@ pub(crate) fn stream_of(streamed: Streamed) -> Response {
     events::event_stream(Body::from_stream(pieces))
 }
 
-pub(crate) async fn models(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Refusal> {
-    let own = own_model(&gateway).await?;
-    Ok(Json(json!({ "object": "list", "data": [own] })))
+/// Lists the engine's own choice first, then all that can be named.
+pub(crate) async fn list(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Refusal> {
+    Ok(Json(
+        json!({ "object": "list", "data": all_models(&gateway).await? }),
+    ))
 }
 
-/// One model; there is one.
+/// One of those that are listed.
 pub(crate) async fn model(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    match id == OWN_MODEL {
-        true => Ok(Json(own_model(&gateway).await?)),
-        false => Err(Refusal::not_found()),
-    }
+    let all = all_models(&gateway).await?;
+    let found = all.into_iter().find(|model| model["id"] == *id);
+    found.map(Json).ok_or_else(|| models::missing(&id))
 }
 
-async fn own_model(gateway: &Gateway) -> Result<Value, Refusal> {
-    let started_at = gateway.ports.client.status().await?.started_at;
-    Ok(json!({
-        "id": OWN_MODEL,
-        "object": "model",
-        "created": started_at / 1000,
-        "owned_by": "titanclaw",
-    }))
+async fn all_models(gateway: &Gateway) -> Result<Vec<Value>, Refusal> {
+    let created = gateway.ports.client.status().await?.started_at / 1000;
+    let model = |(id, owner): (String, String)| json!({ "id": id, "object": "model", "created": created, "owned_by": owner });
+    let own = (OWN_MODEL.to_owned(), OWN_MODEL.to_owned());
+    let named = models::listed(gateway).await;
+    Ok(std::iter::once(own).chain(named).map(model).collect())
 }
 
 #[derive(Deserialize)]

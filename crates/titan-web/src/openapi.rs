@@ -14,7 +14,9 @@ pub(crate) async fn serve() -> Json<Value> {
 fn describe() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {
-        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
+        // What may hold slashes is marked for the router alone.
+        let path = route.path.replace("{*", "{");
+        let methods = paths.entry(path).or_insert_with(|| json!({}));
         methods[route.method] = operation(route);
     }
     // The file is part of the program; a test reads it.

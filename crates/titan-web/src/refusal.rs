@@ -17,6 +17,8 @@ pub(crate) struct Refusal {
     message: Cow<'static, str>,
     /// The field of the request that is meant, if one is.
     parameter: Option<&'static str>,
+    /// One word more, where OpenAI has one.
+    code: Option<&'static str>,
 }
 
 impl Refusal {
@@ -30,6 +32,7 @@ impl Refusal {
             kind,
             message: message.into(),
             parameter: None,
+            code: None,
         }
     }
 
@@ -46,6 +49,15 @@ impl Refusal {
         Self {
             parameter: Some(parameter),
             ..Self::malformed(message)
+        }
+    }
+
+    /// The same with another status, and with OpenAI's word for it.
+    pub(crate) fn with(self, status: StatusCode, code: &'static str) -> Self {
+        Self {
+            status,
+            code: Some(code),
+            ..self
         }
     }
 
@@ -89,7 +101,7 @@ impl Refusal {
             "message": self.message,
             "type": self.kind,
             "param": self.parameter,
-            "code": null,
+            "code": self.code,
         }})
     }
 }

@@ -1,11 +1,11 @@
 //! OpenAI's responses, with messages alone: the same turn as a chat completion in another dress.
 
+use crate::models::OWN_MODEL;
 use crate::openai::{
-    Content, REQUEST_BYTES_MAX, Spoken, Streamed, model_name, no_tools, stream_of, unix_seconds,
-    whole,
+    Content, REQUEST_BYTES_MAX, Spoken, Streamed, no_tools, stream_of, unix_seconds, whole,
 };
 use crate::refusal::Refusal;
-use crate::turn::{ApiTurn, End, OWN_MODEL, Piece, Said};
+use crate::turn::{ApiTurn, End, Piece, Said};
 use crate::{Gateway, api};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -48,7 +48,6 @@ struct Item {
 
 impl Asked {
     fn check(&self) -> Result<(), Refusal> {
-        model_name(&self.model)?;
         no_tools(&self.tools)?;
         match self.previous_response_id {
             None => Ok(()),
@@ -104,7 +103,7 @@ pub(crate) async fn respond(
     asked.check()?;
     let is_streamed = asked.stream.unwrap_or(false);
     let model = asked.model.clone();
-    let mut turn = ApiTurn::begin(&gateway, asked.said()?, model.clone()).await?;
+    let mut turn = ApiTurn::begin(&gateway, asked.said()?, model.as_deref()).await?;
     let mut reply = Reply {
         id: turn.id(),
         created: unix_seconds(),

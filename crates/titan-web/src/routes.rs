@@ -3,11 +3,13 @@
 
 use crate::gate::{gate, known};
 use crate::refusal::Refusal;
-use crate::{Gateway, api, assets, events, openai, openapi, responses, socket};
+use crate::{
+    Gateway, api, assets, events, logs, memory, openai, openapi, responses, settings, socket,
+};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use std::sync::Arc;
 
 /// One way to ask for something.
@@ -56,6 +58,17 @@ const fn query(name: &'static str, schema: &'static str, about: &'static str) ->
         about,
     }
 }
+
+const fn path(about: &'static str) -> Parameter {
+    Parameter {
+        name: "id",
+        place: "path",
+        schema: "Name",
+        about,
+    }
+}
+
+const SEARCH: &str = "Words that must all be there.";
 
 const fn json(schema: &'static str) -> Answer {
     Answer {
@@ -176,6 +189,130 @@ pub(crate) const ROUTES: &[Route] = &[
         handler: || get(api::costs),
     },
     Route {
+        path: "/api/memory",
+        method: "get",
+        is_open: false,
+        about: "What is kept over sessions, newest first.",
+        parameters: &[
+            query("search", "Search", SEARCH),
+            query(
+                "limit",
+                "Limit",
+                "How many at most; 200 where nothing is said.",
+            ),
+        ],
+        body: None,
+        answer: json("Documents"),
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || get(memory::find),
+    },
+    Route {
+        path: "/api/memory",
+        method: "post",
+        is_open: false,
+        about: "Keeps a note.",
+        parameters: &[],
+        body: Some("Draft"),
+        answer: Answer {
+            status: 201,
+            content: "application/json",
+            schema: "Document",
+        },
+        is_streamed: false,
+        refusals: &[408, 409, 413, 415, 503],
+        handler: || post(memory::add),
+    },
+    Route {
+        path: "/api/memory/{id}",
+        method: "put",
+        is_open: false,
+        about: "Puts another text in a note's place, which has another id then. The old text is really deleted.",
+        parameters: &[path("The note.")],
+        body: Some("Draft"),
+        answer: json("Document"),
+        is_streamed: false,
+        refusals: &[408, 409, 413, 415, 503],
+        handler: || put(memory::change),
+    },
+    Route {
+        path: "/api/memory/{id}",
+        method: "delete",
+        is_open: false,
+        about: "Deletes a note for good. One that is not there is passed over.",
+        parameters: &[path("The note.")],
+        body: None,
+        answer: Answer {
+            status: 204,
+            content: "",
+            schema: "",
+        },
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || delete(memory::discard),
+    },
+    Route {
+        path: "/api/settings",
+        method: "get",
+        is_open: false,
+        about: "All settings, with what the config file says of them. No secret is among them.",
+        parameters: &[],
+        body: None,
+        answer: json("Settings"),
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || get(settings::list),
+    },
+    Route {
+        path: "/api/settings/{id}",
+        method: "put",
+        is_open: false,
+        about: "Changes a setting in the config file.",
+        parameters: &[path("The setting, such as `limits.turn_seconds`.")],
+        body: Some("Value"),
+        answer: json("Setting"),
+        is_streamed: false,
+        refusals: &[408, 409, 413, 415, 503],
+        handler: || put(settings::change),
+    },
+    Route {
+        path: "/api/settings/{id}",
+        method: "delete",
+        is_open: false,
+        about: "Takes a setting out of the config file, so that its default holds.",
+        parameters: &[path("The setting.")],
+        body: None,
+        answer: json("Setting"),
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || delete(settings::reset),
+    },
+    Route {
+        path: "/api/logs",
+        method: "get",
+        is_open: false,
+        about: "The newest entries of the log, or those after a position, oldest first.",
+        parameters: &[
+            query(
+                "after",
+                "Text",
+                "The position, from `next` of an earlier answer.",
+            ),
+            query("level", "Level", "The least level."),
+            query("search", "Search", SEARCH),
+            query(
+                "limit",
+                "Limit",
+                "How many at most; 200 where nothing is said.",
+            ),
+        ],
+        body: None,
+        answer: json("LogPage"),
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || get(logs::read),
+    },
+    Route {
         path: "/api/ops",
         method: "post",
         is_open: false,
@@ -264,16 +401,16 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/models",
         method: "get",
         is_open: false,
-        about: "Models, as OpenAI lists them. `titanclaw` is the one that the engine chooses.",
+        about: "The models that a request may name, as OpenAI lists them. `titanclaw` leaves the choice to the engine.",
         parameters: &[],
         body: None,
         answer: json("ModelList"),
         is_streamed: false,
         refusals: &[503],
-        handler: || get(openai::models),
+        handler: || get(openai::list),
     },
     Route {
-        path: "/v1/models/{id}",
+        path: "/v1/models/{*id}",
         method: "get",
         is_open: false,
         about: "One of them.",
@@ -298,7 +435,7 @@ pub(crate) const ROUTES: &[Route] = &[
         body: Some("ChatRequest"),
         answer: json("Any"),
         is_streamed: true,
-        refusals: &[408, 409, 413, 415, 429, 502, 503],
+        refusals: &[404, 408, 409, 413, 415, 429, 502, 503],
         handler: || post(openai::complete),
     },
     Route {
@@ -310,7 +447,7 @@ pub(crate) const ROUTES: &[Route] = &[
         body: Some("ResponseRequest"),
         answer: json("Any"),
         is_streamed: true,
-        refusals: &[408, 409, 413, 415, 429, 502, 503],
+        refusals: &[404, 408, 409, 413, 415, 429, 502, 503],
         handler: || post(responses::respond),
     },
     Route {

@@ -5,18 +5,16 @@
 //! with nobody's leave, and what it holds counts as written by strangers.
 
 use crate::Gateway;
+use crate::models;
 use crate::refusal::Refusal;
 use axum::http::StatusCode;
 use futures::StreamExt;
 use std::sync::Arc;
 use titan_protocol::{
-    BoxStream, Client, ClientError, Event, ImageBytes, Op, Record, SessionId, TurnId, TurnOptions,
-    TurnOutcome, Usage,
+    BoxStream, Client, ClientError, Event, ImageBytes, ModelError, Op, Record, SessionId, TurnId,
+    TurnOptions, TurnOutcome, Usage,
 };
 use tokio::sync::OwnedSemaphorePermit;
-
-/// The model's name that leaves the choice to the engine.
-pub(crate) const OWN_MODEL: &str = "titanclaw";
 
 /// What is said for a person who did not speak last.
 pub(crate) const GO_ON: &str = "Go on from there.";
@@ -59,6 +57,10 @@ pub(crate) struct ApiTurn {
     is_between: bool,
     has_text: bool,
     has_ended: bool,
+    /// The model that the request names.
+    model: Option<String>,
+    /// Whether that one is not there.
+    is_missing: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -66,18 +68,19 @@ impl ApiTurn {
     /// Begins one.
     ///
     /// # Errors
-    /// When too many run, when there is no message, or when the engine takes no turn.
+    /// When too many run, when there is no message or no such model, or when the engine takes no turn.
     pub(crate) async fn begin(
         gateway: &Gateway,
         mut said: Vec<Said>,
-        model: Option<String>,
+        model: Option<&str>,
     ) -> Result<Self, Refusal> {
         let permit = permit(gateway)?;
+        let model = models::named(gateway, model).await?;
         let client = Arc::clone(&gateway.ports.client);
         let (session, turn) = (SessionId::new(), TurnId::new());
         let options = TurnOptions {
             workspace: Some(gateway.config.workspace.clone()),
-            model: model.filter(|model| model != OWN_MODEL),
+            model: model.clone(),
             is_attended: false,
             without_reflexes: false,
         };
@@ -102,6 +105,8 @@ impl ApiTurn {
             is_between: false,
             has_text: false,
             has_ended: false,
+            model,
+            is_missing: false,
             _permit: permit,
         })
     }
@@ -144,12 +149,26 @@ impl ApiTurn {
                     false => text,
                 }))
             }
-            Event::ModelCallEnded { .. } | Event::ModelCallFailed { .. } => {
+            Event::ModelCallEnded { .. } => {
                 self.is_between = true;
                 None
             }
-            Event::TurnEnded { outcome, usage, .. } => Some(Piece::Ended(end(outcome, usage))),
+            Event::ModelCallFailed { error } => {
+                self.is_between = true;
+                self.is_missing = matches!(error, ModelError::NoModel { .. });
+                None
+            }
+            Event::TurnEnded { outcome, usage, .. } => Some(Piece::Ended(self.end(outcome, usage))),
             _ => None,
+        }
+    }
+
+    fn end(&self, outcome: TurnOutcome, usage: Usage) -> End {
+        match (outcome, &self.model) {
+            (TurnOutcome::Failed { .. }, Some(model)) if self.is_missing => {
+                End::Failed(models::missing(model))
+            }
+            (outcome, _) => end(outcome, usage),
         }
     }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// A log file that reaches this size is set aside.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Files that were set aside; older ones are deleted.
 const OLD_FILES_MAX: u32 = 3;
 
@@ -26,6 +26,21 @@ pub(crate) fn hide(redactor: Redactor) {
 /// The newest log file in a folder of logs.
 pub(crate) fn current(folder: &Path) -> PathBuf {
     folder.join("titanclaw.log")
+}
+
+/// All log files that there may be, newest first.
+pub(crate) fn all(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let current = current(folder);
+    let old = (1..=OLD_FILES_MAX).map({
+        let current = current.clone();
+        move |n| old(&current, n)
+    });
+    std::iter::once(current).chain(old)
+}
+
+/// The file that was set aside as the `n`th.
+fn old(path: &Path, n: u32) -> PathBuf {
+    path.with_extension(format!("log.{n}"))
 }
 
 /// Sends this process's log to the folder. A second call does nothing; a folder that can't be written is told once
@@ -128,7 +143,7 @@ impl RollingFile {
     }
 
     fn old(&self, n: u32) -> PathBuf {
-        self.path.with_extension(format!("log.{n}"))
+        old(&self.path, n)
     }
 }
 

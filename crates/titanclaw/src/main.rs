@@ -8,6 +8,7 @@ mod config;
 mod daemon;
 mod line;
 mod logging;
+mod logs;
 mod memory;
 mod wire;
 

@@ -22,7 +22,7 @@ pub(crate) use secrets::{can_seal, seal_key};
 use crate::cli::{Context, tell};
 use crate::config::Config;
 use crate::config::env::inherited;
-use crate::daemon::{ControlSocket, Doors, Serving, SocketClient, is_served};
+use crate::daemon::{ControlSocket, Serving, SocketClient, is_served};
 use crate::logging;
 use crate::memory;
 use anyhow::{Context as _, anyhow};
@@ -33,7 +33,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
 use titan_local::LocalEmbedder;
-use titan_protocol::{Client, Egress, Op, StorageError, UnixMillis, Workbench, WorkbenchError};
+use titan_protocol::{
+    Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
+};
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Store, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,6 +67,7 @@ pub(crate) enum Need<'a> {
 /// An engine that a command uses.
 pub(crate) struct Attached {
     pub(crate) client: Arc<dyn Client>,
+    memory: Arc<dyn Memory>,
     owned: Option<Owned>,
 }
 
@@ -112,20 +115,13 @@ pub(crate) struct Owned {
     serving: Option<Serving>,
     late: Arc<LateRouter>,
     learned: reflexes::Learned,
+    memory: Arc<dyn Memory>,
+    /// The names of the keys that are there; none can be added while it lives.
+    keys: Vec<String>,
     is_quiet: bool,
 }
 
 impl Owned {
-    /// The engine, for a gateway.
-    pub(crate) fn client(&self) -> Arc<dyn Client> {
-        self.client.clone()
-    }
-
-    /// Where callers are told of this process's gateway; `None` where nobody can call.
-    pub(crate) fn doors(&self) -> Option<&Doors> {
-        Some(self.serving.as_ref()?.doors())
-    }
-
     /// Returns when somebody asked it to end through the control socket.
     pub(crate) async fn stopped(&self) {
         match &self.serving {
@@ -201,6 +197,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
                 ));
             }
             return Ok(Attached {
+                memory: client.clone(),
                 client,
                 owned: None,
             });
@@ -209,6 +206,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
             Ok(owned) => {
                 return Ok(Attached {
                     client: owned.client.clone(),
+                    memory: owned.memory.clone(),
                     owned: Some(owned),
                 });
             }
@@ -253,6 +251,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     };
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
+    let memory: Arc<dyn Memory> = Arc::new(tool_ports(&store).notes());
     let parts = parts(
         context,
         setting.as_ref(),
@@ -295,7 +294,8 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
             context.say(&format!(
                 "{model} answers: {why}. Another: titanclaw models use NAME"
             ));
-            Some(ControlSocket::bind(&context.home.socket())?.serve(engine.clone(), look))
+            let socket = ControlSocket::bind(&context.home.socket())?;
+            Some(socket.serve(engine.clone(), memory.clone(), look))
         }
     };
     Ok(Owned {
@@ -303,6 +303,8 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         serving,
         late,
         learned,
+        memory,
+        keys: names,
         is_quiet: context.is_quiet,
     })
 }
@@ -345,6 +347,16 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
     Ok(titan_store::open(&StoreConfig::new(context.home.path())).await?)
 }
 
+fn tool_ports(store: &Store) -> titan_tools::Ports {
+    titan_tools::Ports {
+        search: store.search(),
+        journal: store.journal(),
+        blobs: store.blobs(),
+        embedder: Some(Arc::new(LocalEmbedder::new())),
+        clock: now,
+    }
+}
+
 fn parts(
     context: &Context,
     setting: Option<&models::Setting>,
@@ -355,13 +367,7 @@ fn parts(
     learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
     let config = context.config()?;
-    let tools = titan_tools::builtin(titan_tools::Ports {
-        search: store.search(),
-        journal: store.journal(),
-        blobs: store.blobs(),
-        embedder: Some(Arc::new(LocalEmbedder::new())),
-        clock: now,
-    });
+    let tools = titan_tools::builtin(tool_ports(store));
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
         titan_exec::Policy::new(rules(config)),

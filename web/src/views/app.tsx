@@ -11,6 +11,9 @@ import { Chat, toRequest } from "./chat";
 import { Cost } from "./cost";
 import { Dialogs } from "./dialogs";
 import { Icon } from "./icons";
+import { Logs } from "./logs";
+import { Memory } from "./memory";
+import { Settings } from "./settings";
 import { Sidebar } from "./sidebar";
 import { Status } from "./status";
 
@@ -59,6 +62,12 @@ function Page({ app }: { app: App }) {
       return <Cost />;
     case "status":
       return <Status />;
+    case "memory":
+      return <Memory />;
+    case "settings":
+      return <Settings />;
+    case "logs":
+      return <Logs />;
     default:
       return <Chat />;
   }

@@ -123,18 +123,16 @@ function Rename({ session, title }: Extract<Dialog, { type: "rename" }>) {
   );
 }
 
-const LOOK_BACK_MS = 90 * 24 * 3_600_000;
-
 function Model() {
   const app = useApp();
   const [name, setName] = useState(chosenModel() ?? "");
-  const [used, setUsed] = useState<string[]>([]);
+  const [there, setThere] = useState<string[]>([]);
   useEffect(() => {
-    const named = api.costs(Date.now() - LOOK_BACK_MS);
-    named.then(
-      (lines) => setUsed([...new Set(lines.map(({ provider, model }) => `${provider}/${model}`))]),
+    api.models().then(
+      // The first leaves the choice to the engine, as no name does.
+      ({ data }) => setThere(data.slice(1).map(({ id }) => id)),
       // They are only suggestions; a name can be typed all the same.
-      () => setUsed([]),
+      () => setThere([]),
     );
   }, []);
   const submitted = (event: Event) => {
@@ -156,7 +154,7 @@ function Model() {
           onInput={(event) => setName(event.currentTarget.value)}
         />
         <datalist id="models">
-          {used.map((model) => (
+          {there.map((model) => (
             <option key={model} value={model} />
           ))}
         </datalist>

@@ -27,6 +27,9 @@ const PATHS = {
   save: "M10 3v9M6 8.500l4 4 4-4M4 16h12",
   image: "M3 4h14v12H3ZM3 13l4-4 4 4 2-2 4 4M13 8.5a1 1 0 1 0 0-2 1 1 0 0 0 0 2Z",
   branch: "M6 4v12M6 6a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM6 18a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM14 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM14 8c0 4-8 2-8 6",
+  book: "M4 4h5a2 2 0 0 1 2 2v11a2 2 0 0 0-2-2H4ZM17 4h-4a2 2 0 0 0-2 2v11a2 2 0 0 1 2-2h4Z",
+  sliders: "M3 6h8M15 6h2M13 4v4M3 14h3M10 14h7M8 12v4",
+  list: "M3 5h2M8 5h9M3 10h2M8 10h9M3 15h2M8 15h6",
   folder: "M3 6h5l1.500 2H17v8H3Z",
 } as const;
 

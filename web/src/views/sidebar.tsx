@@ -7,7 +7,7 @@ import { memo, useApp, useNow } from "../hooks";
 import type { SessionSummary } from "../protocol";
 import { hrefOf, nextTheme, show, shownSession, toggleDrawer, type Theme } from "../store";
 import { cleanLine } from "../visible";
-import { Icon } from "./icons";
+import { Icon, type IconName } from "./icons";
 
 /** Sessions that are listed at once. */
 const SHOWN_MAX = 80;
@@ -53,10 +53,10 @@ export function Sidebar() {
           Status and jobs
           {(app.status?.turns_running ?? 0) > 0 && <span class="badge">{app.status!.turns_running}</span>}
         </a>
-        <a href="#/cost" aria-current={page === "cost" ? "page" : undefined}>
-          <Icon name="chart" />
-          Models and cost
-        </a>
+        <PageLink page="cost" icon="chart" label="Models and cost" shown={page} />
+        <PageLink page="memory" icon="book" label="Memory" shown={page} />
+        <PageLink page="settings" icon="sliders" label="Settings" shown={page} />
+        <PageLink page="logs" icon="list" label="Log" shown={page} />
         <button type="button" class="quiet" onClick={() => show({ type: "palette" })}>
           <Icon name="command" />
           Commands <kbd>Ctrl K</kbd>
@@ -64,6 +64,22 @@ export function Sidebar() {
         <ThemeButton theme={app.theme} />
       </nav>
     </aside>
+  );
+}
+
+interface PageLinkProps {
+  page: "cost" | "memory" | "settings" | "logs";
+  icon: IconName;
+  label: string;
+  shown: string;
+}
+
+function PageLink({ page, icon, label, shown }: PageLinkProps) {
+  return (
+    <a href={hrefOf({ page })} aria-current={shown === page ? "page" : undefined}>
+      <Icon name={icon} />
+      {label}
+    </a>
   );
 }
 

@@ -312,3 +312,22 @@ async fn vectors_that_make_no_sense_are_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn every_model_that_can_be_named_is_listed_and_one_that_cannot_be_reached_by_its_name() {
+    let egress = ScriptedEgress::answering(|request: &HttpRequest| match request.url.host_str() {
+        Some("hub.test") => Reply::ok(r#"{"data":[{"id":"qwen/qwen3"},{"id":"other"}]}"#),
+        Some("cloud.test") => Reply::ok(r#"{"data":[{"id":"gpt-4o-2026"}]}"#),
+        _ => Reply::status(401),
+    });
+    let names = |models: Vec<titan_protocol::ModelInfo>| -> Vec<String> {
+        let name = |it: titan_protocol::ModelInfo| format!("{}/{}", it.provider, it.model);
+        models.into_iter().map(name).collect()
+    };
+    let router = open(config(), ports(&egress)).unwrap();
+    let listed = ["cloud/gpt-4o-2026", "hub/qwen/qwen3", "hub/other"];
+    assert_eq!(names(router.listed().await.unwrap()), listed);
+    let named = ["down/gpt-4o", "cloud/gpt-4o", "local/coder"];
+    let all = names(router.models().await.unwrap());
+    assert_eq!(all, [&listed[..], &named].concat());
+}

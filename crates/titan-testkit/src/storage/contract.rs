@@ -1031,6 +1031,11 @@ async fn documents_are_replaced_and_removed(search: &dyn Search) {
         ["one"],
         "a replaced text is found by its new words"
     );
+    let get = async |id| search.get(notes, id).await.expect("a document can be read");
+    assert_eq!(get("one").await, Some(document("one", "new phrase")));
+    assert_eq!(get("unknown").await, None);
+    let elsewhere = search.get("another", "one").await;
+    assert_eq!(elsewhere.expect("any collection can be read"), None);
     assert_eq!(
         find(search, notes, words("old")).await.len(),
         2,
@@ -1050,6 +1055,7 @@ async fn documents_are_replaced_and_removed(search: &dyn Search) {
         ["one", "three"],
         "a removed document is gone"
     );
+    assert_eq!(get("two").await, None);
     assert_eq!(
         find(search, notes, words("old")).await,
         ["three"],

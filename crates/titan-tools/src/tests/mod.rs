@@ -12,7 +12,7 @@ mod read;
 mod shell;
 mod write;
 
-use crate::{Ports, builtin};
+use crate::{Notes, Ports, builtin};
 use async_trait::async_trait;
 use expect_test::{Expect, expect};
 use futures::{StreamExt, stream};
@@ -59,15 +59,22 @@ impl Place {
         }
     }
 
-    fn tool(&self, name: &str) -> Arc<dyn Tool> {
-        let ports = Ports {
+    fn ports(&self) -> Ports {
+        Ports {
             search: self.store.clone(),
             journal: self.store.clone(),
             blobs: self.store.clone(),
             embedder: self.embedder.clone(),
             clock,
-        };
-        builtin(ports)
+        }
+    }
+
+    fn notes(&self) -> Notes {
+        self.ports().notes()
+    }
+
+    fn tool(&self, name: &str) -> Arc<dyn Tool> {
+        builtin(self.ports())
             .into_iter()
             .find(|tool| tool.spec().name == name)
             .expect("a tool of this name")

@@ -4,8 +4,8 @@
 
 use super::{Asked, Completion, Message, Spoken, at_odds, data, tokens};
 use crate::refusal::Refusal;
-use crate::turn::{self, GO_ON, OWN_MODEL};
-use crate::{Gateway, events};
+use crate::turn::{self, GO_ON};
+use crate::{Gateway, events, models};
 use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -82,22 +82,28 @@ struct Called {
 
 /// Asks a model, and gives its answer or its calls.
 pub(super) async fn complete(gateway: &Gateway, asked: Asked) -> Result<Response, Refusal> {
-    let models = gateway.ports.models.as_ref().ok_or_else(|| {
+    let provider = gateway.ports.models.as_ref().ok_or_else(|| {
         let text = "Tools of a request are passed on only by the process that owns the engine. Add a section [gateway] to config.toml and start the engine again.";
         Refusal::unsupported("tools", text)
     })?;
     let permit = turn::permit(gateway)?;
+    let named = models::named(gateway, asked.model.as_deref()).await?;
     let (is_streamed, wants_usage) = (asked.stream.unwrap_or(false), asked.wants_usage());
     let id = TurnId::new();
     let mut reply = Reply {
         completion: Completion::new(id, asked.model.as_deref()),
         id,
+        named: named.clone(),
         wants_usage,
         text: String::new(),
         calls: Vec::new(),
         usage: Usage::default(),
     };
-    let mut events = models().stream(request(asked)?);
+    let request = ModelRequest {
+        model: named,
+        ..request(asked)?
+    };
+    let mut events = provider().stream(request);
     if is_streamed {
         let opening = reply.completion.opening();
         let told = events.flat_map(move |event| {
@@ -108,15 +114,12 @@ pub(super) async fn complete(gateway: &Gateway, asked: Asked) -> Result<Response
         return Ok(events::event_stream(Body::from_stream(pieces)));
     }
     while let Some(event) = events.next().await {
-        if let Some(stop) = reply.take(event.map_err(failed)?) {
+        let event = event.map_err(|error| reply.failed(error))?;
+        if let Some(stop) = reply.take(event) {
             return Ok(reply.whole(stop));
         }
     }
     Err(Refusal::broken())
-}
-
-fn failed(error: ModelError) -> Refusal {
-    Refusal::new(StatusCode::BAD_GATEWAY, "model_failed", error.to_string())
 }
 
 fn request(asked: Asked) -> Result<ModelRequest, Refusal> {
@@ -137,7 +140,6 @@ fn request(asked: Asked) -> Result<ModelRequest, Refusal> {
     }
     let (system, messages) = thread(asked.messages)?;
     let mut request = ModelRequest::new(Task::Chat, system, messages);
-    request.model = asked.model.filter(|model| model != OWN_MODEL);
     request.tools = tools.into();
     request.tool_choice = tool_choice;
     #[allow(clippy::cast_possible_truncation, reason = "0 to 2 is in its range")]
@@ -328,6 +330,8 @@ fn calls(calls: Vec<Call>) -> Result<Vec<ToolCall>, Refusal> {
 struct Reply {
     completion: Completion,
     id: TurnId,
+    /// The model that the request names.
+    named: Option<String>,
     wants_usage: bool,
     text: String,
     calls: Vec<Writing>,
@@ -368,7 +372,7 @@ impl Reply {
     fn tell(&mut self, event: Result<ModelEvent, ModelError>) -> Vec<String> {
         let event = match event {
             Ok(event) => event,
-            Err(error) => return vec![data(&failed(error).json())],
+            Err(error) => return vec![data(&self.failed(error).json())],
         };
         let chunk = match &event {
             ModelEvent::TextDelta { text } => Some(json!({ "content": text })),
@@ -390,6 +394,14 @@ impl Reply {
                 let usage = self.wants_usage.then(|| tokens(&self.usage));
                 self.completion.ending(self.finish(stop), usage)
             }
+        }
+    }
+
+    /// Why the model gave no answer.
+    fn failed(&self, error: ModelError) -> Refusal {
+        match (error, &self.named) {
+            (ModelError::NoModel { .. }, Some(name)) => models::missing(name),
+            (error, _) => Refusal::new(StatusCode::BAD_GATEWAY, "model_failed", error.to_string()),
         }
     }
 

@@ -180,6 +180,10 @@ async fn what_is_asked_is_answered_as_described() {
         ("/api/sessions?limit=2", "Sessions"),
         (&changes, "Changes"),
         ("/v1/models", "ModelList"),
+        ("/v1/models/house/m", "Model"),
+        ("/api/memory?search=a&limit=3", "Documents"),
+        ("/api/settings", "Settings"),
+        ("/api/logs?level=warn&after=1-2", "LogPage"),
     ];
     for (path, schema) in paths {
         let answer = place.get(path).await;
@@ -303,4 +307,84 @@ async fn the_page_is_opened_by_a_link_that_works_once() {
             .status,
         202
     );
+}
+
+#[tokio::test]
+async fn what_is_kept_is_looked_at_added_changed_and_deleted() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let draft = json!({ "text": "tea", "tags": ["taste"] });
+    check(&description, "Draft", &draft);
+    assert_eq!(place.get("/api/memory").await.status, 200);
+    let added = place.post("/api/memory", &draft).await;
+    assert_eq!(added.status, 201);
+    check(&description, "Document", &added.json());
+    let changed = place
+        .send("PUT", "/api/memory/abc", &json!({ "text": "more tea" }))
+        .await;
+    assert_eq!(
+        (changed.status, &changed.json()["text"]),
+        (200, &json!("more tea"))
+    );
+    let gone = place.send("DELETE", "/api/memory/abc", &json!(null)).await;
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    let refused = place.post("/api/memory", &json!({ "text": " " })).await;
+    assert_eq!(refused.status, 409);
+    for odd in [
+        json!({}),
+        json!({ "text": 1 }),
+        json!({ "text": "a", "replaces": "abc" }),
+    ] {
+        assert!(!is_valid(&description, "Draft", &odd), "{odd}");
+        assert_eq!(place.post("/api/memory", &odd).await.status, 400, "{odd}");
+    }
+    let asked = [
+        "find \"\" 200",
+        "keep \"tea\" [\"taste\"] None",
+        "keep \"more tea\" [] Some(\"abc\")",
+        "discard abc",
+        "keep \" \" [] None",
+    ];
+    assert_eq!(*place.engine.asked.lock().unwrap(), asked);
+}
+
+#[tokio::test]
+async fn a_setting_is_changed_and_set_back_by_its_name() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let path = "/api/settings/limits.turn_seconds";
+    let value = json!({ "value": 90 });
+    check(&description, "Value", &value);
+    let changed = place.send("PUT", path, &value).await;
+    assert_eq!(changed.status, 200);
+    check(&description, "Setting", &changed.json());
+    assert_eq!(place.send("DELETE", path, &json!(null)).await.status, 200);
+    let refused = place.send("PUT", path, &json!({ "value": null })).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["message"]),
+        (409, &json!("`limits.turn_seconds` can't be null"))
+    );
+    assert_eq!(place.send("PUT", path, &json!({})).await.status, 400);
+    let asked = [
+        "change limits.turn_seconds Some(Number(90))",
+        "change limits.turn_seconds None",
+        "change limits.turn_seconds Some(Null)",
+    ];
+    assert_eq!(*place.engine.asked.lock().unwrap(), asked);
+}
+
+#[tokio::test]
+async fn the_log_is_asked_for_as_the_query_says() {
+    let place = Place::new().await;
+    let asked = "/api/logs?after=1-2&level=error&search=a%20b&limit=7";
+    assert_eq!(place.get(asked).await.json()["next"], "1-2");
+    for odd in ["level=loud", "limit=0", "limit=1001", "x=1", "level="] {
+        let answer = place.get(&format!("/api/logs?{odd}")).await;
+        assert_eq!(answer.status, 400, "{odd}");
+    }
+    let long = "x".repeat(1_001);
+    let answer = place.get(&format!("/api/memory?search={long}")).await;
+    assert_eq!(answer.status, 400);
+    let query = "LogQuery { after: Some(\"1-2\"), level: Some(Error), words: \"a b\", limit: 7 }";
+    assert_eq!(*place.engine.asked.lock().unwrap(), [query]);
 }

@@ -79,7 +79,19 @@ async fn g2_a_cookie_alone_neither_upgrades_nor_changes_anything() {
             .status,
         403
     );
+    for request in [
+        "POST /api/memory",
+        "PUT /api/memory/abc",
+        "DELETE /api/memory/abc",
+        "PUT /api/settings/policy.run",
+        "DELETE /api/settings/policy.run",
+    ] {
+        let (method, path) = request.split_once(' ').unwrap();
+        let answer = place.say(method, path, &headers, "{}").await;
+        assert_eq!(answer.status, 403, "{request}");
+    }
     assert!(place.engine.ops.lock().unwrap().is_empty());
+    assert!(place.engine.asked.lock().unwrap().is_empty());
     assert!(
         socket(&place, &[&place.bearer()]).await.is_ok(),
         "the token is sent on purpose"
@@ -317,7 +329,7 @@ async fn g13_every_route_wants_the_token_but_a_list_that_does_not_grow() {
     }
     open.sort();
     assert_eq!(open, OPEN);
-    assert_eq!(n_routes, 17);
+    assert_eq!(n_routes, 25);
     for page in PAGES {
         assert_eq!(
             place.say("GET", page, &[&place.host()], "").await.status,
@@ -508,6 +520,11 @@ async fn g20_a_body_without_end_is_cut_off_while_it_comes() {
     let long = json!({ "op": "answer", "question": SESSION, "text": "x".repeat(12 << 20) });
     assert_eq!(place.post("/api/ops", &long).await.status, 413);
     drop(long);
+    let long = json!({ "text": "x".repeat(64 << 10) });
+    assert_eq!(place.post("/api/memory", &long).await.status, 413);
+    let long = json!({ "value": "x".repeat(64 << 10) });
+    let path = "/api/settings/models.chat";
+    assert_eq!(place.send("PUT", path, &long).await.status, 413);
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 48 << 20, "{grown} bytes");
     let mut socket = socket(&place, &[&place.bearer()]).await.unwrap();

@@ -5,12 +5,15 @@ use futures::StreamExt;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, ModelError, Op,
-    Record, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis, Usage,
+    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, LogEntry,
+    LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument, MemoryDraft, MemoryKind,
+    MemoryOrigin, MemoryQuery, ModelError, ModelInfo, Op, Override, ProviderSetting, Record, Seq,
+    SessionId, SessionSummary, Setting, SettingKind, SettingList, Settings, TurnChanges, TurnId,
+    UnixMillis, Usage,
 };
 use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +33,10 @@ pub(crate) struct FakeEngine {
     /// What a turn is answered with.
     pub(crate) script: Mutex<Vec<Event>>,
     pub(crate) panics: AtomicBool,
+    /// What was asked of the memory, the settings and the log.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// How often the models were asked for.
+    pub(crate) n_models_asked: AtomicUsize,
 }
 
 impl FakeEngine {
@@ -40,6 +47,8 @@ impl FakeEngine {
             ops: Mutex::default(),
             script: Mutex::default(),
             panics: AtomicBool::new(false),
+            asked: Mutex::default(),
+            n_models_asked: AtomicUsize::new(0),
         }
     }
 
@@ -145,12 +154,146 @@ impl Client for FakeEngine {
         Ok(Vec::new())
     }
 
+    async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
+        self.n_models_asked.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![model("provider", "other"), model("house", "m")])
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         assert!(
             !self.panics.load(Ordering::Relaxed),
             "secret of titan_store at /h/titanclaw.db"
         );
         Ok(status())
+    }
+}
+
+fn model(provider: &str, model: &str) -> ModelInfo {
+    ModelInfo {
+        provider: provider.into(),
+        model: model.into(),
+        context_tokens_max: None,
+        native_tools: None,
+        constrained_output: None,
+        is_local: true,
+        price: None,
+    }
+}
+
+impl FakeEngine {
+    fn note_that(&self, asked: String) {
+        self.asked.lock().unwrap().push(asked);
+    }
+}
+
+#[async_trait]
+impl Memory for FakeEngine {
+    async fn find(&self, query: MemoryQuery) -> Result<Vec<MemoryDocument>, ClientError> {
+        self.note_that(format!("find {:?} {}", query.words, query.limit));
+        let origin = MemoryOrigin::Turn {
+            session: SessionId::from_u128(1),
+            turn: TurnId::from_u128(2),
+        };
+        Ok(vec![document("kept", origin)])
+    }
+
+    async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
+        self.note_that(format!(
+            "keep {:?} {:?} {:?}",
+            draft.text, draft.tags, draft.replaces
+        ));
+        match draft.text.trim() {
+            "" => Err(ClientError::Refused("a note has a text".into())),
+            text => Ok(document(text, MemoryOrigin::Person)),
+        }
+    }
+
+    async fn discard(&self, id: String) -> Result<(), ClientError> {
+        self.note_that(format!("discard {id}"));
+        Ok(())
+    }
+}
+
+fn document(text: &str, origin: MemoryOrigin) -> MemoryDocument {
+    MemoryDocument {
+        id: "abc".into(),
+        kind: MemoryKind::Note,
+        text: text.into(),
+        tags: vec!["a".into()],
+        origin,
+        at: 5,
+        changed_at: None,
+    }
+}
+
+#[async_trait]
+impl Settings for FakeEngine {
+    async fn list(&self) -> Result<SettingList, ClientError> {
+        let kinds = [
+            SettingKind::Text,
+            SettingKind::Flag,
+            SettingKind::Count { min: 5, max: 9 },
+            SettingKind::Number { min: 0.0, max: 1.5 },
+            SettingKind::Choice {
+                choices: vec!["ask".into()],
+            },
+            SettingKind::Names,
+        ];
+        Ok(SettingList {
+            file: "/h/config.toml".into(),
+            settings: kinds.into_iter().map(setting).collect(),
+            providers: vec![ProviderSetting {
+                name: "house".into(),
+                kind: "compatible".into(),
+                base_url: Some("http://house/v1".into()),
+                model: None,
+                has_key: Some(true),
+            }],
+            warnings: vec!["odd".into()],
+        })
+    }
+
+    async fn change(&self, name: String, value: Option<Value>) -> Result<Setting, ClientError> {
+        self.note_that(format!("change {name} {value:?}"));
+        match value {
+            Some(Value::Null) => Err(ClientError::Refused(format!("`{name}` can't be null"))),
+            _ => Ok(setting(SettingKind::Flag)),
+        }
+    }
+}
+
+fn setting(kind: SettingKind) -> Setting {
+    Setting {
+        name: "section.name".into(),
+        about: "what it is for".into(),
+        kind,
+        allowed: "in words".into(),
+        value: Some(true.into()),
+        default: None,
+        overridden: Some(Override {
+            value: "x".into(),
+            by: "TITANCLAW_X".into(),
+        }),
+        holds: Holds::Restart,
+        is_changed: true,
+    }
+}
+
+#[async_trait]
+impl Logs for FakeEngine {
+    async fn read(&self, query: LogQuery) -> Result<LogPage, ClientError> {
+        self.note_that(format!("{query:?}"));
+        let entry = LogEntry {
+            at: "2026-11-22T10:00:00Z".into(),
+            level: LogLevel::Warn,
+            target: "titan".into(),
+            message: "odd".into(),
+            fields: [("pid".to_owned(), "7".to_owned())].into(),
+        };
+        Ok(LogPage {
+            entries: vec![entry],
+            next: "1-2".into(),
+        })
     }
 }
 
@@ -209,6 +352,9 @@ impl Place {
             client: engine.clone(),
             embedder: Arc::new(FakeEmbedder),
             models,
+            memory: engine.clone(),
+            settings: engine.clone(),
+            logs: engine.clone(),
         };
         let stop = CancellationToken::new();
         let serving = door.serve(ports, stop.clone());
@@ -303,10 +449,14 @@ impl Place {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         let kind = "Content-Type: application/json";
         let headers = [&self.host(), &self.bearer(), kind];
         self.say(
-            "POST",
+            method,
             path,
             &headers.map(|it| it as &str),
             &body.to_string(),

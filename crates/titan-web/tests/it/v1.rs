@@ -3,6 +3,7 @@
 use crate::place::{Answer, Place};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use titan_protocol::{
     Event, ImageBytes, ModelError, ModelRequest, Op, StopReason, ToolChoice, TurnOutcome, Usage,
 };
@@ -404,7 +405,85 @@ async fn vectors_and_models_have_openais_shape() {
         assert_eq!(refused.status, 400, "{odd}");
     }
     let models = place.get("/v1/models").await.json();
-    assert_eq!(models["data"][0]["id"], "titanclaw");
+    let named: Vec<&Value> = models["data"].as_array().unwrap().iter().collect();
+    let named = named.iter().map(|it| (&it["id"], &it["owned_by"]));
+    let expected = [
+        ("titanclaw", "titanclaw"),
+        ("house/m", "house"),
+        ("provider/other", "provider"),
+    ];
+    let expected = expected.map(|(id, owner)| (json!(id), json!(owner)));
+    assert!(
+        named.eq(expected.iter().map(|(id, owner)| (id, owner))),
+        "{models}"
+    );
+    for model in models["data"].as_array().unwrap() {
+        let path = format!("/v1/models/{}", model["id"].as_str().unwrap());
+        assert_eq!(place.get(&path).await.json(), *model);
+    }
+    let missing = place.get("/v1/models/house/none").await;
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.json()["error"]["code"], "model_not_found");
+    assert_eq!(
+        place.engine.n_models_asked.load(Ordering::Relaxed),
+        1,
+        "the answer is kept"
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_answered_by_the_model_that_it_names_or_by_none() {
+    let place = place(turn()).await;
+    for name in ["house/m", "m"] {
+        let answer = place
+            .post("/v1/chat/completions", &asked(json!({ "model": name })))
+            .await;
+        assert_eq!(answer.json()["model"], name);
+    }
+    let asked_for: Vec<Option<String>> = (place.engine.ops.lock().unwrap().iter())
+        .filter_map(|op| match op {
+            Op::UserTurn { options, .. } => Some(options.model.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked_for, vec![Some("house/m".to_owned()); 2]);
+    let missing = json!({ "error": {
+        "message": "The model `gpt-9` does not exist. /v1/models lists those that do, and `titanclaw` leaves the choice to the engine.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }});
+    let chat = asked(json!({ "model": "gpt-9" }));
+    let streamed = asked(json!({ "model": "gpt-9", "stream": true }));
+    let response = json!({ "model": "gpt-9", "input": "hi" });
+    for (path, body) in [
+        ("/v1/chat/completions", &chat),
+        ("/v1/chat/completions", &streamed),
+        ("/v1/responses", &response),
+    ] {
+        let answer = place.post(path, body).await;
+        assert_eq!((answer.status, answer.json()), (404, missing.clone()));
+    }
+    assert_eq!(place.engine.ops.lock().unwrap().len(), 2, "no turn began");
+}
+
+#[tokio::test]
+async fn a_model_that_its_vendor_does_not_know_is_told_as_missing() {
+    let error = ModelError::NoModel {
+        detail: "gone".into(),
+    };
+    let failed = ended(TurnOutcome::Failed {
+        error: "gone".into(),
+    });
+    let place = place(vec![Event::ModelCallFailed { error }, failed]).await;
+    let answer = place
+        .post(
+            "/v1/chat/completions",
+            &asked(json!({ "model": "house/m" })),
+        )
+        .await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["error"]["code"], "model_not_found");
 }
 
 /// Asks with tools, before a model that writes these replies; the answer, and what the model was shown.

@@ -3,7 +3,7 @@
 use super::{Context, Exit};
 use crate::config::{edit, keys};
 use anyhow::bail;
-use toml_edit::{DocumentMut, Item};
+use toml_edit::DocumentMut;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -72,10 +72,7 @@ fn change(
     edit: impl FnOnce(&mut DocumentMut) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     context.home.prepare()?;
-    let path = context.home.config();
-    let mut document = edit::read(&path)?;
-    edit(&mut document)?;
-    edit::write(&path, &document)?;
+    edit::change(&context.home.config(), edit)?;
     if context.home.socket().exists() {
         context.say("saved; an engine that runs already reads it when it starts again (titanclaw daemon stop)");
     }
@@ -110,8 +107,7 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
 
 /// A setting as it is written in the file.
 fn written(document: &DocumentMut, path: &str) -> Option<String> {
-    let (section, name) = path.split_once('.')?;
-    let value = document.get(section)?.get(name).and_then(Item::as_value)?;
+    let value = edit::get(document, path)?;
     Some(value.clone().decorated("", "").to_string())
 }
 

@@ -189,8 +189,8 @@ fn serve(context: &Context, is_detached: bool) -> anyhow::Result<Exit> {
             },
         )
         .await?;
-        let gateway =
-            opened.map(|opened| opened.serve(owned.client(), owned.doors(), Some(owned.models())));
+        let gateway = opened.map(|opened| opened.serve(owned.behind()));
+        let gateway = gateway.transpose()?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         context.say(&format!("ready at {}", context.home.socket().display()));

@@ -1,9 +1,8 @@
 //! `titanclaw logs [-f]`: the engine's log, one line an entry.
 
 use super::{Context, Exit};
-use crate::logging;
+use crate::{logging, logs};
 use anyhow::Context as _;
-use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +46,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
                 true => context.output().json_line(line.trim_end())?,
                 false => context
                     .output()
-                    .text(&format!("{}\n", entry(line).trim_end()))?,
+                    .text(&format!("{}\n", shown(line).trim_end()))?,
             }
         }
         if !arguments.follow {
@@ -88,31 +87,18 @@ fn rest(reader: &mut BufReader<File>) -> std::io::Result<Vec<String>> {
 }
 
 /// An entry for people: time, level, where, fields. What is no entry is shown as it is, made harmless.
-fn entry(line: &str) -> String {
-    let Ok(Value::Object(mut entry)) = serde_json::from_str(line) else {
-        return clean_line(line.trim_end()).into_owned();
-    };
-    let mut take = |name: &str| match entry.remove(name) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    };
-    let head = format!(
-        "{} {:5} {}",
-        take("timestamp"),
-        take("level"),
-        take("target")
-    );
-    let fields: Vec<String> = match entry.get("fields").and_then(Value::as_object) {
-        Some(fields) => fields
-            .iter()
-            .map(|(name, value)| match (name.as_str(), value) {
-                ("message", Value::String(text)) => text.clone(),
-                (name, value) => format!("{name}={value}"),
-            })
-            .collect(),
-        None => Vec::new(),
-    };
-    clean_line(&format!("{head} {}", fields.join(" "))).into_owned()
+fn shown(line: &str) -> String {
+    let entry = logs::entry(line);
+    if entry.at.is_empty() {
+        return clean_line(&entry.message).into_owned();
+    }
+    let level = format!("{:?}", entry.level).to_uppercase();
+    let fields = entry.fields.iter();
+    let fields: String = fields
+        .map(|(name, value)| format!(" {name}={value}"))
+        .collect();
+    let (at, target, message) = (&entry.at, &entry.target, &entry.message);
+    clean_line(&format!("{at} {level:5} {target} {message}{fields}")).into_owned()
 }
 
 #[cfg(test)]
@@ -123,9 +109,9 @@ mod tests {
     fn p10_p15_an_entry_is_shown_as_one_harmless_line() {
         let line = r#"{"timestamp":"2026-11-22T10:00:00Z","level":"INFO","fields":{"message":"star\nted\u001b[2J","pid":7},"target":"titanclaw"}"#;
         assert_eq!(
-            entry(line),
+            shown(line),
             "2026-11-22T10:00:00Z INFO  titanclaw star ted pid=7"
         );
-        assert_eq!(entry("no \u{1b}[31mjson"), "no json");
+        assert_eq!(shown("no \u{1b}[31mjson"), "no json");
     }
 }

@@ -53,12 +53,13 @@ async fn serve(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit>
     settings.port = arguments.port.unwrap_or(settings.port);
     let folder = std::env::current_dir().context("the current folder is gone")?;
     let opened = wire::open_gateway(context, &settings, Some(&folder)).await?;
+    let opened = opened.overriding_port(arguments.port);
     let need = Need::Model {
         asked: None,
         lasts: true,
     };
     let attached = wire::attach(context, need).await?;
-    let gateway = opened.serve(attached.client.clone(), attached.doors(), attached.models());
+    let gateway = opened.serve(attached.behind())?;
     let ended = attached
         .unless_stopped(talk(context, arguments, &gateway))
         .await;

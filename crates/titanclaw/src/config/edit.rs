@@ -32,6 +32,20 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<DocumentMut> {
     }
 }
 
+/// Changes a file: read, changed, checked, written.
+///
+/// # Errors
+/// When the file can't be used or written, or the change is not allowed; the old file then stands.
+pub(crate) fn change(
+    path: &Path,
+    change: impl FnOnce(&mut DocumentMut) -> anyhow::Result<()>,
+) -> anyhow::Result<DocumentMut> {
+    let mut document = read(path)?;
+    change(&mut document)?;
+    write(path, &document)?;
+    Ok(document)
+}
+
 /// Sets a setting from what was typed.
 ///
 /// # Errors
@@ -40,6 +54,14 @@ pub(crate) fn set(document: &mut DocumentMut, path: &str, typed: &str) -> anyhow
     let key = keys::find(path).map_err(anyhow::Error::msg)?;
     let value = value_of(key.kind, typed)
         .map_err(|allowed| anyhow::anyhow!("`{path}` can't be {typed:?}; it must be {allowed}"))?;
+    put(document, path, value)
+}
+
+/// Sets a setting to a value that is allowed.
+///
+/// # Errors
+/// When something else than its section is in that one's place.
+pub(super) fn put(document: &mut DocumentMut, path: &str, value: Value) -> anyhow::Result<()> {
     let (section, name) = path.split_once('.').unwrap_or(("", path));
     if document.get(section).is_none() {
         document.insert(section, Item::Table(Table::new()));
@@ -75,6 +97,12 @@ pub(crate) fn unset(document: &mut DocumentMut, path: &str) -> anyhow::Result<()
     Ok(())
 }
 
+/// What a document says of a setting, if it says something.
+pub(crate) fn get<'a>(document: &'a DocumentMut, path: &str) -> Option<&'a Value> {
+    let (section, name) = path.split_once('.')?;
+    document.get(section)?.get(name).and_then(Item::as_value)
+}
+
 /// Adds or replaces a `[[providers]]` entry by name.
 pub(crate) fn put_provider(
     document: &mut DocumentMut,
@@ -107,7 +135,7 @@ pub(crate) fn put_provider(
 /// What was typed, as a value: numbers, flags and lists as in TOML, texts with or without quotes.
 fn value_of(kind: Kind, typed: &str) -> Result<Value, String> {
     let value = match kind {
-        Kind::Text | Kind::Choice(_) => match typed.parse::<Value>() {
+        Kind::Text | Kind::Address | Kind::Choice(_) => match typed.parse::<Value>() {
             Ok(value) if value.is_str() => value,
             _ => Value::from(typed),
         },

@@ -6,6 +6,8 @@ use toml_edit::{DocumentMut, Item, TableLike, Value};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Text,
+    /// An IP address, or an empty text.
+    Address,
     Flag,
     /// A whole number in a range.
     Count {
@@ -268,7 +270,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "gateway.address",
-        Kind::Text,
+        Kind::Address,
         "",
         "the address that they are served at; empty: 127.0.0.1",
     ),
@@ -434,6 +436,7 @@ fn check_table(table: &dyn TableLike, prefix: &str, keys: &[Key], findings: &mut
 pub(crate) fn check_value(kind: Kind, value: &Value) -> Result<(), String> {
     let fits = match kind {
         Kind::Text => value.is_str(),
+        Kind::Address => value.as_str().is_some_and(is_address),
         Kind::Flag => value.is_bool(),
         Kind::Count { min, max } => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
         Kind::Number { min, max } => number(value).is_some_and(|n| (min..=max).contains(&n)),
@@ -443,6 +446,11 @@ pub(crate) fn check_value(kind: Kind, value: &Value) -> Result<(), String> {
             .is_some_and(|names| names.iter().all(Value::is_str)),
     };
     if fits { Ok(()) } else { Err(allowed(kind)) }
+}
+
+/// An empty one is none, for which the default holds.
+fn is_address(text: &str) -> bool {
+    text.trim().is_empty() || text.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -455,6 +463,7 @@ fn number(value: &Value) -> Option<f64> {
 pub(crate) fn allowed(kind: Kind) -> String {
     match kind {
         Kind::Text => "a text in quotes".to_owned(),
+        Kind::Address => "an IP address, such as \"127.0.0.1\"".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Number { min, max } => format!("a number from {min} to {max}"),

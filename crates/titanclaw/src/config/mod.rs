@@ -8,6 +8,7 @@ pub(crate) mod edit;
 pub(crate) mod env;
 pub(crate) mod home;
 pub(crate) mod keys;
+pub(crate) mod settings;
 pub(crate) mod trust;
 
 use crate::cli::ColorChoice;
@@ -446,6 +447,7 @@ mod tests {
         for key in keys::KEYS {
             let value = match key.kind {
                 keys::Kind::Text => "\"other\"".to_owned(),
+                keys::Kind::Address => "\"::1\"".to_owned(),
                 keys::Kind::Flag => "true".to_owned(),
                 keys::Kind::Count { max, .. } => max.to_string(),
                 keys::Kind::Number { max, .. } => max.to_string(),
@@ -506,6 +508,10 @@ mod tests {
             (
                 "[[providers]]\nname = \"a\"\nbase_url = \"x\"",
                 "is no address",
+            ),
+            (
+                "[gateway]\naddress = \"localhost\"",
+                "`gateway.address` is \"localhost\", but must be an IP address, such as \"127.0.0.1\"",
             ),
             ("[models\n", "line 1"),
         ];

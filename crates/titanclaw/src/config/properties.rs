@@ -12,6 +12,7 @@ fn fitting(kind: Kind) -> BoxedStrategy<String> {
         Kind::Text => "[a-z0-9/._-]{1,12}"
             .prop_map(|text| format!("{text:?}"))
             .boxed(),
+        Kind::Address => Just("\"::1\"".to_owned()).boxed(),
         Kind::Flag => any::<bool>().prop_map(|flag| flag.to_string()).boxed(),
         Kind::Count { min, max } => (min..=max).prop_map(|n| n.to_string()).boxed(),
         Kind::Number { min, max } => (min..=max).prop_map(|n| format!("{n:?}")).boxed(),

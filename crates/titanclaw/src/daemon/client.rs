@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, EngineStatus, Op, Record, ReflexSummary, Seq,
-    SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    BoxStream, Client, ClientError, CostLine, EngineStatus, Memory, MemoryDocument, MemoryDraft,
+    MemoryQuery, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges,
+    TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -122,9 +123,40 @@ impl Client for SocketClient {
         }
     }
 
+    async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
+        match self.ask(Ask::Models).await? {
+            Reply::Models(models) => Ok(models),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn status(&self) -> Result<EngineStatus, ClientError> {
         match self.ask(Ask::Status).await? {
             Reply::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[async_trait]
+impl Memory for SocketClient {
+    async fn find(&self, query: MemoryQuery) -> Result<Vec<MemoryDocument>, ClientError> {
+        match self.ask(Ask::Find(query)).await? {
+            Reply::Found(documents) => Ok(documents),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
+        match self.ask(Ask::Keep(draft)).await? {
+            Reply::Kept(document) => Ok(document),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn discard(&self, id: String) -> Result<(), ClientError> {
+        match self.ask(Ask::Discard(id)).await? {
+            Reply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
@@ -162,6 +194,9 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Costs(_) => "costs",
         Reply::Changes(_) => "what a turn changed",
         Reply::Reflexes(_) => "reflexes",
+        Reply::Models(_) => "models",
+        Reply::Found(_) => "what it keeps",
+        Reply::Kept(_) => "what was kept",
         Reply::Status(_) => "its status",
         Reply::Gateway(_) => "its gateway",
         Reply::Tools(_) => "its tools",
@@ -179,7 +214,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
-    use titan_protocol::{Event, TurnOptions, Usage};
+    use titan_protocol::{Event, MemoryKind, MemoryOrigin, TurnOptions, Usage};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Remembers ops, and gives a fixed log to followers, which then wait for ever.
@@ -269,6 +304,10 @@ mod tests {
             Ok(Vec::new())
         }
 
+        async fn models(&self) -> Result<Vec<ModelInfo>, ClientError> {
+            Ok(vec![model()])
+        }
+
         async fn status(&self) -> Result<EngineStatus, ClientError> {
             Ok(EngineStatus {
                 version: "0".into(),
@@ -284,13 +323,54 @@ mod tests {
         }
     }
 
+    #[async_trait]
+    impl Memory for FakeEngine {
+        async fn find(&self, query: MemoryQuery) -> Result<Vec<MemoryDocument>, ClientError> {
+            Ok(vec![document(&query.words)])
+        }
+
+        async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
+            Ok(document(&format!("{draft:?}")))
+        }
+
+        async fn discard(&self, id: String) -> Result<(), ClientError> {
+            Err(ClientError::Refused(id))
+        }
+    }
+
+    fn model() -> ModelInfo {
+        ModelInfo {
+            provider: "house".into(),
+            model: "m".into(),
+            context_tokens_max: Some(8),
+            native_tools: None,
+            constrained_output: Some(true),
+            is_local: true,
+            price: None,
+        }
+    }
+
+    fn document(text: &str) -> MemoryDocument {
+        MemoryDocument {
+            id: "1".into(),
+            kind: MemoryKind::Note,
+            text: text.into(),
+            tags: vec!["a".into()],
+            origin: MemoryOrigin::Turn {
+                session: SessionId::from_u128(1),
+                turn: TurnId::from_u128(2),
+            },
+            at: 3,
+            changed_at: Some(4),
+        }
+    }
+
     fn served() -> (TempDir, Arc<FakeEngine>, Serving, SocketClient) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let engine = Arc::new(FakeEngine::default());
-        let serving = ControlSocket::bind(&path)
-            .unwrap()
-            .serve(engine.clone(), Arc::new(Vec::new));
+        let socket = ControlSocket::bind(&path).unwrap();
+        let serving = socket.serve(engine.clone(), engine.clone(), Arc::new(Vec::new));
         let client = SocketClient::new(&path);
         (folder, engine, serving, client)
     }
@@ -323,6 +403,22 @@ mod tests {
         let of = Some(TurnId::from_u128(9));
         let changed = client.changes(SessionId::from_u128(1), of).await;
         assert_eq!(changed, Ok(changes(of)));
+        assert_eq!(client.models().await, Ok(vec![model()]));
+        let query = MemoryQuery {
+            words: "a \n b".into(),
+            limit: 3,
+        };
+        let found = client.find(query.clone()).await;
+        assert_eq!(found, Ok(vec![document(&query.words)]));
+        let draft = MemoryDraft {
+            text: "a".into(),
+            tags: vec!["b".into()],
+            replaces: Some("1".into()),
+        };
+        let kept = client.keep(draft.clone()).await;
+        assert_eq!(kept, Ok(document(&format!("{draft:?}"))));
+        let refused = ClientError::Refused("1".into());
+        assert_eq!(client.discard("1".into()).await, Err(refused));
         let records: Vec<_> = client.follow(None, 4).take(3).collect().await;
         assert_eq!(records, [Ok(record(5)), Ok(record(6)), Ok(record(7))]);
         serving.close().await;
@@ -346,9 +442,11 @@ mod tests {
         let path = folder.path().join("control.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(!is_served(&path).await);
-        let serving = ControlSocket::bind(&path)
-            .unwrap()
-            .serve(Arc::new(FakeEngine::default()), Arc::new(Vec::new));
+        let engine = Arc::new(FakeEngine::default());
+        let serving =
+            ControlSocket::bind(&path)
+                .unwrap()
+                .serve(engine.clone(), engine, Arc::new(Vec::new));
         assert!(is_served(&path).await);
         serving.close().await;
     }

@@ -5,8 +5,8 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary,
-    TurnChanges, TurnId, UnixMillis,
+    ClientError, CostLine, EngineStatus, MemoryDocument, MemoryDraft, MemoryQuery, ModelInfo, Op,
+    Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -38,6 +38,11 @@ pub(super) enum Ask {
         turn: Option<TurnId>,
     },
     Reflexes,
+    Models,
+    Find(MemoryQuery),
+    Keep(MemoryDraft),
+    /// A document of the memory, by its id.
+    Discard(String),
     Status,
     /// Where the gateway is; `opens`: with a code for one browser.
     Gateway {
@@ -58,6 +63,9 @@ pub(super) enum Reply {
     Costs(Vec<CostLine>),
     Changes(TurnChanges),
     Reflexes(Vec<ReflexSummary>),
+    Models(Vec<ModelInfo>),
+    Found(Vec<MemoryDocument>),
+    Kept(MemoryDocument),
     Status(EngineStatus),
     /// `None`: there is none.
     Gateway(Option<String>),

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, ClientError, Record};
+use titan_protocol::{Client, ClientError, Memory, Record};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -62,7 +62,12 @@ impl ControlSocket {
     }
 
     /// Answers callers until stopped.
-    pub(crate) fn serve(self, client: Arc<dyn Client>, look: Look) -> Serving {
+    pub(crate) fn serve(
+        self,
+        client: Arc<dyn Client>,
+        memory: Arc<dyn Memory>,
+        look: Look,
+    ) -> Serving {
         let stop = CancellationToken::new();
         let connections_max = connections_max();
         let room = Arc::new(Semaphore::new(connections_max));
@@ -70,6 +75,7 @@ impl ControlSocket {
         let engine = Served {
             client,
             look,
+            memory,
             doors: doors.clone(),
             stop: stop.clone(),
         };
@@ -102,6 +108,7 @@ fn connections_max() -> usize {
 struct Served {
     client: Arc<dyn Client>,
     look: Look,
+    memory: Arc<dyn Memory>,
     doors: Doors,
     stop: CancellationToken,
 }
@@ -197,6 +204,7 @@ async fn answer(
     let Served {
         client,
         look,
+        memory,
         doors,
         stop,
     } = engine;
@@ -260,6 +268,10 @@ async fn answer(
             let changes = client.changes(session, turn).await;
             one(&mut frames, changes, Reply::Changes).await
         }
+        Ask::Models => one(&mut frames, client.models().await, Reply::Models).await,
+        Ask::Find(query) => one(&mut frames, memory.find(query).await, Reply::Found).await,
+        Ask::Keep(draft) => one(&mut frames, memory.keep(draft).await, Reply::Kept).await,
+        Ask::Discard(id) => one(&mut frames, memory.discard(id).await, |()| Reply::Done).await,
         Ask::Follow { session, after } => {
             let mut records = client.follow(session, after).ready_chunks(BURST_MAX);
             loop {

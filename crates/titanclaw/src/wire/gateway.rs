@@ -3,19 +3,37 @@
 use super::{Attached, Owned};
 use crate::cli::Context;
 use crate::config::Gateway as Settings;
-use crate::daemon::Doors;
+use crate::config::settings::{SettingsFile, overrides};
+use crate::daemon::{Doors, Serving};
+use crate::logs::LogFolder;
 use anyhow::Context as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_local::LocalEmbedder;
-use titan_protocol::{Client, SessionId, TurnId};
+use titan_protocol::{Client, Memory, Override, SessionId, TurnId};
 use titan_web::{Access, Door, Limits, ModelsForOne, Ports};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A gateway that has its address, before there is an engine.
-pub(crate) struct Opened(Door);
+pub(crate) struct Opened {
+    door: Door,
+    config: PathBuf,
+    overrides: Vec<(&'static str, Override)>,
+    logs: LogFolder,
+}
+
+/// An engine, for a gateway.
+pub(crate) struct Behind<'a> {
+    client: Arc<dyn Client>,
+    memory: Arc<dyn Memory>,
+    /// What is known only where it lives in this process: where callers are told of the gateway, its models, and the
+    /// names of its keys.
+    doors: Option<&'a Doors>,
+    models: Option<ModelsForOne>,
+    keys: Option<Vec<String>>,
+}
 
 /// A gateway that is being served.
 pub(crate) struct Gateway {
@@ -49,7 +67,12 @@ pub(crate) async fn open_gateway(
         limits: Limits::default(),
     };
     let address = SocketAddr::new(ip, settings.port);
-    Ok(Opened(Door::open(address, Arc::new(access), config).await?))
+    Ok(Opened {
+        door: Door::open(address, Arc::new(access), config).await?,
+        config: context.home.config(),
+        overrides: overrides(&context.env),
+        logs: LogFolder::new(&context.home.logs()),
+    })
 }
 
 /// Makes a new token; the old one, and what it opened, counts no longer.
@@ -88,30 +111,42 @@ fn workspace(
 }
 
 impl Opened {
+    /// Says that the command line names another port than the settings.
+    pub(crate) fn overriding_port(mut self, port: Option<u16>) -> Self {
+        self.overrides.extend(port.map(|port| {
+            let by = "--port".to_owned();
+            let value = port.into();
+            ("gateway.port", Override { value, by })
+        }));
+        self
+    }
+
     /// Serves it before an engine, of which those who ask are told where it is.
-    pub(crate) fn serve(
-        self,
-        client: Arc<dyn Client>,
-        doors: Option<&Doors>,
-        models: Option<ModelsForOne>,
-    ) -> Gateway {
-        let Self(door) = self;
+    ///
+    /// # Errors
+    /// When the config file can't be read.
+    pub(crate) fn serve(self, behind: Behind<'_>) -> anyhow::Result<Gateway> {
+        let Self { door, logs, .. } = self;
         let (stop, page, link) = (CancellationToken::new(), door.page(), door.link());
-        if let Some(doors) = doors {
+        if let Some(doors) = behind.doors {
             doors.set(page.clone(), door.link());
         }
+        let settings = SettingsFile::open(self.config, self.overrides, behind.keys)?;
         let ports = Ports {
-            client,
+            client: behind.client,
             embedder: Arc::new(LocalEmbedder::new()),
-            models,
+            models: behind.models,
+            memory: behind.memory,
+            settings: Arc::new(settings),
+            logs: Arc::new(logs),
         };
         let task = tokio::spawn(door.serve(ports, stop.clone()));
-        Gateway {
+        Ok(Gateway {
             stop,
             task,
             page,
             link: Box::new(link),
-        }
+        })
     }
 }
 
@@ -136,21 +171,32 @@ impl Gateway {
 }
 
 impl Owned {
-    /// Models for one request, which has the bounds of a turn.
-    pub(crate) fn models(&self) -> ModelsForOne {
+    /// This engine, for a gateway.
+    pub(crate) fn behind(&self) -> Behind<'_> {
         let late = Arc::clone(&self.late);
-        Arc::new(move || late.scoped(SessionId::new(), TurnId::new(), 0))
+        let models = move || late.scoped(SessionId::new(), TurnId::new(), 0);
+        Behind {
+            client: self.client.clone(),
+            memory: self.memory.clone(),
+            doors: self.serving.as_ref().map(Serving::doors),
+            models: Some(Arc::new(models)),
+            keys: Some(self.keys.clone()),
+        }
     }
 }
 
 impl Attached {
-    /// Where this process tells callers of its gateway, if the engine lives in it.
-    pub(crate) fn doors(&self) -> Option<&Doors> {
-        self.owned.as_ref()?.doors()
-    }
-
-    /// Models for requests with tools of their own, if the engine lives in this process.
-    pub(crate) fn models(&self) -> Option<ModelsForOne> {
-        Some(self.owned.as_ref()?.models())
+    /// This engine, for a gateway.
+    pub(crate) fn behind(&self) -> Behind<'_> {
+        match &self.owned {
+            Some(owned) => owned.behind(),
+            None => Behind {
+                client: self.client.clone(),
+                memory: self.memory.clone(),
+                doors: None,
+                models: None,
+                keys: None,
+            },
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::choose::{self, Choice, Found, LOCAL};
 use crate::config::{Config, Provider, ProviderKind};
 use std::sync::Arc;
 use titan_local::{LocalEmbedder, LocalProvider};
-use titan_protocol::{Egress, ModelInfo, Provider as _};
+use titan_protocol::{Egress, ModelInfo};
 use titan_providers::probe::{discover_loopback, probe};
 use titan_providers::{ProviderConfig, Router};
 use url::Url;
@@ -354,7 +354,7 @@ async fn models_at(
         embedder: None,
     };
     let router = titan_providers::open(config, ports).map_err(|error| error.to_string())?;
-    router.models().await.map_err(|error| error.to_string())
+    router.listed().await.map_err(|error| error.to_string())
 }
 
 /// A model, opened without an engine.

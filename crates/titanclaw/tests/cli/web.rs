@@ -196,6 +196,98 @@ async fn g12_a_new_token_shuts_out_who_has_the_old_one() {
     });
 }
 
+/// Asks as somebody who may, with a body or without one.
+fn send(place: &Place, address: &str, request: &str, body: &Value) -> Value {
+    let headers = format!(
+        "Authorization: Bearer {}\r\nContent-Type: application/json\r\n",
+        token(place)
+    );
+    let answer = ask(address, request, &headers, &body.to_string());
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+/// What is beside the sessions, asked of a gateway of this home.
+fn check_beside(place: &Place, address: &str, has_key: &Value) {
+    let note = json!({ "text": "The person likes tea.", "tags": ["taste"] });
+    let kept = send(place, address, "POST /api/memory", &note);
+    let id = kept["id"].as_str().expect("an id").to_owned();
+    let more = json!({ "text": "The person likes green tea." });
+    let changed = send(place, address, &format!("PUT /api/memory/{id}"), &more);
+    let found = body(&get(place, address, "/api/memory?search=GREEN"));
+    assert_eq!(found, json!([changed]));
+    let id = changed["id"].as_str().expect("an id");
+    send(
+        place,
+        address,
+        &format!("DELETE /api/memory/{id}"),
+        &json!({}),
+    );
+    assert_eq!(body(&get(place, address, "/api/memory")), json!([]));
+
+    let setting = "/api/settings/limits.turn_seconds";
+    let odd = send(
+        place,
+        address,
+        &format!("PUT {setting}"),
+        &json!({ "value": 1 }),
+    );
+    assert_eq!(
+        odd["error"]["message"],
+        "`limits.turn_seconds` can't be 1; it must be a whole number from 5 to 86400"
+    );
+    let changed = send(
+        place,
+        address,
+        &format!("PUT {setting}"),
+        &json!({ "value": 90 }),
+    );
+    assert_eq!(changed["value"], 90);
+    let written = place.run(&["config", "get", "limits.turn_seconds"]);
+    assert_eq!(written.out, "90\n");
+    send(place, address, &format!("DELETE {setting}"), &json!({}));
+    let settings = body(&get(place, address, "/api/settings"));
+    assert_eq!(settings["providers"][0]["has_key"], *has_key);
+
+    let logs = "/api/logs?search=a%20setting%20was%20changed%20limits.turn_seconds&limit=9";
+    let logged = body(&get(place, address, logs))["entries"].clone();
+    assert!(
+        logged.as_array().is_some_and(|it| !it.is_empty()),
+        "{logged}"
+    );
+
+    let models = body(&get(place, address, "/v1/models"))["data"].clone();
+    let ids: Vec<&Value> = models
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| &it["id"])
+        .collect();
+    assert!(
+        ids.contains(&&json!("titanclaw")) && ids.contains(&&json!("scripted/m")),
+        "{models}"
+    );
+    let asked = json!({ "model": "gpt-9", "messages": [{ "role": "user", "content": "hi" }] });
+    let missing = send(place, address, "POST /v1/chat/completions", &asked);
+    assert_eq!(missing["error"]["code"], "model_not_found", "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_settings_log_and_models_are_there_whichever_process_has_the_engine() {
+    let server = server(|| Reply::text("x"), 2);
+    let place = place_with(&server, "");
+    tokio::task::block_in_place(|| {
+        let web = Web::start(&place, &["--port", "0"]);
+        check_beside(&place, &parts(&web.link).0, &json!(false));
+        assert_eq!(web.interrupt(), Some(0));
+        assert_eq!(place.run(&["daemon", "start"]).exit, Some(0));
+        let web = Web::start(&place, &["--port", "0"]);
+        check_beside(&place, &parts(&web.link).0, &json!(null));
+        assert_eq!(web.interrupt(), Some(0));
+        assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
+    });
+}
+
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
@@ -210,7 +302,10 @@ async fn g6_g7_a_config_that_is_unsafe_or_none_opens_nothing() {
             "gateway.expose = true",
         ),
         ("[gateway]\naddress = \"::\"\n", "gateway.expose = true"),
-        ("[gateway]\naddress = \"everywhere\"\n", "is no IP address"),
+        (
+            "[gateway]\naddress = \"everywhere\"\n",
+            "must be an IP address",
+        ),
         ("[gateway]\nport = 0\n", "`gateway.port` is 0"),
         ("[gateway\n", "can't be used"),
     ];
