@@ -261,6 +261,33 @@ describe("calls", () => {
   });
 });
 
+describe("a reflex", () => {
+  it("says what it answers for, and what follows it is an answer of its own", () => {
+    const taken: Event = { event: "shortcut_taken", name: "count_lines", version: 2, because: "it was proved" };
+    const state = folded(
+      new Teller().tell(
+        TURN,
+        { event: "turn_started", text: "How many lines?" },
+        taken,
+        text("90 lines."),
+        { event: "shortcut_resumed" },
+        text("That is all."),
+        { event: "shortcut_declined", name: "count_lines", why: "a call failed" },
+      ).records,
+    );
+    expect(state.turns[0]!.items).toEqual([
+      { kind: "reflex", name: "count_lines", because: "it was proved", asked: "How many lines?" },
+      { kind: "text", text: "90 lines." },
+      { kind: "text", text: "That is all." },
+      {
+        kind: "notice",
+        level: "info",
+        text: "The reflex count_lines left this to the model, because a call failed",
+      },
+    ]);
+  });
+});
+
 describe("undo", () => {
   it("marks what is undone and offers what is left", () => {
     const state = folded(wholeStory());
