@@ -200,8 +200,6 @@ fn the_palette_finds_what_can_be_done() {
               │  /forget [all]         delete the last turn, or the whole session, for … │
               │  /again                ask the model what was said last, whatever refle… │
               │  /never                end the reflex that answered last                 │
-              │  /cost                 what this session used                            │
-              │  /quit                 leave (or Ctrl-D)                                 │
               ╰──────────────────────────────────────────────────────────────────────────╯
 
 
