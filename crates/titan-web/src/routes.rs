@@ -63,7 +63,7 @@ const fn path(about: &'static str) -> Parameter {
     Parameter {
         name: "id",
         place: "path",
-        schema: "Name",
+        schema: "Text",
         about,
     }
 }
