@@ -585,7 +585,7 @@ describeInBrowser("what a person does", () => {
     };
     await visitSession();
     await page.waitForSelector(".undone");
-    await page.getByRole("button", { name: "Go on from turn 1 in a new session" }).click();
+    await page.getByRole("button", { name: "Branch here, after turn 1" }).click();
     await page.getByText("A branch begins here").waitFor();
     const [op] = opsOf("branch");
     expect(op).toMatchObject({ session: SESSION, after: turnId(1) });

@@ -363,12 +363,12 @@ function Footer({ turn, number, session, root }: FooterProps) {
             <button
               type="button"
               class="quiet small on-hover"
-              aria-label={`Go on from turn ${number ?? ""} in a new session`}
+              aria-label={`Branch here, after turn ${number ?? ""}`}
               title="A new session that shares what was said until here"
               onClick={() => void branch(session, turn.id)}
             >
               <Icon name="branch" />
-              Go on from here
+              Branch here
             </button>
           )}
           {turn.said !== null && !turn.isShared && (
