@@ -585,7 +585,7 @@ describeInBrowser("what a person does", () => {
     };
     await visitSession();
     await page.waitForSelector(".undone");
-    await page.getByRole("button", { name: "Branch here, after turn 1" }).click();
+    await page.getByRole("button", { name: "Go on from here, after turn 1" }).click();
     await page.getByText("A branch begins here").waitFor();
     const [op] = opsOf("branch");
     expect(op).toMatchObject({ session: SESSION, after: turnId(1) });
@@ -852,7 +852,7 @@ describeInBrowser("the canvas", () => {
     await page.getByLabel("City").fill("Jena");
     await page.getByLabel("why").fill("one\ntwo");
     await page.getByLabel("Days").fill("2.5");
-    await page.getByLabel("From").fill("2027-05-01");
+    await page.getByLabel("From", { exact: true }).fill("2027-05-01");
     await page.getByLabel("By").selectOption("bicycle");
     await page.getByLabel("As cheap as it can be").check();
     await page.getByRole("button", { name: "plan it" }).click();

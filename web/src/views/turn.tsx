@@ -363,12 +363,12 @@ function Footer({ turn, number, session, root }: FooterProps) {
             <button
               type="button"
               class="quiet small on-hover"
-              aria-label={`Branch here, after turn ${number ?? ""}`}
+              aria-label={`Go on from here, after turn ${number ?? ""}`}
               title="A new session that shares what was said until here"
               onClick={() => void branch(session, turn.id)}
             >
               <Icon name="branch" />
-              Branch here
+              Go on from here
             </button>
           )}
           {turn.said !== null && !turn.isShared && (
