@@ -200,7 +200,7 @@ fn scan(text: &str, is_last: bool) -> (String, usize) {
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
         let length = match c {
-            '\u{1b}' | '\u{90}' | '\u{98}' | '\u{9b}' | '\u{9d}'..='\u{9f}' => escape_length(rest),
+            c if is_introducer(c) => escape_length(rest),
             '\r' => match rest[1..].chars().next() {
                 None if !is_last => None,
                 next => {
@@ -209,18 +209,17 @@ fn scan(text: &str, is_last: bool) -> (String, usize) {
                 }
             },
             c if is_unseen(c) || is_joining(c) => {
-                let run = unseen_run(rest);
-                let may_go_on = run.len() == rest.len() && !is_last;
-                (!may_go_on).then(|| {
-                    push_run(&mut out, run);
-                    run.len()
-                })
+                let (run, length) = unseen_run(rest);
+                let length = length.filter(|length| *length < rest.len() || is_last);
+                if length.is_some() || is_last {
+                    push_run(&mut out, &run);
+                }
+                length
             }
             c => {
                 match c {
                     '\u{b}' | '\u{c}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
-                    '\n' | '\t' => out.push(c),
-                    c if c.is_control() => {}
+                    c if is_dropped(c) => {}
                     c => out.push(c),
                 }
                 Some(c.len_utf8())
@@ -235,9 +234,39 @@ fn scan(text: &str, is_last: bool) -> (String, usize) {
     (out, at)
 }
 
-fn unseen_run(rest: &str) -> &str {
-    let end = rest.find(|c| !(is_unseen(c) || is_joining(c)));
-    &rest[..end.unwrap_or(rest.len())]
+/// The characters not seen that `rest` begins with, and how many bytes they take, with those of what is left out between
+/// them: once it is gone they are neighbours. `None` where its end has not come.
+fn unseen_run(rest: &str) -> (String, Option<usize>) {
+    let mut run = String::new();
+    let mut at = 0;
+    while let Some(c) = rest[at..].chars().next() {
+        at += match c {
+            c if is_unseen(c) || is_joining(c) => {
+                run.push(c);
+                c.len_utf8()
+            }
+            c if is_introducer(c) => match escape_length(&rest[at..]) {
+                Some(length) => length,
+                None => return (run, None),
+            },
+            c if is_dropped(c) => c.len_utf8(),
+            _ => break,
+        };
+    }
+    (run, Some(at))
+}
+
+/// What begins an escape sequence.
+fn is_introducer(c: char) -> bool {
+    matches!(
+        c,
+        '\u{1b}' | '\u{90}' | '\u{98}' | '\u{9b}' | '\u{9d}'..='\u{9f}'
+    )
+}
+
+/// Controls of which nothing stays.
+fn is_dropped(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t' | '\r' | '\u{b}' | '\u{c}') && !is_introducer(c)
 }
 
 /// Shows a run of characters that are not seen: as it is where writing needs it, else as a mark.
@@ -361,6 +390,10 @@ mod tests {
                 "a\u{200b}\u{200c}\u{200b}b".to_owned(),
                 "a⟨U+200B and 2 more⟩b",
             ),
+            (
+                "a\u{200d}\u{1b}[0m\u{7}\u{200d}b".to_owned(),
+                "a⟨U+200D and 1 more⟩b",
+            ),
             (format!("hi{}!", tags("obey me")), "hi⟨hidden: obey me⟩!"),
             ("\u{feff}text".to_owned(), "text"),
             ("co\u{ad}operate".to_owned(), "cooperate"),
@@ -379,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_text_cut_anywhere_is_cleaned_like_the_whole() {
-        let text = "a\u{1b}[31mred\u{1b}]8;;u\u{1b}\\x\u{1b}]0;t\u{7}\r\nb\rc\u{9b}2J\u{200b}\u{200b}👩\u{200d}🚀\u{e0041}\u{e0042}z\u{1b}(B.\u{1b}[4";
+        let text = "a\u{1b}[31mred\u{1b}]8;;u\u{1b}\\x\u{1b}]0;t\u{7}\r\nb\rc\u{9b}2J\u{200b}\u{200b}👩\u{200d}🚀\u{e0041}\u{e0042}z\u{1b}(B\u{200d}\u{1b}[1m\u{200d}.\u{1b}[4";
         let whole = clean(text);
         for (cut, _) in text.char_indices() {
             let mut stream = CleanStream::default();
