@@ -425,6 +425,8 @@ impl Session {
                 )));
             }
         }
+        // What was learned goes first, since what is learned is read from the journal.
+        parts.shortcut.forget(what).await?;
         forget::forget(parts, self.id, &branches, what).await?;
         for branch in branches {
             let log = self.shared.log(branch).await?;
@@ -444,7 +446,6 @@ impl Session {
         self.titles = JoinSet::new();
         self.log.reread().await?;
         *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
-        parts.shortcut.forget(what).await?;
         match what {
             Forget::Session { .. } => Ok(summary::remove(parts.records.as_ref(), self.id).await?),
             Forget::Turn { .. } | Forget::Events { .. } => Ok(self.store_summary().await?),

@@ -32,9 +32,10 @@ pub(crate) fn agrees(asked: &str, ours: &str, theirs: &str) -> bool {
     overlap(&words(&ours), &words(&theirs)) >= least
 }
 
-fn squeezed(text: &str) -> String {
+/// A text without what nobody means: case, white space, the mark at its end.
+pub(crate) fn squeezed(text: &str) -> String {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-    words.join(" ").trim_end_matches('.').to_owned()
+    words.join(" ").trim_end_matches(['.', '?']).to_owned()
 }
 
 /// The values of a text, written one way.

@@ -33,6 +33,8 @@ pub trait Facts: Send + Sync {
 pub(crate) struct Everyday {
     name: &'static str,
     about: About,
+    /// Whether it knows its phrases only where nothing was said before that they could be about.
+    is_first: bool,
     phrases: &'static [&'static str],
 }
 
@@ -40,6 +42,7 @@ const ALL: &[Everyday] = &[
     Everyday {
         name: "everyday_status",
         about: About::Status,
+        is_first: false,
         phrases: &[
             "engine status",
             "titanclaw status",
@@ -47,10 +50,6 @@ const ALL: &[Everyday] = &[
             "what is the status of the engine",
             "what's the status of the engine",
             "how is the engine doing",
-            "which jobs are running",
-            "what jobs are running",
-            "are any jobs running",
-            "which turns are running",
             "which model are you using",
             "which model do you use",
             "what model are you using",
@@ -58,8 +57,21 @@ const ALL: &[Everyday] = &[
         ],
     },
     Everyday {
+        name: "everyday_jobs",
+        about: About::Status,
+        is_first: true,
+        phrases: &[
+            "which jobs are running",
+            "what jobs are running",
+            "are any jobs running",
+            "which turns are running",
+            "what is running",
+        ],
+    },
+    Everyday {
         name: "everyday_cost",
         about: About::Cost,
+        is_first: false,
         phrases: &[
             "what did you cost",
             "what did you cost today",
@@ -76,6 +88,7 @@ const ALL: &[Everyday] = &[
     Everyday {
         name: "everyday_sessions",
         about: About::Sessions,
+        is_first: false,
         phrases: &[
             "list my sessions",
             "show my sessions",
@@ -89,6 +102,7 @@ const ALL: &[Everyday] = &[
     Everyday {
         name: "everyday_reflexes",
         about: About::Reflexes,
+        is_first: false,
         phrases: &[
             "list your reflexes",
             "show your reflexes",
@@ -101,9 +115,9 @@ const ALL: &[Everyday] = &[
     Everyday {
         name: "everyday_help",
         about: About::Help,
+        is_first: true,
         phrases: &[
             "help",
-            "help me",
             "titanclaw help",
             "how do i use titanclaw",
             "how does titanclaw work",
@@ -112,7 +126,7 @@ const ALL: &[Everyday] = &[
 ];
 
 /// The one that answers this.
-pub(crate) fn find(text: &str) -> Option<&'static Everyday> {
+pub(crate) fn find(text: &str, is_first: bool) -> Option<&'static Everyday> {
     let said = text
         .trim()
         .trim_end_matches(['?', '.', '!'])
@@ -123,7 +137,8 @@ pub(crate) fn find(text: &str) -> Option<&'static Everyday> {
         .strip_suffix(" please")
         .unwrap_or(said)
         .trim_end_matches(',');
-    ALL.iter().find(|everyday| everyday.phrases.contains(&said))
+    ALL.iter()
+        .find(|everyday| (is_first || !everyday.is_first) && everyday.phrases.contains(&said))
 }
 
 pub(crate) fn is_name(name: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use titan_protocol::{Event, Record, Seq, SessionId, TurnId, TurnOutcome, UnixMillis};
 
@@ -21,23 +22,44 @@ pub(crate) struct Case {
     pub(crate) at: UnixMillis,
     pub(crate) asked: String,
     pub(crate) calls: Vec<Call>,
+    /// The tools that it called, with the hashes of what they were. A turn says nothing about another tool of that name.
+    pub(crate) tools: BTreeMap<String, String>,
     /// What was said after the last call.
     pub(crate) answer: String,
     /// Whether nothing was said in the session before.
     pub(crate) is_first: bool,
-    /// Whether a reflex answered, at least in part. Such a turn proves nothing.
-    pub(crate) by_reflex: Option<ByReflex>,
     /// The provider and model that answered.
     pub(crate) model: String,
     pub(crate) elapsed_ms: u64,
 }
 
 /// A reflex's part in a turn.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ByReflex {
     pub(crate) name: String,
     /// Whether it left the turn to the model.
     pub(crate) has_declined: bool,
+    pub(crate) elapsed_ms: u64,
+}
+
+/// The part that a reflex had in a turn, if it had one. Such a turn proves nothing.
+pub(crate) fn by_reflex(records: &[Record]) -> Option<ByReflex> {
+    let mut by: Option<ByReflex> = None;
+    for record in records {
+        match (&record.event, &mut by) {
+            (Event::ShortcutTaken { name, .. }, _) => {
+                by = Some(ByReflex {
+                    name: name.clone(),
+                    has_declined: false,
+                    elapsed_ms: 0,
+                });
+            }
+            (Event::ShortcutDeclined { .. }, Some(by)) => by.has_declined = true,
+            (Event::TurnEnded { elapsed_ms, .. }, Some(by)) => by.elapsed_ms = *elapsed_ms,
+            _ => {}
+        }
+    }
+    by
 }
 
 /// A call that ended well.
@@ -61,9 +83,9 @@ pub(crate) fn case(records: &[Record], workspace: PathBuf, is_first: bool) -> Op
         at: first.at,
         asked: String::new(),
         calls: Vec::new(),
+        tools: BTreeMap::new(),
         answer: String::new(),
         is_first,
-        by_reflex: None,
         model: String::new(),
         elapsed_ms: 0,
     };
@@ -73,15 +95,6 @@ pub(crate) fn case(records: &[Record], workspace: PathBuf, is_first: bool) -> Op
     for record in records {
         match &record.event {
             Event::TurnStarted { text } => case.asked.clone_from(text),
-            Event::ShortcutTaken { name, .. } => {
-                case.by_reflex = Some(ByReflex {
-                    name: name.clone(),
-                    has_declined: false,
-                });
-            }
-            Event::ShortcutDeclined { .. } => {
-                case.by_reflex.as_mut()?.has_declined = true;
-            }
             Event::ModelCallStarted {
                 provider, model, ..
             } => case.model = format!("{provider}/{model}"),

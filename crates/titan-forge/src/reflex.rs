@@ -1,5 +1,6 @@
 //! A reflex: what it answers, what it does, and what speaks for it.
 
+use crate::agree::squeezed;
 use crate::case::Case;
 use crate::plan::{Piece, Plan, Template};
 use crate::prove::{Verdict, clip};
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use titan_protocol::{Asked, ReflexState, ReflexSummary, SessionId, TurnId, UnixMillis};
+
+/// Lines of a proof that are kept.
+const PROOF_LINES_MAX: usize = 40;
 
 /// What is kept of a reflex.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +32,14 @@ pub(crate) struct Reflex {
     pub(crate) agreements: u32,
     pub(crate) hits: u32,
     pub(crate) declined: u32,
+    /// Questions that it would have answered and that the model was asked all the same.
+    pub(crate) sampled: u32,
+    /// Whether it ended because a tool changed, so that it may be learned anew.
+    pub(crate) is_outdated: bool,
     /// What the turns took that it was built from, on average.
     pub(crate) model_ms: u64,
     pub(crate) saved_ms: u64,
-    pub(crate) proof: Vec<String>,
+    pub(crate) proof: Vec<ProofLine>,
     pub(crate) is_proposed: bool,
 }
 
@@ -71,6 +79,25 @@ pub(crate) struct Origin {
     pub(crate) at: UnixMillis,
 }
 
+impl Origin {
+    pub(crate) fn of(case: &Case) -> Self {
+        Self {
+            session: case.session,
+            turn: case.turn,
+            asked: case.asked.clone(),
+            at: case.at,
+        }
+    }
+}
+
+/// How a reflex fared on a turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProofLine {
+    session: SessionId,
+    turn: TurnId,
+    text: String,
+}
+
 impl Reflex {
     pub(crate) fn new(
         name: String,
@@ -93,19 +120,13 @@ impl Reflex {
             wordings,
             rule,
             tools: BTreeMap::new(),
-            built_from: built_from
-                .iter()
-                .map(|case| Origin {
-                    session: case.session,
-                    turn: case.turn,
-                    asked: case.asked.clone(),
-                    at: case.at,
-                })
-                .collect(),
+            built_from: built_from.iter().map(|case| Origin::of(case)).collect(),
             built_at: 0,
             agreements: 0,
             hits: 0,
             declined: 0,
+            sampled: 0,
+            is_outdated: false,
             model_ms: built_from.iter().map(|case| case.elapsed_ms).sum::<u64>() / n,
             saved_ms: 0,
             proof: Vec::new(),
@@ -113,12 +134,19 @@ impl Reflex {
         }
     }
 
-    /// The values that a question asks about, if it is this reflex's. An answer is only kept for the same words.
-    pub(crate) fn values(&self, tokens: &[Token]) -> Option<Vec<String>> {
-        self.wordings.iter().find_map(|wording| match self.rule {
-            Rule::Plan(_) => wording.values(tokens),
-            Rule::Answer { .. } => wording.in_the_same_words(tokens),
-        })
+    /// The values that a question asks about, if it is this reflex's. An answer is only kept for the same words, each of
+    /// which may turn it round.
+    pub(crate) fn values(&self, asked: &str, tokens: &[Token]) -> Option<Vec<String>> {
+        match self.rule {
+            Rule::Plan(_) => self
+                .wordings
+                .iter()
+                .find_map(|wording| wording.values(tokens)),
+            Rule::Answer { .. } => {
+                let own = self.built_from.first()?;
+                (squeezed(&own.asked) == squeezed(asked)).then(Vec::new)
+            }
+        }
     }
 
     /// Whether it may answer this.
@@ -139,9 +167,8 @@ impl Reflex {
     /// Whether a turn says something about it: an answer holds for the model that gave it.
     pub(crate) fn is_comparable(&self, case: &Case) -> bool {
         self.state != ReflexState::Demoted
-            && case.by_reflex.is_none()
             && match &self.rule {
-                Rule::Plan(_) => true,
+                Rule::Plan(_) => self.tools == case.tools,
                 Rule::Answer { model, .. } => case.is_first && *model == case.model,
             }
     }
@@ -168,16 +195,33 @@ impl Reflex {
         }
     }
 
-    pub(crate) fn add_proof(&mut self, verdict: &Verdict, asked: &str, lines_max: usize) {
-        let asked = clip(asked);
-        self.proof.push(match verdict {
-            Verdict::Agrees => format!("agrees: {asked}"),
-            Verdict::Differs(why) => format!("differs: {asked}: {why}"),
-            Verdict::Unknown(why) => format!("not known: {asked}: {why}"),
+    pub(crate) fn add_proof(&mut self, verdict: &Verdict, case: &Case) {
+        let asked = clip(&case.asked);
+        self.proof.push(ProofLine {
+            session: case.session,
+            turn: case.turn,
+            text: match verdict {
+                Verdict::Agrees => format!("agrees: {asked}"),
+                Verdict::Differs(why) => format!("differs: {asked}: {why}"),
+                Verdict::Unknown(why) => format!("not known: {asked}: {why}"),
+            },
         });
-        if self.proof.len() > lines_max {
+        if self.proof.len() > PROOF_LINES_MAX {
             self.proof.remove(0);
         }
+    }
+
+    /// Deletes what its proof quotes of turns. Whether it quoted any.
+    pub(crate) fn forget_proof(&mut self, is_meant: impl Fn(SessionId, TurnId) -> bool) -> bool {
+        let n = self.proof.len();
+        self.proof.retain(|line| !is_meant(line.session, line.turn));
+        self.proof.len() < n
+    }
+
+    /// Whether the model is to be asked this time, to see whether the reflex still holds.
+    pub(crate) fn is_sample_due(&self, every: u32) -> bool {
+        let n = self.hits + self.declined + self.sampled;
+        every > 0 && (n + 1).is_multiple_of(every)
     }
 
     /// What the person is told when it answers.
@@ -216,7 +260,7 @@ impl Reflex {
             agreements: self.agreements,
             hits: self.hits,
             declined: self.declined,
-            proof: self.proof.clone(),
+            proof: self.proof.iter().map(|line| line.text.clone()).collect(),
             sessions: self.built_from.iter().map(|it| it.session).collect(),
             saved_ms: self.saved_ms,
         }

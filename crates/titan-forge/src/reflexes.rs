@@ -5,9 +5,8 @@ use crate::builtin::{self, Facts};
 use crate::case::{ByReflex, Case};
 use crate::encode::encode;
 use crate::mine::{Filled, plan};
-use crate::plan::Plan;
 use crate::prove::{Verdict, replay, taken_for_it};
-use crate::reflex::{Reflex, Rule};
+use crate::reflex::{Origin, Reflex, Rule};
 use crate::watch::Inbox;
 use crate::wording::{Key, Wording, align, keys};
 use crate::words::{Token, is_puzzle, is_timeless, tokens};
@@ -31,8 +30,8 @@ const WORDINGS_MAX: usize = 8;
 const ASKED_BYTES_MAX: usize = 4096;
 /// An answer that was kept is asked for anew after this long.
 const ANSWER_AGE_MAX_MS: u64 = 30 * 86_400_000;
-/// Lines of a proof that are kept.
-const PROOF_LINES_MAX: usize = 40;
+/// Why a reflex ended whose answer was not the model's. Its proof says which.
+const OTHERWISE: &str = "the model answered otherwise";
 const REFLEXES_TABLE: &str = "reflexes";
 /// Turns from which plans are found, by their position in the journal.
 const CASES_TABLE: &str = "reflex_cases";
@@ -104,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
+    /// Held by whoever changes a reflex from what it was, so that no change is lost.
+    changing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -118,8 +119,6 @@ struct State {
 struct Entry {
     reflex: Reflex,
     program: Arc<Program>,
-    /// Questions that it would have answered, since the start.
-    consulted: u32,
 }
 
 /// A reflex's component, made ready when it is first needed.
@@ -176,7 +175,6 @@ impl State {
         };
         let entry = Entry {
             program: Arc::new(program),
-            consulted: 0,
             reflex,
         };
         self.reflexes.insert(entry.reflex.name.clone(), entry);
@@ -196,6 +194,7 @@ impl State {
     /// Every reflex that knows this question, with the values that it asks about.
     fn knowing<'a>(
         &'a self,
+        asked: &'a str,
         tokens: &'a [Token],
     ) -> impl Iterator<Item = (&'a Entry, Vec<String>)> {
         let mut seen = HashSet::new();
@@ -207,7 +206,7 @@ impl State {
             .filter(move |name| seen.insert(name.as_str()))
             .filter_map(|name| {
                 let entry = self.reflexes.get(name)?;
-                Some((entry, entry.reflex.values(tokens)?))
+                Some((entry, entry.reflex.values(asked, tokens)?))
             })
     }
 }
@@ -244,22 +243,26 @@ impl Reflexes {
                 tools: Mutex::default(),
                 inbox: Inbox::default(),
                 outdated: Mutex::default(),
+                changing: tokio::sync::Mutex::default(),
             }),
         })
     }
 
     /// Takes in a turn that has ended: reflexes that know it are compared with it, and it may be what makes another.
-    pub(crate) async fn observe(&self, case: Case) -> Result<(), StorageError> {
+    pub(crate) async fn observe(&self, mut case: Case) -> Result<(), StorageError> {
+        let _changing = self.shared.changing.lock().await;
         self.demote_outdated().await?;
-        match &case.by_reflex {
-            Some(by) => return self.answered(by, &case).await,
-            None if self.shared.config.promotion == Promotion::Never => return Ok(()),
-            None => {}
+        if self.shared.config.promotion == Promotion::Never {
+            return Ok(());
         }
         let Some(tokens) = tokens(&case.asked).filter(|_| case.asked.len() <= ASKED_BYTES_MAX)
         else {
             return Ok(());
         };
+        let Some(tools) = self.hashes_of(&case) else {
+            return Ok(());
+        };
+        case.tools = tools;
         self.read_cases().await?;
         let is_known = self.compare(&case, &tokens).await?;
         if !is_known {
@@ -313,7 +316,8 @@ impl Reflexes {
     }
 
     /// Counts a turn that a reflex answered or gave back.
-    async fn answered(&self, by: &ByReflex, case: &Case) -> Result<(), StorageError> {
+    pub(crate) async fn answered(&self, by: &ByReflex) -> Result<(), StorageError> {
+        let _changing = self.shared.changing.lock().await;
         let Some(mut reflex) = self.find(&by.name) else {
             return Ok(());
         };
@@ -321,35 +325,34 @@ impl Reflexes {
             reflex.declined += 1;
         } else {
             reflex.hits += 1;
-            reflex.saved_ms += reflex.model_ms.saturating_sub(case.elapsed_ms);
+            reflex.saved_ms += reflex.model_ms.saturating_sub(by.elapsed_ms);
         }
         self.store(reflex).await
     }
 
-    /// Runs every reflex that knows this turn beside it. Whether any does.
+    /// Runs every reflex that knows this turn beside it. Whether any does that is not to be learned anew.
     async fn compare(&self, case: &Case, tokens: &[Token]) -> Result<bool, StorageError> {
         let known: Vec<(Reflex, Arc<Program>, Vec<String>)> = {
             let state = self.shared.state.read();
-            let known = state.knowing(tokens);
+            let known = state.knowing(&case.asked, tokens);
             known
                 .map(|(entry, values)| (entry.reflex.clone(), entry.program.clone(), values))
                 .collect()
         };
-        let is_known = !known.is_empty();
+        let is_known = known.iter().any(|(reflex, ..)| !reflex.is_outdated);
         for (mut reflex, program, values) in known {
             if !reflex.is_comparable(case) {
                 continue;
             }
             let verdict = replay(program.as_ref(), &values, case);
-            reflex.add_proof(&verdict, &case.asked, PROOF_LINES_MAX);
+            reflex.add_proof(&verdict, case);
+            reflex.sampled += u32::from(reflex.state == ReflexState::Promoted);
             match verdict {
                 Verdict::Agrees => {
                     reflex.agreements += 1;
                     reflex.widen(&case.workspace);
                 }
-                Verdict::Differs(why) => {
-                    reflex.demote(&format!("the model answered otherwise: {why}"))
-                }
+                Verdict::Differs(_) => reflex.demote(OTHERWISE),
                 Verdict::Unknown(_) => {}
             }
             let proposal = self.promote_if_proved(&mut reflex);
@@ -386,7 +389,13 @@ impl Reflexes {
             is_puzzle: is_puzzle(tokens),
         };
         let because = "an answer without any tool, to a question that names no time, nothing of yours and nothing said before";
-        let mut reflex = Reflex::new(self.name_for(tokens), rule, vec![wording], &[case], because);
+        let mut reflex = Reflex::new(
+            name_for(&self.shared.state.read(), tokens),
+            rule,
+            vec![wording],
+            &[case],
+            because,
+        );
         reflex.built_at = (self.shared.ports.now)();
         Some(reflex)
     }
@@ -408,12 +417,10 @@ impl Reflexes {
         tokens_of_case: &[Token],
         state: &State,
     ) -> Option<Reflex> {
-        let is_alike = earlier.calls.len() == case.calls.len()
-            && earlier
-                .calls
-                .iter()
-                .zip(&case.calls)
-                .all(|(a, b)| a.tool == b.tool);
+        let called = |case: &Case| -> Vec<String> {
+            case.calls.iter().map(|call| call.tool.clone()).collect()
+        };
+        let is_alike = called(earlier) == called(case) && earlier.tools == case.tools;
         let tokens_before = tokens(&earlier.asked).filter(|_| is_alike)?;
         let (slots_a, slots_b) = align(tokens_of_case, &tokens_before)?;
         let value = |tokens: &[Token], at: usize| tokens[at].text.clone();
@@ -443,14 +450,21 @@ impl Reflexes {
         wordings.dedup_by(|a, b| a.values(&tokens_before) == b.values(&tokens_before));
         let because = "the same calls answered the same question before";
         let mut reflex = Reflex::new(
-            self.name_for(tokens_of_case),
+            name_for(state, tokens_of_case),
             Rule::Plan(plan),
             wordings,
             &[earlier, case],
             because,
         );
-        reflex.tools = self.hashes_of(&reflex.rule.plan())?;
+        reflex.tools.clone_from(&case.tools);
         reflex.built_at = (self.shared.ports.now)();
+        // What ended with its tool goes on as another version.
+        let outdated = state.knowing(&case.asked, tokens_of_case);
+        let mut outdated = outdated.filter(|(entry, _)| entry.reflex.is_outdated);
+        if let Some((entry, _)) = outdated.next() {
+            reflex.name.clone_from(&entry.reflex.name);
+            reflex.version = entry.reflex.version + 1;
+        }
         self.is_proved_on(&mut reflex, [earlier, case], state)
             .then_some(reflex)
     }
@@ -464,7 +478,7 @@ impl Reflexes {
             ready: Mutex::default(),
         };
         let verdict = |case: &Case| {
-            let values = reflex.values(&tokens(&case.asked)?)?;
+            let values = reflex.values(&case.asked, &tokens(&case.asked)?)?;
             Some(replay(&program, &values, case))
         };
         if built_from
@@ -483,12 +497,12 @@ impl Reflexes {
             .cases
             .iter()
             .filter(|case| !built_from.iter().any(|it| it.turn == case.turn));
-        let verdicts: Vec<(String, Verdict)> = others
+        let verdicts: Vec<(&Case, Verdict)> = others
             .filter(|case| reflex.is_comparable(case))
-            .filter_map(|case| Some((case.asked.clone(), verdict(case)?)))
+            .filter_map(|case| Some((case, verdict(case)?)))
             .collect();
-        for (asked, verdict) in &verdicts {
-            reflex.add_proof(verdict, asked, PROOF_LINES_MAX);
+        for (case, verdict) in &verdicts {
+            reflex.add_proof(verdict, case);
             reflex.agreements += u32::from(*verdict == Verdict::Agrees);
         }
         !verdicts
@@ -516,7 +530,7 @@ impl Reflexes {
             let wording = Wording::of(tokens, &slots).filter(|_| is_same)?;
             let mut reflex = entry.reflex.clone();
             reflex.wordings.push(wording);
-            reflex.agreements += 1;
+            reflex.built_from.push(Origin::of(case));
             taken_for_it(&reflex.wordings, &case.asked)
                 .is_none()
                 .then_some(reflex)
@@ -585,6 +599,7 @@ impl Reflexes {
         for name in outdated {
             if let Some(mut reflex) = self.find(&name) {
                 reflex.demote("a tool that it calls has changed");
+                reflex.is_outdated = true;
                 self.store(reflex).await?;
             }
         }
@@ -645,44 +660,12 @@ impl Reflexes {
         }
     }
 
-    /// A name made of what is asked that nothing has yet.
-    fn name_for(&self, tokens: &[Token]) -> String {
-        const WORDS_MAX: usize = 3;
-        let words = tokens
-            .iter()
-            .filter(|token| !token.is_value() && token.role == crate::words::Role::Content);
-        let words: Vec<String> = words
-            .map(|token| match token.text.to_lowercase() {
-                text if text.starts_with(&token.meaning) => text,
-                _ => token.meaning.clone(),
-            })
-            .map(|word| {
-                word.chars()
-                    .filter(char::is_ascii_alphanumeric)
-                    .collect::<String>()
-            })
-            .filter(|word| !word.is_empty())
-            .take(WORDS_MAX)
-            .collect();
-        let base = match words.is_empty() {
-            true => "question".to_owned(),
-            false => words.join("_"),
-        };
-        let state = self.shared.state.read();
-        let is_free = |name: &String| !state.reflexes.contains_key(name) && !builtin::is_name(name);
-        let numbered = (2..).map(|n: u32| format!("{base}_{n}"));
-        std::iter::once(base.clone())
-            .chain(numbered)
-            .find(is_free)
-            .unwrap_or(base)
-    }
-
-    /// What a plan's tools are now. `None` while that is not known.
-    fn hashes_of(&self, plan: &Plan) -> Option<BTreeMap<String, String>> {
+    /// What the tools of a turn are. `None` while that is not known.
+    fn hashes_of(&self, case: &Case) -> Option<BTreeMap<String, String>> {
         let tools = self.shared.tools.lock();
         let (_, hashes) = tools.as_ref()?;
         let hash = |tool: &String| Some((tool.clone(), hashes.get(tool)?.clone()));
-        plan.steps.iter().map(|step| hash(&step.tool)).collect()
+        case.calls.iter().map(|call| hash(&call.tool)).collect()
     }
 
     /// The hashes of tools by name, kept for as long as the same tools are on offer.
@@ -712,38 +695,30 @@ impl Reflexes {
     fn learned(&self, asked: &Asked, tokens: &[Token]) -> Option<Taken> {
         let hashes = self.hashes(&asked.tools);
         let now = (self.shared.ports.now)();
-        let mut state = self.shared.state.write();
+        let state = self.shared.state.read();
         let mut knowing = state
-            .knowing(tokens)
+            .knowing(&asked.text, tokens)
             .filter(|(entry, _)| entry.reflex.holds(asked, now, ANSWER_AGE_MAX_MS));
-        let (entry, values) = knowing.next()?;
-        let is_alone = knowing.next().is_none();
-        drop(knowing);
-        let name = entry.reflex.name.clone();
-        if !is_alone {
+        let (Entry { reflex, program }, values) = knowing.next()?;
+        if knowing.next().is_some() {
             return None;
         }
-        if entry
-            .reflex
-            .tools
-            .iter()
-            .any(|(tool, hash)| hashes.get(tool) != Some(hash))
-        {
-            self.shared.outdated.lock().insert(name);
-            return None;
+        for (tool, hash) in &reflex.tools {
+            // One that is not on offer to this model may be the next time.
+            if hashes.get(tool)? != hash {
+                self.shared.outdated.lock().insert(reflex.name.clone());
+                return None;
+            }
         }
-        let entry = state.reflexes.get_mut(&name)?;
-        entry.consulted += 1;
-        let every = self.shared.config.sample_every;
-        if every > 0 && entry.consulted.is_multiple_of(every) {
+        if reflex.is_sample_due(self.shared.config.sample_every) {
             return None;
         }
         Some(Taken {
-            name,
-            version: entry.reflex.version,
-            because: entry.reflex.because_it_answers(),
+            name: reflex.name.clone(),
+            version: reflex.version,
+            because: reflex.because_it_answers(),
             code: Arc::new(Bound {
-                program: entry.program.clone(),
+                program: program.clone(),
                 values,
             }),
         })
@@ -760,7 +735,7 @@ impl Shortcut for Reflexes {
         if asked.text.len() > ASKED_BYTES_MAX {
             return None;
         }
-        if let Some(everyday) = builtin::find(&asked.text) {
+        if let Some(everyday) = builtin::find(&asked.text, asked.is_first) {
             return Some(everyday.taken(self.shared.ports.facts.clone()));
         }
         self.learned(asked, &tokens(&asked.text)?)
@@ -778,6 +753,7 @@ impl Shortcut for Reflexes {
                 "{name} comes with the program and can't be changed"
             )));
         }
+        let _changing = self.shared.changing.lock().await;
         let Some(mut reflex) = self.find(name) else {
             let text = format!("There is no reflex {name:?}. titanclaw reflexes list names all.");
             return Err(ClientError::Refused(text));
@@ -800,40 +776,54 @@ impl Shortcut for Reflexes {
     }
 
     async fn forget(&self, what: &Forget) -> Result<(), StorageError> {
+        let (Forget::Session { session }
+        | Forget::Turn { session, .. }
+        | Forget::Events { session, .. }) = what;
+        self.shared.inbox.forget(*session);
+        let _changing = self.shared.changing.lock().await;
         self.read_cases().await?;
-        let names: Vec<String>;
-        let changes: Vec<Change>;
-        {
-            let mut state = self.shared.state.write();
-            let gone = state
-                .cases
-                .iter()
-                .filter(|case| is_of(what, case.session, case.turn));
-            changes = gone
-                .map(|case| change(CASES_TABLE, &case_key(case), None))
-                .collect();
+        self.forget_cases(what).await?;
+        let reflexes: Vec<Reflex> = {
+            let state = self.shared.state.read();
             state
-                .cases
-                .retain(|case| !is_of(what, case.session, case.turn));
-            let entries = state.reflexes.values();
-            let built = entries.filter(|entry| {
-                entry
-                    .reflex
-                    .built_from
-                    .iter()
-                    .any(|it| is_of(what, it.session, it.turn))
-            });
-            names = built.map(|entry| entry.reflex.name.clone()).collect();
-        }
-        self.shared.ports.records.commit(changes).await?;
-        for name in names {
-            self.delete(&name).await?;
+                .reflexes
+                .values()
+                .map(|entry| entry.reflex.clone())
+                .collect()
+        };
+        for mut reflex in reflexes {
+            if reflex
+                .built_from
+                .iter()
+                .any(|it| is_of(what, it.session, it.turn))
+            {
+                self.delete(&reflex.name).await?;
+            } else if reflex.forget_proof(|session, turn| is_of(what, session, turn)) {
+                self.store(reflex).await?;
+            }
         }
         Ok(())
     }
 }
 
 impl Reflexes {
+    async fn forget_cases(&self, what: &Forget) -> Result<(), StorageError> {
+        let is_meant = |case: &Case| is_of(what, case.session, case.turn);
+        let gone: Vec<Change> = {
+            let state = self.shared.state.read();
+            let gone = state.cases.iter().filter(|case| is_meant(case));
+            gone.map(|case| change(CASES_TABLE, &case_key(case), None))
+                .collect()
+        };
+        self.shared.ports.records.commit(gone).await?;
+        self.shared
+            .state
+            .write()
+            .cases
+            .retain(|case| !is_meant(case));
+        Ok(())
+    }
+
     fn program(&self, name: &str) -> Option<Arc<Program>> {
         Some(self.shared.state.read().reflexes.get(name)?.program.clone())
     }
@@ -850,20 +840,49 @@ impl Reflexes {
             if !reflex.is_comparable(case) {
                 continue;
             }
-            let values = tokens(&case.asked).and_then(|tokens| reflex.values(&tokens));
+            let values = tokens(&case.asked).and_then(|tokens| reflex.values(&case.asked, &tokens));
             let Some(values) = values else { continue };
             let verdict = replay(program.as_ref(), &values, case);
-            reflex.add_proof(&verdict, &case.asked, PROOF_LINES_MAX);
+            reflex.add_proof(&verdict, case);
             let is_held_out = !reflex.built_from.iter().any(|it| it.turn == case.turn);
             match verdict {
                 Verdict::Agrees => reflex.agreements += u32::from(is_held_out),
-                Verdict::Differs(why) => {
-                    return reflex.demote(&format!("the model answered otherwise: {why}"));
-                }
+                Verdict::Differs(_) => return reflex.demote(OTHERWISE),
                 Verdict::Unknown(_) => {}
             }
         }
     }
+}
+
+/// A name made of what is asked that nothing has yet.
+fn name_for(state: &State, tokens: &[Token]) -> String {
+    const WORDS_MAX: usize = 3;
+    let words = tokens
+        .iter()
+        .filter(|token| !token.is_value() && token.role == crate::words::Role::Content);
+    let words: Vec<String> = words
+        .map(|token| match token.text.to_lowercase() {
+            text if text.starts_with(&token.meaning) => text,
+            _ => token.meaning.clone(),
+        })
+        .map(|word| {
+            word.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .collect::<String>()
+        })
+        .filter(|word| !word.is_empty())
+        .take(WORDS_MAX)
+        .collect();
+    let base = match words.is_empty() {
+        true => "question".to_owned(),
+        false => words.join("_"),
+    };
+    let is_free = |name: &String| !state.reflexes.contains_key(name) && !builtin::is_name(name);
+    let numbered = (2..).map(|n: u32| format!("{base}_{n}"));
+    std::iter::once(base.clone())
+        .chain(numbered)
+        .find(is_free)
+        .unwrap_or(base)
 }
 
 fn change(table: &str, key: &str, value: Option<Vec<u8>>) -> Change {

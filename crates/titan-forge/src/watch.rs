@@ -1,11 +1,11 @@
 //! Reads every turn that has ended, in the background: one at a time, and when more end than are read, the oldest are left
 //! out. What is learned is worth less than what is asked.
 
-use crate::case::case;
+use crate::case::{by_reflex, case};
 use crate::reflexes::Reflexes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use titan_protocol::{EndedTurn, Record, StorageError};
+use titan_protocol::{EndedTurn, Record, SessionId, StorageError};
 use tokio::sync::Notify;
 
 /// Turns that wait to be read.
@@ -36,6 +36,12 @@ impl Inbox {
         }
         waiting.turns.push_back(ended);
         self.news.notify_one();
+    }
+
+    /// Lets go of what waits of a session.
+    pub(crate) fn forget(&self, session: SessionId) {
+        let mut waiting = self.waiting.lock();
+        waiting.turns.retain(|ended| ended.session != session);
     }
 
     /// The next turn. Whoever asks has read the one before.
@@ -92,6 +98,9 @@ impl Reflexes {
             .into_iter()
             .filter(|record| record.turn == Some(ended.turn))
             .collect();
+        if let Some(by) = by_reflex(&records) {
+            return self.answered(&by).await;
+        }
         match case(&records, ended.workspace, ended.is_first) {
             Some(case) => self.observe(case).await,
             None => Ok(()),

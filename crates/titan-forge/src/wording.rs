@@ -1,8 +1,8 @@
 //! How something is asked: words that have to be there, and slots for values.
 
-use crate::words::{Kind, Role, Token, bag};
+use crate::words::{Kind, Role, Token};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A question in other words is the same only if the light words on which the two differ weigh little: at least so much of
@@ -58,13 +58,6 @@ impl Standing {
             Role::Guard => Some(Self::Guard),
             Role::Light => Some(Self::Light),
             Role::Filler => None,
-        }
-    }
-
-    fn weight(self) -> f64 {
-        match self {
-            Self::Content | Self::Guard => 1.0,
-            Self::Light => LIGHT_WEIGHT,
         }
     }
 }
@@ -128,7 +121,7 @@ impl Wording {
                 parts.push(Part::Slot {
                     slot: slot.slot,
                     kind: slot.kind,
-                    before: before(tokens, at),
+                    before: word_before(tokens, at),
                 });
             } else if token.is_value() {
                 parts.push(Part::Value(token.text.to_lowercase()));
@@ -169,17 +162,24 @@ impl Wording {
             .or_else(|| self.in_other_words(tokens))
     }
 
-    pub(crate) fn in_the_same_words(&self, tokens: &[Token]) -> Option<Vec<String>> {
-        let said = tokens.iter().filter(|token| token.role != Role::Filler);
-        let mut said = said.fuse();
-        let mut values = vec![String::new(); self.slots()];
+    fn in_the_same_words(&self, tokens: &[Token]) -> Option<Vec<String>> {
+        let mut said = (0..tokens.len()).filter(|at| tokens[*at].role != Role::Filler);
+        let n_slots = self.slots();
+        let mut values = vec![String::new(); n_slots];
         for part in &self.parts {
-            let token = said.next()?;
+            let at = said.next()?;
+            let token = &tokens[at];
             match part {
                 Part::Word { meaning, .. } if !token.is_value() && token.meaning == *meaning => {}
                 Part::Value(value) if token.text.to_lowercase() == *value => {}
-                Part::Slot { slot, kind, .. } if fits_here(*kind, token) => {
-                    values[*slot].clone_from(&token.text)
+                Part::Slot { slot, kind, before } if fits_here(*kind, token) => {
+                    let word = word_before(tokens, at);
+                    // What is done for somebody is not done to them.
+                    let is_told_apart = n_slots > 1 && word != *before;
+                    if is_told_apart || direction(&word) != direction(before) {
+                        return None;
+                    }
+                    values[*slot].clone_from(&token.text);
                 }
                 _ => return None,
             }
@@ -187,54 +187,42 @@ impl Wording {
         said.next().is_none().then_some(values)
     }
 
+    /// The words that say what is asked are the same and in the same order, since miles to kilometres is not kilometres
+    /// to miles; how it is asked may differ.
     fn in_other_words(&self, tokens: &[Token]) -> Option<Vec<String>> {
-        let (mut strict, mut said, mut union) = (0.0, 0.0, 0.0);
-        let own = self.own_words();
-        let theirs = bag(tokens, |token| {
-            !token.is_value() && token.role != Role::Filler
+        let own = self.parts.iter().filter_map(|part| match part {
+            Part::Word {
+                meaning,
+                role: Standing::Content | Standing::Guard,
+            } => Some(meaning.as_str()),
+            _ => None,
         });
-        let weight = |word: &str| -> f64 {
-            let part = self.parts.iter().find_map(|part| match part {
-                Part::Word { meaning, role } if meaning == word => Some(role.weight()),
-                _ => None,
-            });
-            let token = || tokens.iter().find(|token| token.meaning == word);
-            part.or_else(|| Some(Standing::of(token()?.role)?.weight()))
-                .unwrap_or(1.0)
-        };
-        let words: BTreeSet<&str> = own.keys().chain(theirs.keys()).copied().collect();
-        for word in words {
-            let (a, b) = (
-                own.get(word).copied().unwrap_or(0),
-                theirs.get(word).copied().unwrap_or(0),
-            );
-            let weight = weight(word);
-            union += weight * f64::from(a.max(b));
-            said += weight * f64::from(a.min(b));
-            if weight >= 1.0 {
-                strict += f64::from(a.abs_diff(b));
-            }
-        }
-        if strict > 0.0 || said < union * LIKENESS_MIN {
+        let theirs = strict_words(tokens).map(|token| token.meaning.as_str());
+        if !own.clone().eq(theirs) || self.likeness(own.count(), tokens) < LIKENESS_MIN {
             return None;
         }
         let places = self.fill(tokens)?;
-        Some(
-            places
-                .into_iter()
-                .map(|at| tokens[at].text.clone())
-                .collect(),
-        )
+        let values = places.into_iter().map(|at| tokens[at].text.clone());
+        Some(values.collect())
     }
 
-    fn own_words(&self) -> BTreeMap<&str, u32> {
-        let mut own = BTreeMap::new();
-        for part in &self.parts {
-            if let Part::Word { meaning, .. } = part {
-                *own.entry(meaning.as_str()).or_insert(0) += 1;
-            }
-        }
-        own
+    /// How much of what both say is said by both, when so many words that count are the same.
+    fn likeness(&self, n_strict: usize, tokens: &[Token]) -> f64 {
+        let own: BTreeSet<&str> = self
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Word {
+                    meaning,
+                    role: Standing::Light,
+                } => Some(meaning.as_str()),
+                _ => None,
+            })
+            .collect();
+        let lights = tokens.iter().filter(|token| token.role == Role::Light);
+        let theirs: BTreeSet<&str> = lights.map(|token| token.meaning.as_str()).collect();
+        let weight = |n_light: usize| n_strict as f64 + LIGHT_WEIGHT * n_light as f64;
+        weight(own.intersection(&theirs).count()) / weight(own.union(&theirs).count())
     }
 
     /// Puts every value of a text into a slot of its kind: where each slot's value stands. Two of one kind are told apart
@@ -253,14 +241,17 @@ impl Wording {
             }
         }
         for at in open {
-            let fitting: Vec<(usize, &str)> = self.fitting(&tokens[at]).collect();
+            let heading = word_before(tokens, at);
+            let fitting: Vec<(usize, &str)> = self
+                .fitting(&tokens[at])
+                .filter(|(_, before)| direction(before) == direction(&heading))
+                .collect();
             let slot = match fitting.as_slice() {
                 [(slot, _)] => *slot,
                 several => {
-                    let word = before(tokens, at);
                     let mut same = several
                         .iter()
-                        .filter(|(_, before)| !word.is_empty() && *before == word);
+                        .filter(|(_, before)| !heading.is_empty() && *before == heading);
                     let (slot, _) = same.next()?;
                     same.next().is_none().then_some(*slot)?
                 }
@@ -320,11 +311,19 @@ fn fits_here(kind: Option<Kind>, token: &Token) -> bool {
 }
 
 /// The word before a place: what tells `from` from `to`.
-fn before(tokens: &[Token], at: usize) -> String {
+fn word_before(tokens: &[Token], at: usize) -> String {
     let word = at.checked_sub(1).map(|at| &tokens[at]);
     word.filter(|word| !word.is_value())
         .map(|word| word.meaning.clone())
         .unwrap_or_default()
+}
+
+/// The words that say whither and for whom, where a value follows them; all others only say that one follows.
+fn direction(before: &str) -> &str {
+    match before {
+        "to" | "for" => before,
+        _ => "",
+    }
 }
 
 /// A place of a text that is a slot.
@@ -363,6 +362,9 @@ fn in_step(a: &[Token], b: &[Token]) -> Option<(Vec<SlotAt>, Vec<SlotAt>)> {
         if one.role != Role::Content || other.role != Role::Content {
             return None;
         }
+        if direction(&word_before(a, at_a)) != direction(&word_before(b, at_b)) {
+            return None;
+        }
         let kind = (one.kind == other.kind && one.is_value()).then_some(one.kind);
         let slot = slots_a.len();
         slots_a.push(SlotAt {
@@ -379,10 +381,10 @@ fn in_step(a: &[Token], b: &[Token]) -> Option<(Vec<SlotAt>, Vec<SlotAt>)> {
     (slots_a.len() <= SLOTS_MAX).then_some((slots_a, slots_b))
 }
 
-/// In other words: the same content, and values of the same kinds.
+/// In other words: the same content in the same order, and values of the same kinds.
 fn by_their_values(a: &[Token], b: &[Token]) -> Option<(Vec<SlotAt>, Vec<SlotAt>)> {
-    let strict = |tokens| bag(tokens, |token| !token.is_value() && is_strict(token));
-    if strict(a) != strict(b) {
+    let meanings = |tokens| strict_words(tokens).map(|token| token.meaning.as_str());
+    if !meanings(a).eq(meanings(b)) {
         return None;
     }
     let values = |tokens: &[Token]| -> Vec<usize> {

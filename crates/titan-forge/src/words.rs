@@ -4,7 +4,7 @@
 //! nobody thought of, costs recall and never precision.
 
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// What a value looks like.
@@ -120,6 +120,15 @@ fn piece(text: &str) -> (&str, bool, &str) {
 
 /// A piece without the punctuation around it.
 fn bare(piece: &str) -> &str {
+    let sentence = piece.trim_end_matches(['.', ',', ';', ':', '?']);
+    // "100!" is another number than "100".
+    if sentence.ends_with('!')
+        && sentence
+            .trim_end_matches('!')
+            .ends_with(|c: char| c.is_ascii_digit())
+    {
+        return sentence;
+    }
     let end = piece.trim_end_matches(['.', ',', ';', ':', '?', '!', ')', ']', '"', '\'', '`', '…']);
     let end = end
         .strip_suffix("'s")
@@ -251,16 +260,17 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
 });
 
 /// Says nothing about what is asked.
-const FILLERS: &str = "a an the please kindly hey hi hello thanks thank you me i we us i'd i'm it's to for of in on at by is are was \
+const FILLERS: &str = "a an the please kindly hey hi hello thanks thank you me i we us i'd i'm it's to for of in on at is are was \
     were be been am do does did can could would will shall may might let's let so just quickly exactly like want wanted need \
-    know what what's which that's there there's here's whats how's it its this that these those my your our with as right \
+    know what what's which that's there there's here's whats how's it its this that these those my your our as right \
     okay ok well";
 
 /// Turns one question into another.
-const GUARDS: &str = "not no never none nothing don't doesn't didn't isn't aren't can't won't without except besides but only all any \
+const GUARDS: &str = "not no never none nothing don't doesn't didn't isn't aren't can't won't except besides but only all any \
     every each both either neither first second third last next previous before after since until till than more most less \
     least fewer or and nor if unless when while because then also too again instead already still yet now today yesterday \
-    tomorrow tonight ago new newest old oldest latest recent same other another different between above below over under \
+    tomorrow tonight ago new newest old oldest latest recent same other another different between above below over under by with \
+    without against via about \
     out off up down away back from into who whom whose where why how other's";
 
 /// Say how it is asked. The first of a line stands for all.
@@ -292,6 +302,7 @@ const SYNONYMS: &[&str] = &[
     "person people",
     "convert translate",
     "write wrote written",
+    "send sent",
 ];
 
 /// A word without its endings: enough to bring `lines` and `line`, `using` and `used` together. Not a dictionary's stem.
@@ -330,18 +341,6 @@ fn stem(word: &str) -> String {
     stem.strip_suffix('e')
         .filter(|stem| stem.len() > 2)
         .map_or(stem.clone(), str::to_owned)
-}
-
-/// How often each word of these roles occurs.
-pub(crate) fn bag<'a>(
-    tokens: impl IntoIterator<Item = &'a Token>,
-    is_meant: impl Fn(&Token) -> bool,
-) -> BTreeMap<&'a str, u32> {
-    let mut bag = BTreeMap::new();
-    for token in tokens.into_iter().filter(|token| is_meant(token)) {
-        *bag.entry(token.meaning.as_str()).or_insert(0) += 1;
-    }
-    bag
 }
 
 /// Whether an answer to this holds tomorrow and for anybody: nothing in it names a time, the person, their things or what

@@ -197,10 +197,10 @@ async fn m18_the_first_answer_that_differs_ends_it_for_good() {
     );
     let learned = rig.learned().await;
     assert_eq!(learned.state, ReflexState::Demoted);
+    let last = learned.proof.last().expect("it says which");
     assert!(
-        learned.because.contains("90") && learned.because.contains('1'),
-        "{}",
-        learned.because
+        last.contains("90 lines") && last.contains("1 lines"),
+        "{last}"
     );
     for _ in 0..6 {
         assert!(matches!(rig.ask(text, COUNTS).await, Answered::Model(_)));
@@ -248,6 +248,51 @@ async fn a_reflex_whose_tool_has_changed_does_not_answer_and_is_demoted() {
         (learned.state, learned.because.as_str()),
         (ReflexState::Demoted, "a tool that it calls has changed")
     );
+}
+
+#[tokio::test]
+async fn what_ended_with_its_tool_is_learned_anew_as_another_version() {
+    let mut rig = taught(PROVED).await;
+    rig.tools = [tool("read", "reads")].into();
+    let text = "How many lines does README.md have?";
+    assert!(matches!(rig.ask(text, COUNTS).await, Answered::Model(_)));
+    let learned = rig.learned().await;
+    assert_eq!(
+        learned.state,
+        ReflexState::Promoted,
+        "a tool that is not on offer has not changed"
+    );
+    rig.tools = [tool("shell", "runs otherwise")].into();
+    // Two to build it from, two to prove it.
+    for _ in 0..4 {
+        assert!(matches!(rig.ask(text, COUNTS).await, Answered::Model(_)));
+    }
+    let learned = rig.learned().await;
+    assert_eq!(
+        (learned.state, learned.version),
+        (ReflexState::Promoted, 2),
+        "{learned:#?}"
+    );
+    assert!(matches!(
+        rig.ask(text, ASKED_IN_VAIN).await,
+        Answered::Reflex(_)
+    ));
+}
+
+#[tokio::test]
+async fn the_model_is_asked_now_and_then_also_by_programs_that_ask_once() {
+    let mut rig = taught(Config {
+        sample_every: 3,
+        ..PROVED
+    })
+    .await;
+    let text = "How many lines does README.md have?";
+    let mut by_model = Vec::new();
+    for _ in 0..6 {
+        rig.reopen().await;
+        by_model.push(matches!(rig.ask(text, COUNTS).await, Answered::Model(_)));
+    }
+    assert_eq!(by_model, [false, false, true, false, false, true]);
 }
 
 #[tokio::test]
@@ -310,6 +355,11 @@ async fn what_is_forgotten_is_gone_from_what_was_learned() {
         .await
         .expect("forgotten");
     assert_eq!(rig.n_learned().await, 1, "it was not built from this one");
+    let quoted = format!("{:?}", rig.learned().await);
+    assert!(
+        !quoted.contains("Cargo.toml"),
+        "its proof quotes it: {quoted}"
+    );
     for n in 1..=3 {
         let session = titan_protocol::SessionId::from_u128(n);
         rig.reflexes
@@ -339,7 +389,14 @@ async fn an_answer_that_depends_on_its_question_alone_is_kept() {
         rig.ask(RIDDLE, ASKED_IN_VAIN).await,
         reflex("9 sheep are left.")
     );
-    let other = RIDDLE.replace("17", "18");
+    for (a, b) in [("17", "18"), ("17", "17!"), ("all but", "all for")] {
+        let other = RIDDLE.replace(a, b);
+        assert!(
+            matches!(rig.ask(&other, THINKS).await, Answered::Model(_)),
+            "{other}"
+        );
+    }
+    let other = RIDDLE.replace("17", "19");
     assert!(
         matches!(rig.ask(&other, THINKS).await, Answered::Model(_)),
         "another number is another question"

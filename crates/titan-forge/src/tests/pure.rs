@@ -124,3 +124,12 @@ fn parts_of_a_text_are_found_where_they_stand() {
     };
     assert_eq!(of(version).as_deref(), Some("1.54.0"));
 }
+
+#[test]
+fn what_may_be_about_something_else_is_asked_of_the_engine_only_at_the_beginning() {
+    let is_known = |text, is_first| crate::builtin::find(text, is_first).is_some();
+    assert!(is_known("Help!", true) && !is_known("Help!", false));
+    assert!(is_known("What is running?", true) && !is_known("What is running?", false));
+    assert!(is_known("What did you cost today?", false));
+    assert!(!is_known("help me", true));
+}
