@@ -13,6 +13,7 @@ mod agree;
 mod builtin;
 mod case;
 mod encode;
+mod learned;
 mod mine;
 mod plan;
 mod prove;

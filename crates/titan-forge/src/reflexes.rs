@@ -3,21 +3,21 @@
 
 use crate::builtin::{self, Facts};
 use crate::case::{ByReflex, Case};
-use crate::encode::encode;
+use crate::learned::{Bound, Entry, Program, State};
 use crate::mine::{Filled, plan};
 use crate::prove::{Verdict, replay, taken_for_it};
 use crate::reflex::{Origin, Reflex, Rule};
 use crate::watch::Inbox;
-use crate::wording::{Key, Wording, align, keys};
+use crate::wording::{Wording, align};
 use crate::words::{Token, is_puzzle, is_timeless, tokens};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use titan_protocol::{
     Asked, Change, ClientError, EndedTurn, Event, Forget, Journal, Judgement, NoticeLevel, Records,
-    ReflexCode, ReflexHost, ReflexProgram, ReflexState, ReflexStep, ReflexSummary, SessionId,
-    Shortcut, StorageError, Taken, ToolSpec, UnixMillis,
+    ReflexHost, ReflexState, ReflexSummary, SessionId, Shortcut, StorageError, Taken, ToolSpec,
+    UnixMillis,
 };
 
 /// Reflexes that are kept, answers among them.
@@ -105,110 +105,6 @@ pub(crate) struct Shared {
     outdated: Mutex<HashSet<String>>,
     /// Held by whoever changes a reflex from what it was, so that no change is lost.
     changing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct State {
-    reflexes: BTreeMap<String, Entry>,
-    index: HashMap<Key, Vec<String>>,
-    cases: VecDeque<Case>,
-    /// Whether the cases of earlier engines were read.
-    has_cases: bool,
-}
-
-struct Entry {
-    reflex: Reflex,
-    program: Arc<Program>,
-}
-
-/// A reflex's component, made ready when it is first needed.
-struct Program {
-    rule: Rule,
-    host: Arc<dyn ReflexHost>,
-    ready: Mutex<Option<Arc<dyn ReflexProgram>>>,
-}
-
-impl Program {
-    fn ready(&self) -> Result<Arc<dyn ReflexProgram>, String> {
-        let mut ready = self.ready.lock();
-        if let Some(program) = &*ready {
-            return Ok(program.clone());
-        }
-        let component = encode(&self.rule.plan()).map_err(|error| error.to_string())?;
-        let program = self.host.prepare(&component)?;
-        *ready = Some(program.clone());
-        Ok(program)
-    }
-}
-
-impl ReflexProgram for Program {
-    fn next(&self, values: &[String], outcomes: &[String]) -> Result<ReflexStep, String> {
-        self.ready()?.next(values, outcomes)
-    }
-}
-
-/// A reflex with the values that were asked about.
-struct Bound {
-    program: Arc<Program>,
-    values: Vec<String>,
-}
-
-impl ReflexCode for Bound {
-    fn next(&self, outcomes: &[String]) -> Result<ReflexStep, String> {
-        self.program.next(&self.values, outcomes)
-    }
-}
-
-impl State {
-    fn insert(&mut self, reflex: Reflex, host: &Arc<dyn ReflexHost>) {
-        self.remove(&reflex.name);
-        for wording in &reflex.wordings {
-            self.index
-                .entry(wording.key())
-                .or_default()
-                .push(reflex.name.clone());
-        }
-        let program = Program {
-            rule: reflex.rule.clone(),
-            host: host.clone(),
-            ready: Mutex::default(),
-        };
-        let entry = Entry {
-            program: Arc::new(program),
-            reflex,
-        };
-        self.reflexes.insert(entry.reflex.name.clone(), entry);
-    }
-
-    fn remove(&mut self, name: &str) {
-        let Some(entry) = self.reflexes.remove(name) else {
-            return;
-        };
-        for wording in &entry.reflex.wordings {
-            if let Some(names) = self.index.get_mut(&wording.key()) {
-                names.retain(|it| it != name);
-            }
-        }
-    }
-
-    /// Every reflex that knows this question, with the values that it asks about.
-    fn knowing<'a>(
-        &'a self,
-        asked: &'a str,
-        tokens: &'a [Token],
-    ) -> impl Iterator<Item = (&'a Entry, Vec<String>)> {
-        let mut seen = HashSet::new();
-        let names = keys(tokens)
-            .into_iter()
-            .filter_map(|key| self.index.get(&key))
-            .flatten();
-        names
-            .filter(move |name| seen.insert(name.as_str()))
-            .filter_map(|name| {
-                let entry = self.reflexes.get(name)?;
-                Some((entry, entry.reflex.values(asked, tokens)?))
-            })
-    }
 }
 
 impl Reflexes {
@@ -390,7 +286,7 @@ impl Reflexes {
         };
         let because = "an answer without any tool, to a question that names no time, nothing of yours and nothing said before";
         let mut reflex = Reflex::new(
-            name_for(&self.shared.state.read(), tokens),
+            self.shared.state.read().name_for(tokens),
             rule,
             vec![wording],
             &[case],
@@ -450,7 +346,7 @@ impl Reflexes {
         wordings.dedup_by(|a, b| a.values(&tokens_before) == b.values(&tokens_before));
         let because = "the same calls answered the same question before";
         let mut reflex = Reflex::new(
-            name_for(state, tokens_of_case),
+            state.name_for(tokens_of_case),
             Rule::Plan(plan),
             wordings,
             &[earlier, case],
@@ -472,11 +368,7 @@ impl Reflexes {
     /// Whether a reflex gives again what it was built from, takes nothing near it for it, and says the same as the model in
     /// every other turn that is known.
     fn is_proved_on(&self, reflex: &mut Reflex, built_from: [&Case; 2], state: &State) -> bool {
-        let program = Program {
-            rule: reflex.rule.clone(),
-            host: self.shared.ports.host.clone(),
-            ready: Mutex::default(),
-        };
+        let program = Program::of(reflex, &self.shared.ports.host);
         let verdict = |case: &Case| {
             let values = reflex.values(&case.asked, &tokens(&case.asked)?)?;
             Some(replay(&program, &values, case))
@@ -852,37 +744,6 @@ impl Reflexes {
             }
         }
     }
-}
-
-/// A name made of what is asked that nothing has yet.
-fn name_for(state: &State, tokens: &[Token]) -> String {
-    const WORDS_MAX: usize = 3;
-    let words = tokens
-        .iter()
-        .filter(|token| !token.is_value() && token.role == crate::words::Role::Content);
-    let words: Vec<String> = words
-        .map(|token| match token.text.to_lowercase() {
-            text if text.starts_with(&token.meaning) => text,
-            _ => token.meaning.clone(),
-        })
-        .map(|word| {
-            word.chars()
-                .filter(char::is_ascii_alphanumeric)
-                .collect::<String>()
-        })
-        .filter(|word| !word.is_empty())
-        .take(WORDS_MAX)
-        .collect();
-    let base = match words.is_empty() {
-        true => "question".to_owned(),
-        false => words.join("_"),
-    };
-    let is_free = |name: &String| !state.reflexes.contains_key(name) && !builtin::is_name(name);
-    let numbered = (2..).map(|n: u32| format!("{base}_{n}"));
-    std::iter::once(base.clone())
-        .chain(numbered)
-        .find(is_free)
-        .unwrap_or(base)
 }
 
 fn change(table: &str, key: &str, value: Option<Vec<u8>>) -> Change {
