@@ -800,7 +800,15 @@ impl Running {
             is_first,
             tools: self.shape.tools.clone(),
         };
-        let Some(taken) = session.shared.parts.shortcut.consult(&asked) else {
+        let shortcut = &session.shared.parts.shortcut;
+        let Some(taken) = shortcut.consult(&asked) else {
+            if let Some(text) = shortcut.proposal(&asked) {
+                let level = NoticeLevel::Info;
+                let told = vec![Event::Notice { level, text }];
+                if let Err(error) = session.log.append(Some(self.id), told).await {
+                    tracing::warn!(%error, "a proposal could not be told");
+                }
+            }
             return Input::Begin;
         };
         let told = Event::ShortcutTaken {

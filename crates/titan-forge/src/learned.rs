@@ -3,6 +3,7 @@
 use crate::builtin;
 use crate::case::Case;
 use crate::encode::encode;
+use crate::plan::remark;
 use crate::reflex::{Reflex, Rule};
 use crate::wording::{Key, keys};
 use crate::words::{Role, Token};
@@ -58,6 +59,14 @@ impl Program {
 
 impl ReflexProgram for Program {
     fn next(&self, values: &[String], outcomes: &[String]) -> Result<ReflexStep, String> {
+        if let Rule::Plan(plan) = &self.rule {
+            let mut given = plan.steps.iter().zip(outcomes);
+            // What a program printed when it failed may hold a number too.
+            if let Some((step, _)) = given.find(|(step, outcome)| remark(outcome) != step.remark) {
+                let why = format!("{} ended otherwise than before", step.tool);
+                return Ok(ReflexStep::Decline(why));
+            }
+        }
         self.ready()?.next(values, outcomes)
     }
 }

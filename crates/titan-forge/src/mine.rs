@@ -6,7 +6,7 @@
 
 use crate::agree::{agrees, value};
 use crate::case::Case;
-use crate::plan::{Extract, Form, Known, Piece, Plan, Source, Step, Template, numbers};
+use crate::plan::{Extract, Form, Known, Piece, Plan, Source, Step, Template, numbers, remark};
 use crate::words::{Kind, Role, tokens};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,9 +57,14 @@ pub(crate) fn plan(a: Filled<'_>, b: Filled<'_>) -> Option<Plan> {
             known_b,
             &mut json,
         )?;
+        let said = remark(&call_a.outcome);
+        if said != remark(&call_b.outcome) {
+            return None;
+        }
         steps.push(Step {
             tool: call_a.tool.clone(),
             arguments: joined(json),
+            remark: said,
         });
     }
     let known_a = Known {

@@ -19,6 +19,25 @@ pub(crate) struct Step {
     pub(crate) tool: String,
     /// JSON text.
     pub(crate) arguments: Template,
+    /// What the tool says of an outcome that can be used, as [`remark`] tells it.
+    pub(crate) remark: Option<String>,
+}
+
+/// What a tool says of its outcome in the last line, in brackets: that it was cut, that a program failed. Without numbers, so
+/// that it is the same for one line and for two; but an exit status says what happened.
+pub(crate) fn remark(outcome: &str) -> Option<String> {
+    let line = outcome.trim_end().lines().next_back()?;
+    let said = line.strip_prefix('[')?.strip_suffix(']')?;
+    if said.starts_with("exit status") {
+        return Some(said.to_owned());
+    }
+    let words =
+        said.split_whitespace()
+            .map(|word| match word.contains(|c: char| c.is_ascii_digit()) {
+                true => "#",
+                false => word.trim_end_matches('s'),
+            });
+    Some(words.collect::<Vec<_>>().join(" "))
 }
 
 /// A text with values in it.

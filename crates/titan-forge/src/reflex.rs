@@ -40,7 +40,6 @@ pub(crate) struct Reflex {
     pub(crate) model_ms: u64,
     pub(crate) saved_ms: u64,
     pub(crate) proof: Vec<ProofLine>,
-    pub(crate) is_proposed: bool,
 }
 
 /// What a reflex does.
@@ -130,7 +129,6 @@ impl Reflex {
             model_ms: built_from.iter().map(|case| case.elapsed_ms).sum::<u64>() / n,
             saved_ms: 0,
             proof: Vec::new(),
-            is_proposed: false,
         }
     }
 
@@ -149,19 +147,22 @@ impl Reflex {
         }
     }
 
+    /// Whether it was learned where this is asked, or holds everywhere.
+    pub(crate) fn is_of(&self, asked: &Asked) -> bool {
+        self.workspace
+            .as_ref()
+            .is_none_or(|workspace| *workspace == asked.workspace)
+    }
+
     /// Whether it may answer this.
     pub(crate) fn holds(&self, asked: &Asked, now: UnixMillis, answer_age_max_ms: u64) -> bool {
-        let is_here = self
-            .workspace
-            .as_ref()
-            .is_none_or(|workspace| *workspace == asked.workspace);
         let is_fresh = match self.rule {
             Rule::Plan(_) => true,
             Rule::Answer { .. } => {
                 asked.is_first && now.saturating_sub(self.built_at) <= answer_age_max_ms
             }
         };
-        self.state == ReflexState::Promoted && is_here && is_fresh
+        self.state == ReflexState::Promoted && self.is_of(asked) && is_fresh
     }
 
     /// Whether a turn says something about it: an answer holds for the model that gave it.

@@ -15,9 +15,8 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use titan_protocol::{
-    Asked, Change, ClientError, EndedTurn, Event, Forget, Journal, Judgement, NoticeLevel, Records,
-    ReflexHost, ReflexState, ReflexSummary, SessionId, Shortcut, StorageError, Taken, ToolSpec,
-    UnixMillis,
+    Asked, Change, ClientError, EndedTurn, Forget, Journal, Judgement, Records, ReflexHost,
+    ReflexState, ReflexSummary, SessionId, Shortcut, StorageError, Taken, ToolSpec, UnixMillis,
 };
 
 /// Reflexes that are kept, answers among them.
@@ -103,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
+    /// Reflexes that the person was told of.
+    told: Mutex<HashSet<String>>,
     /// Held by whoever changes a reflex from what it was, so that no change is lost.
     changing: tokio::sync::Mutex<()>,
 }
@@ -139,6 +140,7 @@ impl Reflexes {
                 tools: Mutex::default(),
                 inbox: Inbox::default(),
                 outdated: Mutex::default(),
+                told: Mutex::default(),
                 changing: tokio::sync::Mutex::default(),
             }),
         })
@@ -251,9 +253,8 @@ impl Reflexes {
                 Verdict::Differs(_) => reflex.demote(OTHERWISE),
                 Verdict::Unknown(_) => {}
             }
-            let proposal = self.promote_if_proved(&mut reflex);
+            self.promote_if_proved(&mut reflex);
             self.store(reflex).await?;
-            self.propose(case.session, proposal).await?;
         }
         Ok(is_known)
     }
@@ -269,10 +270,9 @@ impl Reflexes {
         let Some(mut reflex) = found else {
             return Ok(());
         };
-        let proposal = self.promote_if_proved(&mut reflex);
+        self.promote_if_proved(&mut reflex);
         self.make_room().await?;
-        self.store(reflex).await?;
-        self.propose(case.session, proposal).await
+        self.store(reflex).await
     }
 
     /// The answer of a turn that called nothing, where it can hold for longer.
@@ -429,10 +429,10 @@ impl Reflexes {
         })
     }
 
-    /// Promotes what was proved, where that is the policy; else says what is to be proposed.
-    fn promote_if_proved(&self, reflex: &mut Reflex) -> Option<String> {
+    /// Promotes what was proved, where that is the policy; else proposes it.
+    fn promote_if_proved(&self, reflex: &mut Reflex) {
         if reflex.state != ReflexState::Shadow {
-            return None;
+            return;
         }
         let is_policy = self.shared.config.promotion == Promotion::Proved;
         let is_puzzle = matches!(
@@ -449,41 +449,14 @@ impl Reflexes {
             Rule::Answer { .. } => 1,
         };
         if reflex.agreements < least {
-            return None;
+            return;
         }
         // Whether any other answer depends on its question alone is for a person to say.
         if is_policy && (is_puzzle || matches!(reflex.rule, Rule::Plan(_))) {
             reflex.promote("it was proved, and the config says that this is enough");
-            return None;
+        } else {
+            reflex.state = ReflexState::Proposed;
         }
-        if std::mem::replace(&mut reflex.is_proposed, true) {
-            return None;
-        }
-        let name = &reflex.name;
-        Some(format!(
-            "{:?} could be answered without a model from now on: titanclaw reflexes show {name}, then promote {name}",
-            reflex
-                .wordings
-                .first()
-                .map(|wording| wording.shown.clone())
-                .unwrap_or_default()
-        ))
-    }
-
-    async fn propose(
-        &self,
-        session: SessionId,
-        proposal: Option<String>,
-    ) -> Result<(), StorageError> {
-        let Some(text) = proposal else { return Ok(()) };
-        let level = NoticeLevel::Info;
-        let notice = Event::Notice { level, text };
-        self.shared
-            .ports
-            .journal
-            .append(session, None, vec![notice])
-            .await?;
-        Ok(())
     }
 
     async fn demote_outdated(&self) -> Result<(), StorageError> {
@@ -619,6 +592,24 @@ impl Reflexes {
 
 #[async_trait]
 impl Shortcut for Reflexes {
+    fn proposal(&self, asked: &Asked) -> Option<String> {
+        if asked.text.len() > ASKED_BYTES_MAX {
+            return None;
+        }
+        let tokens = tokens(&asked.text)?;
+        let state = self.shared.state.read();
+        let mut knowing = state.knowing(&asked.text, &tokens);
+        let (entry, _) = knowing.find(|(entry, _)| {
+            entry.reflex.state == ReflexState::Proposed && entry.reflex.is_of(asked)
+        })?;
+        let name = &entry.reflex.name;
+        self.shared.told.lock().insert(name.clone()).then(|| {
+            format!(
+                "this could be answered without a model from now on: titanclaw reflexes show {name}, then promote {name}"
+            )
+        })
+    }
+
     fn turn_ended(&self, ended: EndedTurn) {
         self.shared.inbox.put(ended);
     }

@@ -26,6 +26,10 @@ pub trait Shortcut: Send + Sync {
     /// The reflex that answers this, if there is one beyond doubt. Takes less than a millisecond and does no I/O.
     fn consult(&self, asked: &Asked) -> Option<Taken>;
 
+    /// What the person is told of a question that the model answers, though it need not any more. Said once in the life of
+    /// a process. Takes as long as [`Shortcut::consult`].
+    fn proposal(&self, asked: &Asked) -> Option<String>;
+
     /// Hears of a turn that has ended. Returns at once; what is learned from it is learned later.
     fn turn_ended(&self, ended: EndedTurn);
 
@@ -140,6 +144,8 @@ pub enum Judgement {
 pub enum ReflexState {
     /// It is compared with the model's answers and answers nothing itself.
     Shadow,
+    /// The same, and it was proved: its owner may promote it.
+    Proposed,
     /// It answers.
     Promoted,
     /// It answers nothing and never will by itself.

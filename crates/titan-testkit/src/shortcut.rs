@@ -72,6 +72,10 @@ impl Shortcut for ScriptedShortcut {
         })
     }
 
+    fn proposal(&self, _: &Asked) -> Option<String> {
+        None
+    }
+
     fn turn_ended(&self, ended: EndedTurn) {
         self.ended.lock().push(ended);
     }

@@ -140,9 +140,13 @@ async fn what_is_asked_again_in_other_words_is_answered_from_the_file_as_it_is_n
         "the person is told: {}",
         answered.said
     );
+    // What a program says of a file that is gone is no answer.
+    let n_before = place.requests();
+    place.ask("How many lines does gone.txt have?");
+    assert!(place.requests() > n_before);
     // A near miss is the model's.
     place.ask("How many lines does e.txt have, and is that much?");
-    assert!(place.requests() > n_taught);
+    assert!(place.requests() > n_before + 1);
     let stats = place.run(&["reflexes", "stats"]).out;
     assert!(
         stats.contains("1 answer") && stats.contains("answered    1 turn"),
@@ -162,10 +166,18 @@ async fn a_reflex_is_proposed_and_its_owner_promotes_and_ends_it() {
         .collect();
     assert_eq!(learned.len(), 1, "{listed}");
     let name = learned[0]["name"].as_str().expect("a name");
-    assert_eq!(learned[0]["state"], "shadow");
+    assert_eq!(learned[0]["state"], "proposed");
     let n_before = place.requests();
-    place.ask("How many lines does e.txt have?");
-    assert!(place.requests() > n_before, "in shadow it answers nothing");
+    let asked = place.ask("How many lines does e.txt have?");
+    assert!(
+        place.requests() > n_before,
+        "it answers nothing before that"
+    );
+    assert!(
+        asked.said.contains(&format!("promote {name}")),
+        "{}",
+        asked.said
+    );
     let shown = place.run(&["reflexes", "show", name]).out;
     assert!(shown.contains("wc -l {0}"), "{shown}");
     let why = place.run(&["reflexes", "why", name]).out;

@@ -92,7 +92,7 @@ proptest! {
             Piece::Text("\"}".to_owned()),
         ]);
         let plan = Plan {
-            steps: vec![Step { tool: "shell".to_owned(), arguments }],
+            steps: vec![Step { tool: "shell".to_owned(), arguments, remark: None }],
             answer: Template(pieces),
         };
         let component = encode(&plan).expect("it is small");
@@ -111,6 +111,7 @@ fn a_large_answer_and_a_large_outcome_fit() {
         steps: vec![Step {
             tool: "read".to_owned(),
             arguments: Template(vec![Piece::Text("{}".to_owned())]),
+            remark: None,
         }],
         answer: Template(vec![
             Piece::Text(long.clone()),

@@ -1,10 +1,11 @@
 //! Turns as they are in the journal, and what becomes of them.
 
 use super::rig::{Answered, Model, Rig, tool};
+use crate::plan::remark;
 use crate::words::tokens;
 use crate::{Config, Promotion};
 use serde_json::{Value, json};
-use titan_protocol::{Event, Forget, Journal, Judgement, ReflexState, Shortcut};
+use titan_protocol::{Forget, Judgement, ReflexState, Shortcut};
 
 const PROVED: Config = Config {
     promotion: Promotion::Proved,
@@ -121,17 +122,11 @@ async fn by_default_its_owner_is_asked_and_nothing_answers_before() {
     })
     .await;
     let learned = rig.learned().await;
-    assert_eq!(learned.state, ReflexState::Shadow);
-    let told = rig.store.read(None, 0, 1000).await.expect("read");
-    let proposals: Vec<&String> = told
-        .iter()
-        .filter_map(|record| match &record.event {
-            Event::Notice { text, .. } => Some(text),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(proposals.len(), 1, "it is proposed once: {proposals:?}");
-    assert!(proposals[0].contains(&format!("promote {}", learned.name)));
+    assert_eq!(learned.state, ReflexState::Proposed);
+    let proposal = rig.proposal("How many lines does README.md have?");
+    assert!(proposal.is_some_and(|text| text.contains(&format!("promote {}", learned.name))));
+    let again = rig.proposal("How many lines does README.md have?");
+    assert_eq!(again, None, "once is enough");
     assert!(matches!(
         rig.ask("How many lines does README.md have?", COUNTS).await,
         Answered::Model(_)
@@ -233,6 +228,35 @@ async fn m18_a_model_that_concludes_something_is_not_replaced() {
         rig.ask(&format!("Is {file} a nice read?"), CONCLUDES).await;
     }
     assert_eq!(rig.n_learned().await, 0);
+}
+
+#[tokio::test]
+async fn what_a_program_says_when_it_fails_is_no_answer() {
+    let mut rig = taught(PROVED).await;
+    let answered = rig
+        .ask("How many lines does gone.txt have?", |text| {
+            (count(text), |_, _| "There is no such file.".to_owned())
+        })
+        .await;
+    assert_eq!(
+        answered,
+        Answered::Model("There is no such file.".to_owned()),
+        "error 2 is no count of lines"
+    );
+    assert_eq!(rig.learned().await.state, ReflexState::Promoted);
+}
+
+#[test]
+fn a_remark_is_the_same_for_other_numbers_and_another_for_another_status() {
+    for (outcome, said) in [
+        ("a\n[1 line in all]", Some("# line in all")),
+        ("a\nb\n[2 lines in all]\n", Some("# line in all")),
+        ("wc: x\n[exit status 1]", Some("exit status 1")),
+        ("[package]\nname", None),
+        ("", None),
+    ] {
+        assert_eq!(remark(outcome).as_deref(), said, "{outcome:?}");
+    }
 }
 
 #[tokio::test]
@@ -418,7 +442,7 @@ async fn whether_another_answer_may_be_kept_is_for_a_person_to_say() {
     let learned = rig.learned().await;
     assert_eq!(
         (learned.state, learned.agreements),
-        (ReflexState::Shadow, 2)
+        (ReflexState::Proposed, 2)
     );
     rig.reflexes
         .judge(&learned.name, Judgement::Promote)

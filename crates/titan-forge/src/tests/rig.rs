@@ -85,7 +85,9 @@ impl Rig {
             files: HashMap::from([
                 ("README.md", "90"),
                 ("Makefile", "12"),
+                ("Cargo.toml", "64"),
                 ("src/main.rs", "340"),
+                ("src/LIB.rs", "9"),
                 ("notes.txt", "7"),
             ]),
             turns: 0,
@@ -100,14 +102,23 @@ impl Rig {
         self.reflexes = open(&self.store, &self.host, self.config).await;
     }
 
-    /// One turn in a session of its own.
-    pub(super) async fn ask(&mut self, text: &str, model: Model) -> Answered {
-        let asked = Asked {
+    fn asked(&self, text: &str) -> Asked {
+        Asked {
             workspace: self.workspace.clone(),
             text: text.to_owned(),
             is_first: true,
             tools: self.tools.clone(),
-        };
+        }
+    }
+
+    /// What the person is told beside the model's answer.
+    pub(super) fn proposal(&self, text: &str) -> Option<String> {
+        self.reflexes.proposal(&self.asked(text))
+    }
+
+    /// One turn in a session of its own.
+    pub(super) async fn ask(&mut self, text: &str, model: Model) -> Answered {
+        let asked = self.asked(text);
         self.turns += 1;
         let mut told = vec![Event::TurnStarted {
             text: text.to_owned(),
@@ -198,7 +209,9 @@ impl Rig {
     fn run(&self, arguments: &Map<String, Value>) -> String {
         let script = arguments["script"].as_str().expect("a script");
         let (program, file) = script.rsplit_once(' ').expect("a program and a file");
-        let lines = self.files.get(file).copied().unwrap_or("0");
+        let Some(lines) = self.files.get(file) else {
+            return format!("{program}: {file}: error 2, no such file\n[exit status 1]");
+        };
         match program {
             "wc -l" => format!("{lines} {file}\n"),
             _ => format!(

@@ -9,6 +9,7 @@ use titan_protocol::{ReflexState, ReflexSummary};
 pub fn state(state: ReflexState) -> &'static str {
     match state {
         ReflexState::Shadow => "in shadow",
+        ReflexState::Proposed => "proposed",
         ReflexState::Promoted => "answers",
         ReflexState::Demoted => "ended",
     }
@@ -100,8 +101,9 @@ pub fn stats(reflexes: &[ReflexSummary]) -> Vec<Line> {
     let saved_ms: u64 = reflexes.iter().map(|reflex| reflex.saved_ms).sum();
     as_lines(&[
         format!(
-            "learned     {} answer, {} in shadow, {} ended",
+            "learned     {} answer, {} proposed, {} in shadow, {} ended",
             of(ReflexState::Promoted),
+            of(ReflexState::Proposed),
             of(ReflexState::Shadow),
             of(ReflexState::Demoted)
         ),
