@@ -5,7 +5,7 @@
 mod edges;
 mod files;
 
-use crate::{cargo, checks};
+use crate::{cargo, checks, prelude};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -68,6 +68,7 @@ fn check(root: &Path) -> Result<Vec<String>> {
     let mut complaints = edges::check(&packages);
     complaints.extend(files::check(root, &packages)?);
     complaints.extend(checks::check(root)?);
+    complaints.extend(prelude::tidy(root)?);
     complaints.sort();
     Ok(complaints)
 }

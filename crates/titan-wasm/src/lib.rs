@@ -13,6 +13,7 @@ mod engine;
 mod guest;
 mod host;
 mod measure;
+mod prelude;
 mod reach;
 mod reflex;
 mod shelf;
