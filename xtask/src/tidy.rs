@@ -22,6 +22,8 @@ const DEV_EDGES: &[(&str, &str)] = &[
     ("*", "titan-testkit"),
     ("titan-agent", "titan-tools"),
     ("titan-forge", "titan-wasm"),
+    // Compilers are started where they really are: confined.
+    ("titan-wasm", "titan-sandbox"),
 ];
 
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
