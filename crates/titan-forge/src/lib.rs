@@ -28,4 +28,4 @@ mod tests;
 
 pub use builtin::{About, Facts};
 pub use reflexes::{Config, Ports, Promotion, Reflexes};
-pub use tool::{FORGE_TOOL, ForgeTool, draft_of};
+pub use tool::{FORGE_TOOL, ForgeTool, agrees, draft_of};

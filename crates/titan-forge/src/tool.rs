@@ -342,7 +342,7 @@ pub(crate) async fn try_examples(
 ) -> Result<Option<String>, ToolError> {
     for example in examples {
         let given = call(context, made, &example.input).await?;
-        if given.is_error || !is_equal(said(&given.text), &example.output) {
+        if given.is_error || !agrees(&given.text, example) {
             let asked = Value::Object(example.input.clone());
             return Ok(Some(format!(
                 "An example went wrong. For {asked} the tool gave:\n{}\ninstead of:\n{}",
@@ -379,12 +379,17 @@ async fn call(
     made.tool.run(context.clone(), steps).await
 }
 
+/// Whether an output is what an example says: the same JSON, or the same text but for space at its ends. Lines that were
+/// logged don't count.
+pub fn agrees(output: &str, example: &Example) -> bool {
+    is_equal(said(output), &example.output)
+}
+
 /// An output without the lines that were logged.
 fn said(text: &str) -> &str {
     text.split_once(LOGGED).map_or(text, |(said, _)| said)
 }
 
-/// Whether two outputs say the same: the same JSON, or the same text but for space at its ends.
 fn is_equal(one: &str, other: &str) -> bool {
     let as_json = |text: &str| serde_json::from_str::<Value>(text).ok();
     one.trim() == other.trim() || as_json(one).is_some_and(|one| as_json(other) == Some(one))

@@ -129,7 +129,8 @@ impl Compiler {
         let ran = run(&*bench, order, |_| {})
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let told = errors(&String::from_utf8_lossy(&ran.err), job.path());
+        let said = String::from_utf8_lossy(&ran.err);
+        let told = errors(&said, job.path(), true);
         match (ran.exit, told.is_empty()) {
             (Exit::Status(0), _) => Ok(job),
             (Exit::Status(_), false) => Err(MakeError::Wrong(told)),
@@ -143,7 +144,10 @@ impl Compiler {
                  is compiled"
                     .to_owned(),
             )),
-            (Exit::Status(_), true) => Err(failed(ran.wrong())),
+            (Exit::Status(_), true) => Err(failed(match errors(&said, job.path(), false) {
+                told if told.is_empty() => ran.wrong(),
+                told => told,
+            })),
         }
     }
 
@@ -247,15 +251,17 @@ fn encode(mut module: Vec<u8>) -> Result<Vec<u8>, String> {
 }
 
 /// The errors of a compiler, as much as whoever wrote the source can use, with nothing of this machine's paths.
-fn errors(said: &str, job: &Path) -> String {
+///
+/// `is_placed`: those in the source; else the others, such as a linker's.
+fn errors(said: &str, job: &Path, is_placed: bool) -> String {
     let messages = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_error = |message: &Value| {
-        message["level"] == "error"
-            && message["spans"]
-                .as_array()
-                .is_some_and(|spans| !spans.is_empty())
+        let has_place = message["spans"]
+            .as_array()
+            .is_some_and(|spans| !spans.is_empty());
+        message["level"] == "error" && has_place == is_placed
     };
     let rendered: Vec<String> = messages
         .filter(is_error)
@@ -295,18 +301,18 @@ mod tests {
             serde_json::json!({"level": "error", "spans": [], "rendered": "aborting"}).to_string();
         let said = [one("error: no\n --> /job/tool.rs:3:5\n"), warning, summary].join("\n");
         assert_eq!(
-            errors(&said, Path::new("/job/")),
+            errors(&said, Path::new("/job/"), true),
             "error: no\n --> tool.rs:3:5"
         );
         let many: Vec<String> = (0..9)
             .map(|n| one(&format!("error {n} {}", "x".repeat(2000))))
             .collect();
-        let told = errors(&many.join("\n"), Path::new("/job"));
+        let told = errors(&many.join("\n"), Path::new("/job"), true);
         assert!(
             told.ends_with("… and 4 more") && told.len() < 7000,
             "{}",
             told.len()
         );
-        assert_eq!(errors("no JSON at all", Path::new("/job")), "");
+        assert_eq!(errors("no JSON at all", Path::new("/job"), true), "");
     }
 }

@@ -175,6 +175,12 @@ impl Toolchain {
         (candidate.class, candidate.lacks) = classify(&candidate);
         if let Some(linker) = &candidate.linker {
             candidate.reads.push(linker.clone());
+            // A toolchain's linker has its libraries in the toolchain.
+            if linker.ends_with("bin/rust-lld") {
+                candidate
+                    .reads
+                    .extend(linker.ancestors().nth(4).map(Path::to_owned));
+            }
         }
         Ok(candidate)
     }
@@ -191,8 +197,8 @@ impl Toolchain {
             .iter()
             .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         let mut all = std::iter::once(within(sysroot))
-            .chain(others.map(|other| within(&other)))
-            .chain(packaged);
+            .chain(packaged)
+            .chain(others.map(|other| within(&other)));
         // Not followed: it looks at the name that it was called by.
         all.find(|linker| linker.is_file())
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use titan_forge::ForgeTool;
-use titan_protocol::{Draft, ToolKeeper, Workbench, WorkbenchError};
+use titan_protocol::{Care, Draft, ToolKeeper, ToolMaker, Workbench, WorkbenchError};
 use titan_sandbox::{Closed, HostWorkbench};
 use titan_wasm::{Bench, Candidate, Maker, OpenBench, Progress, Ready, Toolchain, WasmHost};
 
@@ -114,6 +114,17 @@ pub(crate) async fn prove(context: &Context) -> anyhow::Result<Ready> {
         )
     })?;
     Ok(ready)
+}
+
+/// Makes a tool that is to be kept.
+///
+/// # Errors
+/// When nothing can be compiled here, or it does not compile.
+pub(crate) async fn make(context: &Context, draft: &Draft) -> anyhow::Result<Vec<u8>> {
+    context.home.prepare()?;
+    let host = tools::host(context)?;
+    let maker = Maker::new(toolchain(context)?, Arc::new(move || Ok(host.clone())));
+    Ok(maker.make(draft, Care::Kept).await?.component)
 }
 
 /// What writes tools, and where those that are kept come to.

@@ -90,6 +90,31 @@ pub(crate) fn add(
     Ok(())
 }
 
+/// Keeps a tool that was written here.
+///
+/// # Errors
+/// When its name is taken or it can't be written.
+pub(crate) fn keep(context: &Context, draft: &Draft, component: &[u8]) -> anyhow::Result<()> {
+    not_built_in(&draft.spec.name)?;
+    Ok(shelf(context).keep(draft, component)?)
+}
+
+/// What a tool was written as; `None` for one that was added by hand.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn draft(context: &Context, name: &str) -> anyhow::Result<Option<Draft>> {
+    Ok(shelf(context).draft(name)?)
+}
+
+/// A component as it is kept.
+///
+/// # Errors
+/// When there is none of this name, or it can't be read.
+pub(crate) fn bytes(context: &Context, name: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(shelf(context).read(name)?)
+}
+
 /// Takes the version before back.
 ///
 /// # Errors
