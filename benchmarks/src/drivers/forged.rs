@@ -1,6 +1,6 @@
 //! What it takes to write a tool: twenty of them, as models write them, through the compiler of this machine, confined as it
-//! always is. The compiler is prepared once, beside what cargo builds, and tried before anything counts, so that its files
-//! are in memory.
+//! always is. The compiler is prepared once, where tests have it too, and tried before anything counts, so that its files are
+//! in memory.
 
 use super::block_on;
 use crate::Setup;
@@ -188,7 +188,7 @@ fn host(folder: &Path) -> Result<WasmHost> {
 }
 
 async fn compiler(host: &WasmHost) -> Result<Compiler> {
-    let toolchain = toolchain()?;
+    let toolchain = toolchain();
     let ready = match toolchain.ready() {
         Some(ready) => ready,
         None => toolchain.prepare(host, |_| {}).await?,
@@ -198,23 +198,18 @@ async fn compiler(host: &WasmHost) -> Result<Compiler> {
     Ok(Compiler::new(toolchain, ready))
 }
 
-fn toolchain() -> Result<Toolchain> {
-    let own = std::env::current_exe()?;
-    let built = own
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists());
-    let built = built.context("this program does not lie where cargo builds")?;
+fn toolchain() -> Toolchain {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(Toolchain {
-        folder: built.join("titan-toolchain"),
+    Toolchain {
+        folder: home.join(".cache/titanclaw/jit"),
         named: None,
         rustup: vec![home.join(".rustup")],
         programs: std::env::split_paths(&path)
             .filter(|folder| folder.is_absolute())
             .collect(),
         open: open_bench(),
-    })
+    }
 }
 
 fn open_bench() -> OpenBench {

@@ -14,7 +14,10 @@ fn the_tool_that_the_page_shows_is_a_tool() {
     let tool = place.host.load(&assemble(shown)).unwrap();
     assert_eq!(tool.spec().name, "repeat");
     assert_eq!(tool.spec().description, "Gives its arguments back.");
-    assert_eq!(tool.spec().input_schema["properties"], json!({"text": {"type": "string"}}));
+    assert_eq!(
+        tool.spec().input_schema["properties"],
+        json!({"text": {"type": "string"}})
+    );
     assert_eq!(tool.capabilities(), []);
     let given = r#"{"text":"hello"}"#;
     assert_eq!(text(tool.call(given, &Arc::default())), given);

@@ -4,7 +4,6 @@
 use crate::{
     Bench, Class, Compiler, Config, LoadError, OpenBench, PrepareError, Ready, Toolchain, WasmHost,
 };
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use titan_protocol::{Care, Draft, MakeError, ToolSpec, Workbench, WorkbenchError
 use titan_sandbox::{Closed, HostWorkbench};
 
 /// What has to be there for these tests.
-const NEED: &str = "toolchain:wasm32-unknown-unknown";
+const NEED: &str = "program:rust-wasm";
 
 /// A compiler for tools and a host for what it makes.
 struct Forge {
@@ -23,7 +22,7 @@ struct Forge {
 }
 
 impl Forge {
-    /// Prepared once for all tests and all runs of them, beside what cargo builds. `None` where no compiler is.
+    /// Prepared once for all tests and all runs of them. `None` where no compiler is.
     async fn open() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let limits = crate::Limits {
@@ -57,14 +56,10 @@ impl Forge {
 }
 
 fn toolchain() -> Toolchain {
-    let own = std::env::current_exe().unwrap();
-    let built = own
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists());
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let path = std::env::var_os("PATH").unwrap_or_default();
     Toolchain {
-        folder: built.unwrap_or(Path::new("/tmp")).join("titan-toolchain"),
+        folder: home.join(".cache/titanclaw/jit"),
         named: None,
         rustup: vec![home.join(".rustup")],
         programs: std::env::split_paths(&path)
@@ -91,7 +86,7 @@ async fn ready(toolchain: &Toolchain, host: &WasmHost) -> Option<Ready> {
     // Tests are processes of their own; the first prepares, and the others wait for it.
     std::fs::create_dir_all(toolchain.folder.parent().unwrap()).unwrap();
     let lock = std::fs::File::create(toolchain.folder.with_extension("lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    lock.lock().unwrap();
     if let Some(ready) = toolchain.ready() {
         return Some(ready);
     }
