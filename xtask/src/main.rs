@@ -1,4 +1,4 @@
-//! The project's own chores, in place of shell scripts: `cargo xtask tidy | checks | fuzz | test | conformance | bench`.
+//! The project's own chores, in place of shell scripts: `cargo xtask tidy | checks | fuzz | prelude | test | conformance | bench`.
 //!
 //! It must compile in seconds and on a bare machine, so it depends on next to nothing, and on no crate of the product.
 
@@ -9,6 +9,7 @@ mod conformance;
 mod faults;
 mod fuzz;
 mod machine;
+mod prelude;
 mod skips;
 mod test;
 mod tidy;
@@ -24,6 +25,7 @@ commands:
   tidy                              check what compilers don't: crate edges, orphaned files, docs
   checks                            write the table of checks and the tests that hold them
   fuzz [TARGET…] [--minutes N]      try mutants of the kept inputs, each target for N minutes
+  prelude [--check]                 pack what generated tools are compiled against, or say whether that is done
   test                              install what the tests need, then run every check and every test
   faults [--kills N] [--cuts N]     kill engines, cut the power, fill and break disks; 200 and 20 without numbers
   conformance [SUITE…]              OpenAI's client, schemathesis and Autobahn's cases against the gateway
@@ -46,6 +48,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "tidy" => tidy::run(),
         Some((command, [])) if command == "checks" => checks::run(),
         Some((command, rest)) if command == "fuzz" => fuzz::run(rest),
+        Some((command, rest)) if command == "prelude" => prelude::run(rest),
         Some((command, [])) if command == "test" => test::run(),
         Some((command, rest)) if command == "faults" => faults::run(rest),
         Some((command, rest)) if command == "conformance" => conformance::run(rest),

@@ -5,7 +5,7 @@
 mod edges;
 mod files;
 
-use crate::{cargo, checks};
+use crate::{cargo, checks, prelude};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -22,6 +22,8 @@ const DEV_EDGES: &[(&str, &str)] = &[
     ("*", "titan-testkit"),
     ("titan-agent", "titan-tools"),
     ("titan-forge", "titan-wasm"),
+    // Compilers are started where they really are: confined.
+    ("titan-wasm", "titan-sandbox"),
 ];
 
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
@@ -66,8 +68,15 @@ fn check(root: &Path) -> Result<Vec<String>> {
     let metadata = serde_json::from_slice(&output.stdout).context("reading `cargo metadata`")?;
     let packages = edges::packages(&metadata);
     let mut complaints = edges::check(&packages);
-    complaints.extend(files::check(root, &packages)?);
+    let of_prelude = prelude::CRATES.map(|name| Package {
+        name: format!("the prelude's {name}"),
+        folder: root.join(prelude::SOURCES).join(name),
+        sources: vec![root.join(prelude::SOURCES).join(name).join("src/lib.rs")],
+        ..Package::default()
+    });
+    complaints.extend(files::check(root, &[&packages[..], &of_prelude].concat())?);
     complaints.extend(checks::check(root)?);
+    complaints.extend(prelude::tidy(root)?);
     complaints.sort();
     Ok(complaints)
 }

@@ -19,6 +19,7 @@ mod plan;
 mod prove;
 mod reflex;
 mod reflexes;
+mod tool;
 mod watch;
 mod wording;
 mod words;
@@ -28,3 +29,4 @@ mod tests;
 
 pub use builtin::{About, Facts};
 pub use reflexes::{Config, Ports, Promotion, Reflexes};
+pub use tool::{FORGE_TOOL, ForgeTool, agrees, draft_of};

@@ -20,7 +20,7 @@ mod tree;
 use async_trait::async_trait;
 use bytes::Bytes;
 use confine::{Bounds, Leave};
-pub use confine::{Confinement, Kept, Part};
+pub use confine::{Closed, Confinement, Kept, Part};
 use environment::Environment;
 use futures::{StreamExt, stream};
 use path::Places;
@@ -126,6 +126,28 @@ impl HostWorkbench {
             places: places.clone(),
             environment,
             bounds,
+            below: OnceLock::new(),
+        };
+        Ok(Self {
+            places,
+            shared: Arc::new(shared),
+            leave: Arc::default(),
+        })
+    }
+
+    /// Opens a folder as a place whose programs reach nothing else, have no network and no environment, and end at limits of
+    /// their own. Programs are named by their path there, and their variables are what each command says.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub fn open_closed(root: &Path, closed: Closed) -> Result<Self, HostError> {
+        let root = open_root(root)?;
+        // No path of it is given to a tool, so there is no home to keep apart.
+        let places = Arc::new(Places::new(root, PathBuf::from("/proc"), None));
+        let shared = Shared {
+            places: places.clone(),
+            environment: Environment::closed(),
+            bounds: Bounds::closed(closed),
             below: OnceLock::new(),
         };
         Ok(Self {

@@ -12,7 +12,9 @@ mod component;
 mod engine;
 mod guest;
 mod host;
+mod maker;
 mod measure;
+mod prelude;
 mod reach;
 mod reflex;
 mod shelf;
@@ -21,6 +23,7 @@ mod spec;
 mod state;
 mod ticker;
 mod tool;
+mod toolchain;
 mod trouble;
 
 #[cfg(test)]
@@ -30,9 +33,13 @@ pub use capability::Capability;
 pub use component::{Component, Finished};
 pub use guest::Limits;
 pub use host::{Config, LoadError, OpenError, WasmHost};
+pub use maker::{Maker, OpenHost};
 pub use measure::COMPONENT_BYTES_MAX;
 pub use reach::Host;
 pub use shelf::{Shelf, ShelfError};
 pub use slots::{Change, KeptError, Slots, load_kept};
 pub use tool::ComponentTool;
+pub use toolchain::{
+    Bench, Candidate, Class, Compiler, OpenBench, PrepareError, Progress, Ready, Toolchain,
+};
 pub use trouble::{CallError, Halt};

@@ -6,12 +6,17 @@ use crate::measure::COMPONENT_BYTES_MAX;
 use crate::spec::is_name;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use titan_protocol::Draft;
 
 /// Components that are kept.
 const KEPT_MAX: usize = 100;
 const SUFFIX: &str = "wasm";
 const PREVIOUS: &str = "previous";
 const STATE: &str = "state";
+/// What a tool that the engine wrote was written as.
+const DRAFT: &str = "json";
+/// Bytes of a draft.
+const DRAFT_BYTES_MAX: u64 = 1 << 20;
 
 /// A folder of `NAME.wasm`, closed to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,11 @@ pub enum ShelfError {
     /// It never was another.
     #[error("no version of {0:?} before this one is kept")]
     NoPrevious(String),
+    /// It was not written here.
+    #[error(
+        "{0:?} was added by hand, so it was not written here and is not replaced; choose another name"
+    )]
+    Foreign(String),
     /// There are too many.
     #[error("{KEPT_MAX} components are kept already; remove one first")]
     Full,
@@ -142,13 +152,51 @@ impl Shelf {
         }
     }
 
+    /// Keeps a tool that the engine wrote, with what it was written as: under a name that is free, or in the place of another
+    /// that the engine wrote.
+    ///
+    /// # Errors
+    /// When the name is that of one that a person added, the shelf is full, or a file can't be written.
+    pub fn keep(&self, draft: &Draft, component: &[u8]) -> Result<(), ShelfError> {
+        let name = &draft.spec.name;
+        let path = self.path(name)?;
+        let is_there = path.exists();
+        if is_there && self.draft(name)?.is_none() {
+            return Err(ShelfError::Foreign(name.clone()));
+        }
+        own_folder(&self.0).map_err(|source| broken(&self.0, source))?;
+        let beside = path.with_extension(DRAFT);
+        let text =
+            serde_json::to_vec_pretty(draft).map_err(|error| broken(&beside, error.into()))?;
+        self.write(&beside, &text)?;
+        match is_there {
+            true => self.replace(name, component),
+            false => self.add(name, component),
+        }
+    }
+
+    /// What a tool was written as; `None` for one that was not written here.
+    ///
+    /// # Errors
+    /// When there is something that can't be read.
+    pub fn draft(&self, name: &str) -> Result<Option<Draft>, ShelfError> {
+        let path = self.path(name)?.with_extension(DRAFT);
+        match read_own(&path, DRAFT_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(broken(&path, source)),
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|error| broken(&path, error.into())),
+        }
+    }
+
     /// Deletes a component, the version before it, and what it kept.
     ///
     /// # Errors
     /// When there is none or it can't be deleted.
     pub fn remove(&self, name: &str) -> Result<(), ShelfError> {
         let path = self.path(name)?;
-        for beside in [PREVIOUS, STATE].map(|end| path.with_extension(end)) {
+        for beside in [PREVIOUS, STATE, DRAFT].map(|end| path.with_extension(end)) {
             let removed = match std::fs::symlink_metadata(&beside) {
                 Ok(found) if found.is_dir() => std::fs::remove_dir_all(&beside),
                 Ok(_) => std::fs::remove_file(&beside),

@@ -4,6 +4,7 @@
 //! else this process opens the home, and serves the socket itself while it lives, so that a second terminal works.
 
 mod files;
+pub(crate) mod forge;
 mod gateway;
 mod late;
 mod local;
@@ -266,7 +267,8 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         identity: identity(context.home.path()),
         ..lower::engine(context, config, setting.as_ref(), lasts)
     };
-    let offered = tools::Offered::new(context, parts.pipeline.clone());
+    let forge = forge::Forge::new(context, config);
+    let offered = tools::Offered::new(context, parts.pipeline.clone(), forge);
     // Where only what is stored is looked at, no tool runs.
     if setting.is_some() {
         offered.look().iter().for_each(|told| context.say(told));

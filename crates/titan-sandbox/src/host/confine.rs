@@ -172,6 +172,17 @@ fn removed(effects: &[Effect]) -> Vec<PathBuf> {
     written.filter(|_| only_deletes && runs).collect()
 }
 
+/// What a place is whose programs reach nothing that is not named: for compilers, which are fed what a stranger wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// What they may read and run besides the place itself. What is not there is left out.
+    pub reads: Vec<PathBuf>,
+    /// Addresses that a process may take, in bytes.
+    pub address_bytes_max: u64,
+    /// Time on a processor that a process may take, in seconds.
+    pub processor_seconds_max: u64,
+}
+
 /// How well something is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -349,6 +360,7 @@ fn number(n: u64) -> CString {
 /// What programs of one workspace are confined to. Made once, looks at the file system when the first one starts.
 #[derive(Debug)]
 pub(super) struct Bounds {
+    closed: Option<Closed>,
     environment: BTreeMap<String, String>,
     program_folders: Vec<PathBuf>,
     machine: OnceLock<Confinement>,
@@ -371,11 +383,20 @@ impl Bounds {
         program_folders: Vec<PathBuf>,
     ) -> Self {
         Self {
+            closed: None,
             environment,
             program_folders,
             machine: OnceLock::new(),
             reach: OnceLock::new(),
             scratch: OnceLock::new(),
+        }
+    }
+
+    /// Those of a place that is closed.
+    pub(super) fn closed(closed: Closed) -> Self {
+        Self {
+            closed: Some(closed),
+            ..Self::new(BTreeMap::new(), Vec::new())
         }
     }
 
@@ -385,8 +406,10 @@ impl Bounds {
     }
 
     fn reach(&self, places: &Places) -> &Reach {
-        self.reach
-            .get_or_init(|| Reach::look(&self.environment, &self.program_folders, &places.home))
+        self.reach.get_or_init(|| match &self.closed {
+            Some(closed) => Reach::only(&closed.reads),
+            None => Reach::look(&self.environment, &self.program_folders, &places.home),
+        })
     }
 
     /// Makes a program's confinement ready. Looks at the file system.
@@ -404,12 +427,18 @@ impl Bounds {
             .machine
             .get_or_init(|| Confinement::of_this_machine().clone());
         let reach = self.reach(places);
-        let scratch = self.scratch()?;
         leave.make_folders(places);
         let mut plan = Plan::new(reach, places, leave)?;
         let namespaces = machine.namespaces();
         let has_mounts = namespaces.is_some();
-        let scratch = plan.add_scratch(scratch, has_mounts);
+        let scratch = match &self.closed {
+            Some(_) => {
+                // Memory that is shared is no place of it, so that the place itself may lie there.
+                plan.devices.retain(|device| !device.is_dir());
+                places.root.clone()
+            }
+            None => plan.add_scratch(self.scratch()?, has_mounts),
+        };
         let mounts = match has_mounts {
             true => plan.mounts(places, guarded).map_err(unusable)?,
             false => Mounts::default(),
@@ -427,7 +456,7 @@ impl Bounds {
             mounts,
             rules,
             filter: machine.has_filter.then(|| Filter::new(has_sockets)),
-            limits: limits(namespaces.is_some_and(|namespaces| namespaces.user)),
+            limits: self.limits(namespaces.is_some_and(|namespaces| namespaces.user)),
             processes: number(PROCESSES_MAX),
             directory: sys::c_path(directory).map_err(unusable)?,
             absent: absent(guarded).map_err(unusable)?,
@@ -437,6 +466,15 @@ impl Bounds {
             scratch,
             has_mounts,
         })
+    }
+
+    fn limits(&self, counts_own_processes: bool) -> Vec<(u32, u64)> {
+        let mut limits = limits(counts_own_processes);
+        if let Some(closed) = &self.closed {
+            limits.push((libc::RLIMIT_AS, closed.address_bytes_max));
+            limits.push((libc::RLIMIT_CPU, closed.processor_seconds_max));
+        }
+        limits
     }
 
     /// The folder for temporary files. It is kept while the workspace is open, so that one program finds what another
@@ -506,7 +544,7 @@ impl Plan {
             }
         };
         let mut hidden: Vec<PathBuf> = secret.iter().flat_map(uncovered).collect();
-        hidden.push(reach.barred.clone());
+        hidden.extend(reach.barred.clone());
         refuse_new_secrets(&leave.writes, &secret)?;
         let is_open = |path: &&PathBuf| !hidden.iter().any(|hidden| path.starts_with(hidden));
         let mut writable = vec![places.root.clone()];
@@ -516,7 +554,7 @@ impl Plan {
             !others.any(|other| other != *path && path.starts_with(other))
         };
         let outermost = leave.writes.iter().filter(is_outermost);
-        let closed: Vec<&Path> = secret.into_iter().chain([reach.barred.as_path()]).collect();
+        let closed: Vec<&Path> = secret.into_iter().chain(reach.barred.as_deref()).collect();
         writable.extend(outermost.filter_map(|path| writable_place(path, &closed, &hidden)));
         if writable.len() > WRITABLE_MAX {
             return Err(WorkbenchError::Failed(format!(
@@ -587,7 +625,10 @@ impl Plan {
     }
 
     fn mounts(&self, places: &Places, guarded: &[PathBuf]) -> std::io::Result<Mounts> {
-        let mut mounts = Mounts::default();
+        let mut mounts = Mounts {
+            has_shared_memory: self.devices.iter().any(|device| device.is_dir()),
+            ..Mounts::default()
+        };
         // A repository on itself: what contains a mount could be moved away as a whole, a mount can't.
         let git = Some(places.root.join(".git")).filter(|git| is_real_folder(git));
         let scratch = self.scratch.iter().cloned();

@@ -111,6 +111,8 @@ const FOLLOWED_MAX: usize = 512;
 pub(super) struct Environment {
     variables: BTreeMap<String, String>,
     folders: Vec<PathBuf>,
+    /// Whether no caller but the engine itself sets variables.
+    is_closed: bool,
 }
 
 impl Environment {
@@ -132,7 +134,20 @@ impl Environment {
             .filter_map(|folder| folder.to_str())
             .collect();
         variables.insert("PATH".to_owned(), shown.join(":"));
-        Self { variables, folders }
+        Self {
+            variables,
+            folders,
+            is_closed: false,
+        }
+    }
+
+    /// Nothing at all. What a program gets besides, the engine itself says, for no model starts one here.
+    pub(super) fn closed() -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            folders: Vec::new(),
+            is_closed: true,
+        }
     }
 
     /// The clean set with a command's own variables on top.
@@ -150,7 +165,7 @@ impl Environment {
                     "{name:?} is not the name of a variable, or its value holds NUL"
                 )));
             }
-            if is_refused(name) {
+            if is_refused(name) && !self.is_closed {
                 return Err(WorkbenchError::Denied(format!(
                     "the variable {name} may not be set: it changes which code a program runs"
                 )));

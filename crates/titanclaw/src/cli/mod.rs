@@ -21,6 +21,7 @@ mod prompt;
 mod reflexes;
 mod sessions;
 mod status;
+mod toolchain;
 mod tools;
 mod transcript;
 mod trust;
@@ -139,6 +140,8 @@ enum Command {
     Models(models::Arguments),
     /// List, show, run, add, take back or remove tools that are WebAssembly components
     Tools(tools::Arguments),
+    /// Look at, prepare or try the compiler for tools that are written here
+    Toolchain(toolchain::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
@@ -281,6 +284,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Sessions(arguments)) => sessions::run(&context, arguments),
         Some(Command::Models(arguments)) => models::run(&context, arguments),
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
+        Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),

@@ -1,14 +1,19 @@
-//! `titanclaw tools list|show|run|add|rollback|remove`: tools that are WebAssembly components.
+//! `titanclaw tools list|show|run|test|keep|add|rollback|remove|export`: tools that are WebAssembly components.
 
-use super::{Context, Exit, light_runtime};
-use crate::wire;
+use super::{Context, Exit, engine_runtime, light_runtime, transcript};
+use crate::wire::{self, Need};
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use titan_forge::FORGE_TOOL;
+use titan_protocol::{Client, Draft, Event};
 use titan_tui::render::table;
 use titan_wasm::{COMPONENT_BYTES_MAX, Capability, Component};
+
+/// Sessions that are looked through for a tool.
+const SESSIONS_MAX: usize = 1_000;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -35,6 +40,23 @@ enum Command {
         name: String,
         /// Its arguments, a JSON object
         arguments: String,
+    },
+    /// Try a tool that was written here on the examples that it was written with
+    Test {
+        /// Its name in the list
+        name: String,
+    },
+    /// Keep a tool that was written in an earlier turn and destroyed
+    Keep {
+        /// The name that it was written with
+        name: String,
+    },
+    /// Write a tool and its source into a folder
+    Export {
+        /// Its name in the list
+        name: String,
+        /// The folder; made if it isn't there
+        folder: PathBuf,
     },
     /// Keep a component and offer it to models
     Add {
@@ -73,6 +95,12 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
             let said = add(context, &file, replace, probe.as_deref())?;
             changed(context, &said)?;
         }
+        Command::Test { name } => return test(context, &name),
+        Command::Keep { name } => {
+            let said = engine_runtime()?.block_on(keep(context, &name))?;
+            changed(context, &said)?;
+        }
+        Command::Export { name, folder } => export(context, &name, &folder)?,
         Command::Rollback { name } => {
             wire::tools::roll_back(context, &name)?;
             changed(context, &format!("the version of {name} before is back"))?;
@@ -188,6 +216,113 @@ fn add(
     let name = &component.spec().name;
     wire::tools::add(context, &bytes, name, replaces)?;
     Ok(format!("{name} is kept and gets {}", gets(&component)))
+}
+
+fn test(context: &Context, name: &str) -> anyhow::Result<Exit> {
+    let component = wire::tools::find(context, name)?;
+    let draft = written(context, name)?;
+    let failed = engine_runtime()?.block_on(failed(context, &component, &draft))?;
+    let n_all = draft.examples.len();
+    let said = format!("{} of {n_all} examples passed\n", n_all - failed.len());
+    let output = context.output();
+    output.text(&format!("{}{said}", failed.concat()))?;
+    Ok(match failed.is_empty() {
+        true => Exit::Completed,
+        false => Exit::Failed,
+    })
+}
+
+/// What a tool was written as.
+fn written(context: &Context, name: &str) -> anyhow::Result<Draft> {
+    let draft = wire::tools::draft(context, name)?;
+    draft.with_context(|| {
+        format!("{name} was added by hand, so there is neither its source nor an example of it")
+    })
+}
+
+/// The examples that a component does not give, a paragraph each.
+async fn failed(
+    context: &Context,
+    component: &Component,
+    draft: &Draft,
+) -> anyhow::Result<Vec<String>> {
+    let mut failed = Vec::new();
+    for example in &draft.examples {
+        let called =
+            wire::tools::call_of(context, component.clone(), example.input.clone()).await?;
+        if called.is_error || !titan_forge::agrees(&called.text, example) {
+            let input = Value::Object(example.input.clone());
+            failed.push(format!(
+                "{input}\n  gave: {}\n  not:  {}\n",
+                called.text, example.output
+            ));
+        }
+    }
+    Ok(failed)
+}
+
+/// Makes a tool again that stands in the journal, proves it and keeps it.
+async fn keep(context: &Context, name: &str) -> anyhow::Result<String> {
+    let attached = wire::attach(context, Need::Records).await?;
+    let found = last_draft(attached.client.as_ref(), name).await;
+    attached.close().await?;
+    let Some(draft) = found? else {
+        bail!("no tool called {name:?} was written in the sessions that are kept");
+    };
+    let component = wire::forge::make(context, &draft).await?;
+    let ready = wire::tools::examine(context, &component)?;
+    let failed = failed(context, &ready, &draft).await?;
+    if !failed.is_empty() {
+        bail!(
+            "it is not kept, since an example went wrong: {}",
+            failed.concat()
+        );
+    }
+    wire::tools::keep(context, &draft, &component)?;
+    Ok(format!("{name} is kept and gets {}", gets(&ready)))
+}
+
+/// The tool of this name that was written last.
+async fn last_draft(client: &dyn Client, name: &str) -> anyhow::Result<Option<Draft>> {
+    for session in client.sessions(SESSIONS_MAX).await? {
+        let records = transcript::records(client, &session).await?;
+        let drafts = records
+            .iter()
+            .rev()
+            .filter_map(|record| match &record.event {
+                Event::ToolCallReady { call, .. } if call.name == FORGE_TOOL => {
+                    titan_forge::draft_of(&call.arguments).ok()
+                }
+                _ => None,
+            });
+        if let Some(draft) = drafts.into_iter().find(|draft| draft.spec.name == name) {
+            return Ok(Some(draft));
+        }
+    }
+    Ok(None)
+}
+
+fn export(context: &Context, name: &str, folder: &Path) -> anyhow::Result<()> {
+    let component = wire::tools::bytes(context, name)?;
+    let mut files = vec![("wasm", component)];
+    if let Some(draft) = wire::tools::draft(context, name)? {
+        files.push(("json", serde_json::to_vec_pretty(&draft)?));
+        files.push(("rs", draft.source.into_bytes()));
+    }
+    let cause = || format!("{} can't be written", folder.display());
+    std::fs::create_dir_all(folder).with_context(cause)?;
+    for (end, content) in &files {
+        let path = folder.join(name).with_extension(end);
+        let mut file = File::create_new(&path)
+            .with_context(|| format!("{} can't be written", path.display()))?;
+        file.write_all(content).with_context(cause)?;
+    }
+    let written: Vec<String> = files
+        .iter()
+        .map(|(end, _)| format!("{name}.{end}"))
+        .collect();
+    context.say(&format!("{} in {}", written.join(", "), folder.display()));
+    Ok(())
 }
 
 fn object(arguments: &str) -> anyhow::Result<Map<String, Value>> {

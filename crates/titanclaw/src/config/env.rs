@@ -23,6 +23,10 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "what is logged, such as info or titan_agent=debug (default: info)",
     ),
     (
+        "TITANCLAW_RUSTC",
+        "the Rust compiler for tools that are written here, where the config names none",
+    ),
+    (
         "ANTHROPIC_API_KEY",
         "a key for Anthropic; used when the config names no model",
     ),
@@ -68,6 +72,7 @@ pub(crate) struct Env {
     pub(crate) is_offline: bool,
     pub(crate) model: Option<String>,
     pub(crate) log: Option<String>,
+    pub(crate) rustc: Option<PathBuf>,
     pub(crate) anthropic_key: Option<SecretString>,
     pub(crate) openai_key: Option<SecretString>,
     pub(crate) openai_base_url: Option<String>,
@@ -99,6 +104,7 @@ impl Env {
             is_offline: get("TITANCLAW_OFFLINE").is_some_and(|value| value != "0"),
             model: get("TITANCLAW_MODEL"),
             log: get("TITANCLAW_LOG"),
+            rustc: get("TITANCLAW_RUSTC").map(PathBuf::from),
             anthropic_key: get("ANTHROPIC_API_KEY").map(SecretString::from),
             openai_key: get("OPENAI_API_KEY").map(SecretString::from),
             openai_base_url: get("OPENAI_BASE_URL"),

@@ -118,6 +118,11 @@ impl Home {
         self.0.join("artefacts")
     }
 
+    /// What was prepared to compile tools with. It can be deleted at any time.
+    pub(crate) fn jit(&self) -> PathBuf {
+        self.0.join("jit")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
     }

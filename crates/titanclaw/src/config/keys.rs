@@ -240,6 +240,18 @@ pub(crate) const KEYS: &[Key] = &[
         "of so many questions that a reflex would answer the model is asked one, to see whether it still holds; 0: of none",
     ),
     key(
+        "jit.rustc",
+        Kind::Text,
+        "",
+        "the Rust compiler for tools that are written here; empty: the best that is found",
+    ),
+    key(
+        "jit.folder",
+        Kind::Text,
+        "",
+        "where what was prepared to compile them lies; empty: jit in the home",
+    ),
+    key(
         "display.thinking",
         Kind::Flag,
         "false",

@@ -28,6 +28,7 @@ struct RawConfig {
     local: RawLocal,
     policy: RawPolicy,
     reflexes: RawReflexes,
+    jit: RawJit,
     display: RawDisplay,
     gateway: Option<RawGateway>,
 }
@@ -103,6 +104,13 @@ struct RawReflexes {
     sample: Option<u32>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawJit {
+    rustc: Option<PathBuf>,
+    folder: Option<PathBuf>,
+}
+
 /// Who says that a reflex may answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +179,7 @@ pub(crate) struct Config {
     pub(crate) local: Local,
     pub(crate) policy: Policy,
     pub(crate) reflexes: Reflexes,
+    pub(crate) jit: Jit,
     pub(crate) display: Display,
     /// `None`: `titanclaw web` alone opens one.
     pub(crate) gateway: Option<Gateway>,
@@ -254,6 +263,15 @@ pub(crate) struct Reflexes {
     pub(crate) agreements_min: u32,
     /// Of so many questions that a reflex would answer the model is asked one; 0: of none.
     pub(crate) sample_every: u32,
+}
+
+/// `[jit]`: how tools that the engine writes are compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Jit {
+    /// `None`: found by itself.
+    pub(crate) rustc: Option<PathBuf>,
+    /// `None`: in the home.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// `[display]`.
@@ -349,6 +367,10 @@ impl From<RawConfig> for Config {
                 promotion: raw.reflexes.promotion.unwrap_or_default(),
                 agreements_min: raw.reflexes.agreements.unwrap_or(2),
                 sample_every: raw.reflexes.sample.unwrap_or(20),
+            },
+            jit: Jit {
+                rustc: raw.jit.rustc.filter(|path| !path.as_os_str().is_empty()),
+                folder: raw.jit.folder.filter(|path| !path.as_os_str().is_empty()),
             },
             display: Display {
                 thinking: raw.display.thinking.unwrap_or(false),

@@ -1,5 +1,6 @@
 //! The tools that are components: kept in the home, offered beside the built-in ones, and run by hand.
 
+use super::forge::Forge;
 use super::{now, secrets, workbenches};
 use crate::cli::Context;
 use crate::config::env::inherited;
@@ -9,8 +10,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use titan_forge::FORGE_TOOL;
 use titan_protocol::{
-    CallId, Egress, Event, Origin, SessionId, StorageError, Taint, ToolCall, TurnId,
+    CallId, Draft, Egress, Event, Origin, SessionId, StorageError, Taint, ToolCall, TurnId,
 };
 use titan_sandbox::GuardedEgress;
 use titan_store::StoreConfig;
@@ -88,6 +90,31 @@ pub(crate) fn add(
     Ok(())
 }
 
+/// Keeps a tool that was written here.
+///
+/// # Errors
+/// When its name is taken or it can't be written.
+pub(crate) fn keep(context: &Context, draft: &Draft, component: &[u8]) -> anyhow::Result<()> {
+    not_built_in(&draft.spec.name)?;
+    Ok(shelf(context).keep(draft, component)?)
+}
+
+/// What a tool was written as; `None` for one that was added by hand.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn draft(context: &Context, name: &str) -> anyhow::Result<Option<Draft>> {
+    Ok(shelf(context).draft(name)?)
+}
+
+/// A component as it is kept.
+///
+/// # Errors
+/// When there is none of this name, or it can't be read.
+pub(crate) fn bytes(context: &Context, name: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(shelf(context).read(name)?)
+}
+
 /// Takes the version before back.
 ///
 /// # Errors
@@ -118,18 +145,55 @@ pub(crate) fn remove(context: &Context, name: &str) -> anyhow::Result<()> {
 pub(crate) struct Offered {
     slots: Slots,
     pipeline: Arc<titan_exec::Pipeline>,
+    forge: Forge,
 }
 
 impl Offered {
-    pub(super) fn new(context: &Context, pipeline: Arc<titan_exec::Pipeline>) -> Arc<Self> {
+    pub(super) fn new(
+        context: &Context,
+        pipeline: Arc<titan_exec::Pipeline>,
+        forge: Forge,
+    ) -> Arc<Self> {
         let slots = Slots::new(config(context), shelf(context));
-        Arc::new(Self { slots, pipeline })
+        let offered = Arc::new(Self {
+            slots,
+            pipeline,
+            forge,
+        });
+        offered.forge.offers_with(&offered);
+        offered
     }
 
     /// Looks at the shelf again. What can't be offered is told and left out; what was offered under its name before stays.
     /// Blocks.
     pub(crate) fn look(self: &Arc<Self>) -> Vec<String> {
-        self.look_and(|component| self.watched(component))
+        let registry = self.pipeline.registry();
+        let mut told = Vec::new();
+        match self.forge.is_ready() {
+            true => {
+                let offered = registry.publish(self.forge.tool.clone());
+                told.extend(offered.err().map(|error| error.to_string()));
+            }
+            false => registry.withdraw(FORGE_TOOL),
+        }
+        told.extend(self.look_and(|component| self.watched(component)));
+        told
+    }
+
+    /// Keeps a tool that was written, and offers it from now on. Blocks.
+    ///
+    /// # Errors
+    /// Why it is not kept.
+    pub(super) fn keep(self: &Arc<Self>, draft: &Draft, component: &[u8]) -> Result<(), String> {
+        let name = &draft.spec.name;
+        not_built_in(name).map_err(|error| error.to_string())?;
+        let kept = self.slots.shelf().keep(draft, component);
+        kept.map_err(|error| error.to_string())?;
+        let told = self.look();
+        match told.into_iter().find(|line| line.contains(name.as_str())) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
     }
 
     /// `newer` makes a tool of what takes another's place.
@@ -150,6 +214,11 @@ impl Offered {
         newer: impl Fn(Component) -> ComponentTool,
     ) -> Option<String> {
         let (name, refused) = match change {
+            Change::Ready { component, .. } if is_own(&component.spec().name) => {
+                let name = component.spec().name.clone();
+                let why = not_built_in(&name).err().map(|error| error.to_string());
+                (name, why)
+            }
             Change::Ready {
                 component,
                 is_newer,
@@ -327,7 +396,7 @@ pub(super) fn config(context: &Context) -> Config {
     Config::new(context.home.artefacts(), context.home.tools())
 }
 
-fn host(context: &Context) -> anyhow::Result<WasmHost> {
+pub(super) fn host(context: &Context) -> anyhow::Result<WasmHost> {
     Ok(WasmHost::open(config(context))?)
 }
 
@@ -339,8 +408,17 @@ fn ready(host: &WasmHost, shelf: &Shelf, name: &str) -> anyhow::Result<Component
     Ok(component)
 }
 
+/// The names that no component may take.
+pub(super) fn own_names() -> impl Iterator<Item = &'static str> {
+    titan_tools::NAMES.into_iter().chain([FORGE_TOOL])
+}
+
+fn is_own(name: &str) -> bool {
+    own_names().any(|own| own == name)
+}
+
 fn not_built_in(name: &str) -> anyhow::Result<()> {
-    match titan_tools::NAMES.contains(&name) {
+    match is_own(name) {
         true => bail!("{name} is the name of a built-in tool, which no component may take"),
         false => Ok(()),
     }

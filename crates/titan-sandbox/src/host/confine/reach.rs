@@ -166,7 +166,7 @@ pub(super) struct Reach {
     /// Stays unreadable even inside of what may be read, unless a person names it.
     pub(super) secret: Vec<PathBuf>,
     /// Stays unreadable whatever anybody says: the engine's own state.
-    pub(super) barred: PathBuf,
+    pub(super) barred: Option<PathBuf>,
 }
 
 impl Reach {
@@ -195,7 +195,16 @@ impl Reach {
                 .filter(|path| !is_too_wide(path, home.as_deref()))
                 .collect(),
             secret: existing(secrets(home.as_deref())).collect(),
-            barred: engine_home.to_owned(),
+            barred: Some(engine_home.to_owned()),
+        }
+    }
+
+    /// These places and nothing else.
+    pub(super) fn only(readable: &[PathBuf]) -> Self {
+        Self {
+            readable: existing(readable.iter().cloned()).collect(),
+            secret: Vec::new(),
+            barred: None,
         }
     }
 }
@@ -207,7 +216,9 @@ impl Reach {
             return false;
         };
         let is_in = |places: &[PathBuf]| places.iter().any(|place| path.starts_with(place));
-        is_in(&self.readable) && !is_in(&self.secret) && !path.starts_with(&self.barred)
+        is_in(&self.readable)
+            && !is_in(&self.secret)
+            && !self.barred.iter().any(|barred| path.starts_with(barred))
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Namespaces {
 /// The mounts of a program, made in this order.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
+    /// Whether the program gets a folder for shared memory of its own.
+    pub(super) has_shared_memory: bool,
     /// `(what, where)`: stays writable when everything else becomes read-only.
     pub(super) writable: Vec<(CString, CString)>,
     /// Mounted on themselves read-only, so that they can be neither changed nor moved away.
@@ -425,8 +427,10 @@ fn make_mounts(mounts: &Mounts) -> Staged<()> {
         at(Stage::Mounts, put(*tree, place))?;
     }
     let flags = (libc::MS_NOSUID | libc::MS_NODEV) as libc::c_long;
-    // A machine without the folder needs no other one.
-    let _ = mount(c"tmpfs", c"/dev/shm", c"tmpfs", flags, SHARED_MEMORY);
+    if mounts.has_shared_memory {
+        // A machine without the folder needs no other one.
+        let _ = mount(c"tmpfs", c"/dev/shm", c"tmpfs", flags, SHARED_MEMORY);
+    }
     for path in &mounts.fixed {
         at(Stage::Mounts, fix(path))?;
     }
