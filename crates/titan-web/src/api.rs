@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use titan_protocol::{
-    CostLine, EngineStatus, Op, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    CostLine, EngineStatus, Job, Op, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 
 /// A command, with the text and the images that it may carry.
@@ -130,6 +130,10 @@ pub(crate) async fn changes(
         .map_err(|_| Refusal::unsupported("id", "There is no such session."))?;
     let turn = query::<OfTurn>(&uri)?.turn;
     Ok(Json(gateway.ports.client.changes(session, turn).await?))
+}
+
+pub(crate) async fn jobs(State(gateway): State<Arc<Gateway>>) -> Result<Json<Vec<Job>>, Refusal> {
+    Ok(Json(gateway.ports.client.jobs().await?))
 }
 
 pub(crate) async fn submit(
