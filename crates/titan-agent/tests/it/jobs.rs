@@ -1,7 +1,9 @@
 //! What runs now, as surfaces are told.
 
 use crate::harness::{Rig, SESSION, Setup, is_end};
-use titan_protocol::{Client, Event, JOB_LINE_CHARS_MAX, Job, JobStage, Op, SessionId, TurnId};
+use titan_protocol::{
+    Client, Event, JOB_LINE_CHARS_MAX, Job, JobStage, Op, SessionId, TurnId, Workbench,
+};
 use titan_testkit::gate::Gate;
 use titan_testkit::workbench::{MemoryWorkbench, Process};
 
