@@ -124,6 +124,21 @@ async fn a_whole_number_is_one_however_it_is_spelled() {
 }
 
 #[tokio::test]
+async fn an_image_is_one_however_its_base64_is_spelled() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let op = |image: &str| json!({ "op": "user_turn", "session": SESSION, "turn": TURN, "text": "hi", "options": {}, "images": [image] });
+    // Whole, without padding, and with bits after the last whole byte.
+    for image in ["fyI3qjMrb0==", "fyI3qjMrb0", "fyI3qjMrb1", "Vyy", "YWJj"] {
+        check(&description, "Op", &op(image));
+        let answer = place.post("/api/ops", &op(image)).await;
+        assert_eq!(answer.status, 202, "{image}: {answer:?}");
+    }
+    let answer = place.post("/api/ops", &op("no base64!")).await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
 async fn a_command_that_is_none_is_refused_by_the_description_and_the_gateway() {
     let place = Place::new().await;
     let description = described(&place).await;

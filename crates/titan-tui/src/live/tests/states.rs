@@ -903,5 +903,7 @@ fn images_that_were_given_are_named_with_where_they_can_be_seen() {
     };
     let images = vec![image(800, 23_456), image(40, 117)];
     let mut app = told([started("which is it?"), Event::ImagesGiven { images }]);
-    check(&mut app, 64, 8, expect![[r#""#]]);
+    let text = shown(&mut app, 90, 8);
+    let told = "▣ PNG, 800 × 600, 23 kB; PNG, 40 × 600, 117 B · shown by titanclaw web\n";
+    assert!(text.contains(told), "{text}");
 }
