@@ -3,6 +3,7 @@
 import type {
   CostLine,
   GatewayStatus,
+  Job,
   LogLevel,
   LogPage,
   MemoryDocument,
@@ -30,9 +31,15 @@ export class ApiError extends Error {
 const SESSIONS_MAX = 1_000;
 const WAIT_MS_MAX = 30_000;
 
+/** Where an image is that was given in a session: by the position of the record that tells of it. */
+export function imageUrl(session: SessionId, at: number, number: number): string {
+  return `/api/sessions/${session}/images/${at}/${number}`;
+}
+
 export const api = {
   status: () => ask<GatewayStatus>("/api/status"),
   sessions: () => ask<SessionSummary[]>(`/api/sessions?limit=${SESSIONS_MAX}`),
+  jobs: () => ask<Job[]>("/api/jobs"),
   costs: (since: number) => ask<CostLine[]>(`/api/costs?since=${since}`),
   changes: (session: SessionId, turn: TurnId | null) =>
     ask<TurnChanges>(`/api/sessions/${session}/changes${turn ? `?turn=${turn}` : ""}`),

@@ -262,6 +262,27 @@ export interface SessionSummary {
   branch_of?: SharedPast | null;
 }
 
+/** A turn that runs. */
+export interface Job {
+  session: SessionId;
+  turn: TurnId;
+  title: string;
+  text: string;
+  workspace: string;
+  started_at: number;
+  /** Its calls that have not ended; without any, it waits for a model. */
+  calls: JobCall[];
+}
+
+export interface JobCall {
+  call: CallId;
+  tool: string;
+  /** The first text among its arguments, in a line; empty while they are being written. */
+  about: string;
+  started_at: number;
+  stage: "written" | "running" | "asked";
+}
+
 export interface FileDiff {
   path: string;
   what: string;

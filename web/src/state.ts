@@ -91,7 +91,8 @@ export type Item =
       readonly turn: TurnId;
       readonly act: CanvasAction | null;
     }
-  | { readonly kind: "images"; readonly images: readonly Image[] }
+  /** `at`: the position of the record, by which the images are asked for. */
+  | { readonly kind: "images"; readonly at: number; readonly images: readonly Image[] }
   | { readonly kind: "instructed"; readonly text: string }
   | { readonly kind: "reflex"; readonly name: string; readonly because: string; readonly asked: string | null }
   | { readonly kind: "notice"; readonly level: NoticeLevel; readonly text: string }
@@ -217,7 +218,7 @@ function reduced(state: Transcript, record: EventRecord): Transcript {
     case "canvas_acted":
       return inTurn({ ...state, canvas: acted(state.canvas, event.act) }, record, (turn) => withAct(turn, event.act));
     default:
-      return inTurn(state, record, (turn) => told(turn, event, record.at));
+      return inTurn(state, record, (turn) => told(turn, event, record.at, record.seq));
   }
 }
 
@@ -306,7 +307,7 @@ type InTurn = Exclude<
   }
 >;
 
-function told(turn: Turn, event: InTurn, at: number): Turn {
+function told(turn: Turn, event: InTurn, at: number, seq: number): Turn {
   switch (event.event) {
     case "text_delta":
       return withText(turn, event.text);
@@ -317,7 +318,7 @@ function told(turn: Turn, event: InTurn, at: number): Turn {
     case "steered":
       return withItem(closed(turn), { kind: "steered", text: event.text, turn: event.turn, act: null });
     case "images_given":
-      return withItem(closed(turn), { kind: "images", images: event.images });
+      return withItem(closed(turn), { kind: "images", at: seq, images: event.images });
     case "instructed":
       return withItem(closed(turn), { kind: "instructed", text: event.text });
     case "context_assembled":

@@ -10,6 +10,7 @@ import type {
   Decision,
   EventRecord,
   GatewayStatus,
+  Image,
   Op,
   SessionId,
   SessionSummary,
@@ -66,6 +67,7 @@ export type Dialog =
   | { type: "rename"; session: SessionId; title: string }
   | { type: "model" }
   | { type: "confirm"; title: string; text: string; action: string; act: () => Promise<void> }
+  | { type: "image"; session: SessionId; at: number; number: number; image: Image }
   | { type: "diff"; turn: TurnId | null; changes: TurnChanges | null; error: string | null };
 
 export interface App {

@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Op, SessionSummary, Surface } from "../src/protocol";
+import type { Job, JobCall, Op, SessionSummary, Surface } from "../src/protocol";
 import { entry, log, notes, settings } from "./desk";
 import { cutAnew, SESSION, Teller, turnId, usage, wholeStory } from "./journal";
 import { MockGateway } from "./mock";
@@ -83,6 +83,24 @@ async function violations(): Promise<string[]> {
   return found.map(
     ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`,
   );
+}
+
+/** Turns of two sessions that run. */
+function running(): Job[] {
+  const now = Date.now();
+  const call = (call: string, about: string, stage: JobCall["stage"]): JobCall => ({ call, tool: "shell", about, started_at: now - 9_000, stage });
+  return [
+    {
+      session: OTHER,
+      turn: turnId(90),
+      title: "Build everything",
+      text: "Build it for all targets, then tidy up",
+      workspace: "/home/me/site",
+      started_at: now - 190_000,
+      calls: [call("c1", `cargo build --release ${"--verbose ".repeat(12)}`, "running"), call("c2", "rm -r \u202eold", "asked"), call("c3", "", "written")],
+    },
+    { session: SESSION, turn: turnId(91), title: "Mend the last_line test", text: "And now?", workspace: "/home/me/parser", started_at: now - 3_000, calls: [] },
+  ];
 }
 
 async function fitsWidth(): Promise<boolean> {
@@ -242,6 +260,7 @@ describeInBrowser("what is seen", () => {
         await visit("#/cost");
         await page.waitForSelector(".models");
         await looked("13-cost");
+        gateway.jobs = running();
         await visit("#/status");
         await page.waitForSelector(".facts");
         await looked("14-status");
@@ -641,16 +660,62 @@ describeInBrowser("what a person does", () => {
     await page.getByRole("button", { name: "Take back" }).click();
     expect(await page.locator(".thumbnails img").count()).toBe(2);
     gateway.refusal = null;
+    gateway.image = png;
     gateway.onOp = (op) => {
       if (op.op !== "user_turn") return;
       const image = { blob: "b".repeat(64), kind: "png" as const, width: 12, height: 8, bytes: png.length };
       gateway.tell(op.session, op.turn, { event: "turn_started", text: op.text }, { event: "images_given", images: [image, image] }, { event: "text_delta", text: "The left one." });
     };
     await page.keyboard.press("Enter");
-    await page.getByText("PNG, 12 × 8, PNG, 12 × 8").waitFor();
+    const second = page.getByRole("img", { name: "Image 2: PNG, 12 × 8" });
+    await second.waitFor();
+    await expect.poll(() => second.evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(12);
     const [op] = opsOf("user_turn").slice(-1);
     expect(op).toMatchObject({ text: "Which is the cat?", images: [drawn, drawn] });
     expect(await page.locator(".thumbnails").count()).toBe(0);
+    // Asked for by the record that tells of it, and shown large when it is pressed, by keys too.
+    const at = gateway.journal.find(({ event }) => event.event === "images_given")!.seq;
+    expect(gateway.asked.some((line) => line.startsWith(`GET /api/sessions/${SESSION}/images/${at}/1 `))).toBe(true);
+    expect(await violations()).toEqual([]);
+    await page.getByRole("button", { name: "Image 2" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: "Image 2" }).getByText("PNG, 12 × 8,").waitFor();
+    expect(await violations()).toEqual([]);
+    await shot("image");
+    await page.keyboard.press("Escape");
+    expect(await page.getByRole("dialog").count()).toBe(0);
+    expect(await page.evaluate(() => document.activeElement?.textContent ?? document.activeElement?.tagName)).toBe("");
+    // One that was forgotten meanwhile is told in words.
+    gateway.image = null;
+    await page.reload();
+    await page.getByText("Image 1: PNG, 12 × 8; it is not there any more").waitFor();
+    expect(await violations()).toEqual([]);
+  });
+
+  it("shows what runs in all sessions, with calls and programs, and stops it", async () => {
+    await openPage();
+    gateway.jobs = running();
+    await visit("#/status");
+    const build = page.locator(".jobs > li").filter({ hasText: "Build everything" });
+    await build.getByText("cargo build --release").waitFor();
+    await build.getByText("waits for your yes or no").waitFor();
+    await page.getByText("Waits for the model").waitFor();
+    expect(await page.getByText("\u202e").count()).toBe(0);
+    expect(await violations()).toEqual([]);
+    expect(await fitsWidth()).toBe(true);
+    await page.getByRole("button", { name: "Stop Build everything" }).click();
+    await expect.poll(() => opsOf("interrupt")).toMatchObject([{ session: OTHER }]);
+    gateway.jobs = gateway.jobs.slice(1);
+    await expect.poll(() => page.locator(".jobs > li").count(), { timeout: 10_000 }).toBe(1);
+    gateway.jobs = [];
+    await page.getByText("No turn runs.").waitFor();
+    await page.setViewportSize(SIZES.narrow);
+    gateway.jobs = running();
+    await build.getByText("cargo build --release").waitFor();
+    expect(await fitsWidth()).toBe(true);
+    expect(await violations()).toEqual([]);
+    await page.getByRole("link", { name: "Build everything" }).click();
+    await expect.poll(() => page.url()).toContain(OTHER);
   });
 
   it("steers and stops a turn", async () => {
@@ -740,13 +805,6 @@ describeInBrowser("what a person does", () => {
     await page.keyboard.type("status");
     await page.keyboard.press("Enter");
     await page.waitForSelector(".facts");
-  });
-
-  it("stops a job from the list of them", async () => {
-    await openPage();
-    await visit("#/status");
-    await page.getByRole("button", { name: "Stop Mend the last_line test" }).click();
-    await expect.poll(() => opsOf("interrupt")).toEqual([{ op: "interrupt", session: SESSION }]);
   });
 
   it("chooses light or dark, and the page remembers", async () => {

@@ -10,6 +10,7 @@ import type {
   CostLine,
   GatewayStatus,
   Event,
+  Job,
   EventRecord,
   LogEntry,
   MemoryDocument,
@@ -49,6 +50,9 @@ export class MockGateway {
   sessions: SessionSummary[] = [];
   costs: CostLine[] = [];
   changes: TurnChanges | null = null;
+  jobs: Job[] = [];
+  /** What an image of any record is; where there is none, images are not there any more. */
+  image: Buffer | null = null;
   notes: MemoryDocument[] = [];
   settings: SettingList = { file: "/home/me/.titanclaw/config.toml", settings: [], providers: [], warnings: [] };
   logs: LogEntry[] = [];
@@ -186,6 +190,8 @@ export class MockGateway {
     if (path === "/api/ops") return this.op(request, response);
     if (path === "/api/status") return json(response, this.status);
     if (path === "/api/sessions") return json(response, this.sessions);
+    if (path === "/api/jobs") return json(response, this.jobs);
+    if (/^\/api\/sessions\/[^/]+\/images\/\d+\/\d+$/.test(path) && this.image) return picture(response, this.image);
     if (path === "/api/costs") return json(response, this.costs);
     if (path.startsWith("/api/memory")) return this.memory(request, response);
     if (path.startsWith("/api/settings")) return this.setting(request, response);
@@ -284,6 +290,10 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 
 function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+function picture(response: ServerResponse, bytes: Buffer): void {
+  response.writeHead(200, { "content-type": "image/png", "x-content-type-options": "nosniff", "cache-control": "no-store" }).end(bytes);
 }
 
 function refused(response: ServerResponse, status: number, type: string, message: string): void {

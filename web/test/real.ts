@@ -72,6 +72,8 @@ const ANSWERS: Record<string, (n_answered: number) => Turn> = {
   "in words": () => says("One, two, three: in words then."),
   "Write a long one": () => says("Long. ".repeat(200), 30),
   "Keep in mind": (n) => (n === 0 ? calls("remember", REMEMBERED) : says("I noted it.")),
+  "Name the colours": () => says("Blue, green and orange, from left to right."),
+  "Wait for the kettle": (n) => (n === 0 ? calls("shell", { script: "sleep 50" }) : says("It boils.")),
   "Say something": () => says("Done with it."),
   "Plan a trip": (n) => {
     const drawn = [CHART, TABLE, FORM][n];
@@ -331,6 +333,31 @@ async function everything(page: Page, context: BrowserContext, program: Program,
     await button.click();
   });
 
+  await step("an image is given, stands in the conversation, and opens large", async () => {
+    await page.goto(`http://127.0.0.1:${program.port}/#/new`);
+    await page.waitForSelector(".welcome");
+    const drawn = await page.evaluate(drawSquares);
+    await page.setInputFiles("input[type=file]", [{ name: "squares.png", mimeType: "image/png", buffer: Buffer.from(drawn, "base64") }]);
+    await page.locator(".thumbnails img").waitFor();
+    await say(page, "Name the colours of these squares.");
+    await page.getByText("Blue, green and orange").waitFor({ timeout: WAIT_MS_MAX });
+    await idle(page);
+    const given = page.getByRole("img", { name: "Image 1: PNG, 480 × 240" });
+    const isShown = () => given.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth === 480);
+    for (let n = 0; n < 100 && !(await isShown()); n += 1) await pause(50);
+    must(await isShown(), "the image is not shown");
+    // The gateway says what it is, and lets nobody keep it.
+    const address = await given.getAttribute("src");
+    const headers = await page.evaluate(async (address) => [...(await fetch(address!)).headers], address);
+    const told = Object.fromEntries(headers);
+    must(told["content-type"] === "image/png" && told["cache-control"] === "no-store" && told["x-content-type-options"] === "nosniff", `headers: ${JSON.stringify(told)}`);
+    await looked(page, "images");
+    await given.click();
+    await page.getByRole("dialog", { name: "Image 1" }).waitFor();
+    await accessible(page, "an image that is open");
+    await page.keyboard.press("Escape");
+  });
+
   await step("what the agent remembered is seen, changed, added to and deleted", async () => {
     // In a session that read what strangers may have written, it would have to be asked about.
     await page.goto(`http://127.0.0.1:${program.port}/#/new`);
@@ -386,9 +413,17 @@ async function everything(page: Page, context: BrowserContext, program: Program,
   });
 
   await step("the other pages", async () => {
+    // A turn that runs, with the program that it waits for.
+    await page.goto(`http://127.0.0.1:${program.port}/#/new`);
+    await page.waitForSelector(".welcome");
+    await say(page, "Wait for the kettle.");
+    await page.waitForSelector(".call.running");
     await page.goto(`http://127.0.0.1:${program.port}/#/status`);
     await page.waitForSelector(".facts");
+    await page.locator(".jobs").getByText("sleep 50").waitFor();
     await looked(page, "status");
+    await page.locator(".jobs").getByRole("button", { name: /^Stop / }).click();
+    await page.getByText("No turn runs.").waitFor({ timeout: WAIT_MS_MAX });
     await page.goto(`http://127.0.0.1:${program.port}/#/cost`);
     await page.waitForSelector(".models");
     await looked(page, "cost");
@@ -397,6 +432,19 @@ async function everything(page: Page, context: BrowserContext, program: Program,
     await looked(page, "help");
     await page.keyboard.press("Escape");
   });
+}
+
+/** Runs in the page: three squares, as a PNG in base64. */
+function drawSquares(): string {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 480, height: 240 });
+  const pen = canvas.getContext("2d")!;
+  pen.fillStyle = "#f4f1ea";
+  pen.fillRect(0, 0, 480, 240);
+  ["#2f6db5", "#2e8b57", "#d98324"].forEach((colour, n) => {
+    pen.fillStyle = colour;
+    pen.fillRect(30 + n * 145, 55, 130, 130);
+  });
+  return canvas.toDataURL("image/png").split(",")[1]!;
 }
 
 async function note(page: Page, text: string, tags: string): Promise<void> {

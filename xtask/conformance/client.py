@@ -147,9 +147,10 @@ def check_responses_stream(client):
 
 
 def check_models(client):
-    models = client.models.list()
-    assert [model.id for model in models] == ["titanclaw"]
+    ids = [model.id for model in client.models.list()]
+    assert ids == ["titanclaw", "script/scripted"], ids
     assert client.models.retrieve("titanclaw").owned_by == "titanclaw"
+    assert client.models.retrieve("script/scripted").id == "script/scripted"
     fails(openai.NotFoundError, lambda: client.models.retrieve("gpt-0"))
 
 

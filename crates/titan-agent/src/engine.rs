@@ -6,6 +6,7 @@ use crate::changes::changes;
 use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
 use crate::images;
+use crate::jobs;
 use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
@@ -22,9 +23,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
-    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, Journal,
-    ModelInfo, Op, Provider, Record, Records, ReflexSummary, Seq, SessionId, SessionSummary,
-    Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench, WorkbenchError,
+    Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, ImageBytes, Job,
+    Journal, ModelInfo, Op, Provider, Record, Records, ReflexSummary, Seq, SessionId,
+    SessionSummary, Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench,
+    WorkbenchError,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -142,6 +144,12 @@ impl Shared {
                 Log::open(self.parts.journal.clone(), session).await?,
             )),
         }
+    }
+
+    /// The logs of the sessions that are in memory.
+    fn logs(&self) -> Vec<Arc<Log>> {
+        let sessions = self.sessions.lock();
+        sessions.values().map(|listed| listed.log.clone()).collect()
     }
 
     /// The tools that a turn which begins now is offered.
@@ -407,6 +415,19 @@ impl Client for Engine {
         turn: Option<TurnId>,
     ) -> Result<TurnChanges, ClientError> {
         changes(&self.shared.parts, session, turn).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, ClientError> {
+        Ok(jobs::running(&self.shared.logs()).await)
+    }
+
+    async fn image(
+        &self,
+        session: SessionId,
+        at: Seq,
+        number: usize,
+    ) -> Result<ImageBytes, ClientError> {
+        images::of_record(&self.shared.parts, session, at, number).await
     }
 
     async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {

@@ -1,11 +1,14 @@
-//! Images that the person gives: checked when they come, kept as blobs, and shown to the model as far as they fit.
+//! Images that the person gives: checked when they come, kept as blobs, shown to the model as far as they fit, and given
+//! back to who shows the session.
 
+use crate::engine::Parts;
+use crate::lineage::Reader;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use titan_protocol::{
-    BlobId, Blobs, ClientError, Content, IMAGES_BYTES_MAX, IMAGES_MAX, Image, ImageBytes,
-    ModelRequest, StorageError,
+    BlobId, Blobs, ClientError, Content, Event, IMAGES_BYTES_MAX, IMAGES_MAX, Image, ImageBytes,
+    ModelRequest, Seq, SessionId, StorageError,
 };
 
 /// Bytes of images that a model is shown with one request; the newest are shown.
@@ -60,6 +63,29 @@ pub(crate) async fn keep(blobs: &dyn Blobs, given: &[Given]) -> Result<(), Stora
         blobs.put(bytes.clone()).await?;
     }
     Ok(())
+}
+
+/// The bytes of one of the images of a record. The record decides what can be had: no other blob is read.
+///
+/// # Errors
+/// `Refused` when there is none, `Storage` when it can't be read.
+pub(crate) async fn of_record(
+    parts: &Parts,
+    session: SessionId,
+    at: Seq,
+    number: usize,
+) -> Result<ImageBytes, ClientError> {
+    let none = || ClientError::Refused("There is no such image in this session.".to_owned());
+    let before = at.checked_sub(1).ok_or_else(none)?;
+    let mut reader = Reader::new(parts.journal.clone(), session, before);
+    let page = reader.next(1).await?;
+    let record = page.records.first().filter(|record| record.seq == at);
+    let Some(Event::ImagesGiven { images }) = record.map(|record| &record.event) else {
+        return Err(none());
+    };
+    let image = images.get(number).ok_or_else(none)?;
+    let bytes = parts.blobs.get(&image.blob).await?;
+    bytes.map(ImageBytes).ok_or_else(none)
 }
 
 /// The images of a turn's requests, read once.

@@ -17,6 +17,7 @@ mod forget;
 mod history;
 mod idle;
 mod images;
+mod jobs;
 mod lineage;
 mod log;
 mod opinion;

@@ -1,6 +1,7 @@
 //! A session's way into the journal: appends, and keeps the projections in step.
 
 use crate::canvas::Canvas;
+use crate::jobs::Running;
 use crate::lineage::Reader;
 use crate::questions::Questions;
 use crate::summary::{self, SummaryState};
@@ -34,6 +35,8 @@ pub(crate) struct State {
     /// Those of them that are still being written.
     pub(crate) written: BTreeMap<CallId, Written>,
     pub(crate) canvas: Canvas,
+    /// The turn that runs.
+    pub(crate) running: Running,
     /// Turns that a branch shares with the session that it came from.
     pub(crate) shared_turns: HashSet<TurnId>,
 }
@@ -66,6 +69,7 @@ impl State {
     fn apply(&mut self, record: &Record) {
         self.thread.apply(record);
         self.summary.apply(record);
+        self.running.apply(record);
         self.canvas.apply(&record.event);
         match &record.event {
             Event::ApprovalRequested {

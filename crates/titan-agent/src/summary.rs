@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use titan_protocol::{
     Change, CostLine, Event, Record, Records, SessionId, SessionSummary, SharedPast, StorageError,
     UnixMillis, Usage,
@@ -93,8 +93,13 @@ impl SummaryState {
     }
 
     /// Its title, or what was said first.
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.first_words)
+    }
+
+    /// Where its tools work.
+    pub(crate) fn workspace(&self) -> &Path {
+        &self.workspace
     }
 
     fn summary(&self, session: SessionId) -> SessionSummary {

@@ -1,8 +1,8 @@
 //! What a surface holds: a way to command the engine, to follow it and to ask about it.
 
 use crate::{
-    BoxStream, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SharedPast, StorageError,
-    TurnId, UnixMillis, Usage,
+    BoxStream, CallId, ImageBytes, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId,
+    SharedPast, StorageError, TurnId, UnixMillis, Usage,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,24 @@ pub trait Client: Send + Sync {
         session: SessionId,
         turn: Option<TurnId>,
     ) -> Result<TurnChanges, ClientError>;
+
+    /// What runs now, in all sessions: the turns, those that began first come first, at most [`JOBS_MAX`].
+    ///
+    /// # Errors
+    /// When the engine can't be reached.
+    async fn jobs(&self) -> Result<Vec<Job>, ClientError>;
+
+    /// One of the images of the record at this position of a session, counted from 0. Of a branch, records that it
+    /// shares are its own here too. Nothing else that is kept can be had by this.
+    ///
+    /// # Errors
+    /// `Refused` when the session has none there, also when it was forgotten; `Storage` when it can't be read.
+    async fn image(
+        &self,
+        session: SessionId,
+        at: Seq,
+        number: usize,
+    ) -> Result<ImageBytes, ClientError>;
 
     /// What the engine answers, or might answer, without a model.
     ///
@@ -110,6 +128,60 @@ pub struct SessionSummary {
     /// Where it branched from another session, if it is a branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch_of: Option<SharedPast>,
+}
+
+/// Jobs that are told at once.
+pub const JOBS_MAX: usize = 100;
+/// Calls of one job that are told.
+pub const JOB_CALLS_MAX: usize = 16;
+/// Characters of a line about a job or a call.
+pub const JOB_LINE_CHARS_MAX: usize = 200;
+
+/// A turn that runs. What stands in it is as it came; who shows it makes it harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its session.
+    pub session: SessionId,
+    /// The turn.
+    pub turn: TurnId,
+    /// The session's title, or the beginning of what was said first.
+    pub title: String,
+    /// How what began the turn begins, in a line.
+    pub text: String,
+    /// Where its tools work.
+    pub workspace: PathBuf,
+    /// When the turn began.
+    pub started_at: UnixMillis,
+    /// Its calls that have not ended, oldest first; without any, it waits for a model.
+    pub calls: Vec<JobCall>,
+}
+
+/// A call that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCall {
+    /// The call.
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// What it is to do, in a line: the first text among its arguments, which for a shell is the program. Empty while
+    /// they are being written.
+    pub about: String,
+    /// Since when.
+    pub started_at: UnixMillis,
+    /// How far it is.
+    pub stage: JobStage,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStage {
+    /// A model is writing it; parts of it may run already.
+    Written,
+    /// It runs.
+    Running,
+    /// It waits for a person's yes.
+    Asked,
 }
 
 /// What a turn changed in files.

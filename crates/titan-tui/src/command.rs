@@ -75,6 +75,12 @@ pub const TABLE: &[Entry] = &[
         "ask the model what was said last, whatever reflex answered it",
     ),
     Entry::new("/never", "", "end the reflex that answered last"),
+    Entry::new(
+        "/memory",
+        "[WORDS]",
+        "what is remembered over sessions; with words, what holds them all",
+    ),
+    Entry::new("/jobs", "", "what runs now, in all sessions"),
     Entry::new("/cost", "", "what this session used"),
     Entry::new("/quit", "", "leave (or Ctrl-D)"),
 ];
@@ -133,6 +139,10 @@ pub enum Command<'a> {
     Again,
     /// End the reflex that answered last.
     Never,
+    /// What is remembered and holds these words; all of it when `None`.
+    Memory(Option<&'a str>),
+    /// What runs now.
+    Jobs,
     /// What this session used.
     Cost,
     /// Leave.
@@ -175,6 +185,9 @@ pub fn parse(line: &str) -> Command<'_> {
         ("forget", "all") => Command::Forget { all: true },
         ("again", "") => Command::Again,
         ("never", "") => Command::Never,
+        ("memory", "") => Command::Memory(None),
+        ("memory", words) => Command::Memory(Some(words)),
+        ("jobs", "") => Command::Jobs,
         ("cost", "") => Command::Cost,
         ("quit" | "exit" | "q", "") => Command::Quit,
         // A path or anything else with a slash is something to say.
@@ -243,6 +256,9 @@ mod tests {
             ("/image a b.png", Command::Image(Some("a b.png"))),
             ("/branch", Command::Branch(None)),
             ("/branch 2", Command::Branch(Some("2"))),
+            ("/memory", Command::Memory(None)),
+            ("/memory cat food", Command::Memory(Some("cat food"))),
+            ("/jobs", Command::Jobs),
             ("/undo", undo(None, false)),
             ("/undo force", undo(None, true)),
             ("/undo 3 --force", undo(Some("3"), true)),

@@ -140,6 +140,19 @@ mod tests {
             Err(ClientError::Refused("it changed nothing".to_owned()))
         }
 
+        async fn jobs(&self) -> Result<Vec<titan_protocol::Job>, ClientError> {
+            Ok(Vec::new())
+        }
+
+        async fn image(
+            &self,
+            _: SessionId,
+            _: Seq,
+            _: usize,
+        ) -> Result<titan_protocol::ImageBytes, ClientError> {
+            Err(ClientError::Refused("it has none".to_owned()))
+        }
+
         async fn reflexes(&self) -> Result<Vec<titan_protocol::ReflexSummary>, ClientError> {
             Ok(Vec::new())
         }

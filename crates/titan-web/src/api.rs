@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use titan_protocol::{
-    CostLine, EngineStatus, Op, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    CostLine, EngineStatus, ImageBytes, Job, Op, SessionId, SessionSummary, TurnChanges, TurnId,
+    UnixMillis,
 };
 
 /// A command, with the text and the images that it may carry.
@@ -132,6 +133,10 @@ pub(crate) async fn changes(
     Ok(Json(gateway.ports.client.changes(session, turn).await?))
 }
 
+pub(crate) async fn jobs(State(gateway): State<Arc<Gateway>>) -> Result<Json<Vec<Job>>, Refusal> {
+    Ok(Json(gateway.ports.client.jobs().await?))
+}
+
 pub(crate) async fn submit(
     State(gateway): State<Arc<Gateway>>,
     request: Request,
@@ -148,6 +153,7 @@ pub(crate) async fn submit(
 /// and a number for a name, of which no description speaks.
 pub(crate) fn op(mut written: Value) -> Result<Op, Refusal> {
     make_whole(&mut written);
+    spell_images(&mut written);
     let op: Op = serde_json::from_value(written.clone())
         .map_err(|error| Refusal::malformed(format!("The command is not understood: {error}.")))?;
     let understood = serde_json::to_value(&op).map_err(|_| Refusal::broken())?;
@@ -178,6 +184,18 @@ fn make_whole(value: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// Spells images in the one way in which they are told back: base64 without its padding, or with bits to spare at its
+/// end, is read as well.
+fn spell_images(op: &mut Value) {
+    let images = op.get_mut("images").and_then(Value::as_array_mut);
+    for image in images.into_iter().flatten() {
+        let read = image.as_str().map(ImageBytes::from_base64);
+        if let Some(Ok(bytes)) = read {
+            *image = bytes.to_base64().into();
+        }
     }
 }
 

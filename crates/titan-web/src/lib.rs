@@ -14,6 +14,7 @@ mod api;
 mod assets;
 mod events;
 mod gate;
+mod images;
 mod logs;
 mod memory;
 mod metrics;

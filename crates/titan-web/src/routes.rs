@@ -4,7 +4,8 @@
 use crate::gate::{gate, known};
 use crate::refusal::Refusal;
 use crate::{
-    Gateway, api, assets, events, logs, memory, openai, openapi, responses, settings, socket,
+    Gateway, api, assets, events, images, logs, memory, openai, openapi, responses, settings,
+    socket,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -171,6 +172,53 @@ pub(crate) const ROUTES: &[Route] = &[
         is_streamed: false,
         refusals: &[409, 503],
         handler: || get(api::changes),
+    },
+    Route {
+        path: "/api/sessions/{id}/images/{at}/{number}",
+        method: "get",
+        is_open: false,
+        about: "An image that was given in a session: PNG, JPEG, GIF or WebP, whatever its bytes are.",
+        parameters: &[
+            Parameter {
+                name: "id",
+                place: "path",
+                schema: "Id",
+                about: "The session.",
+            },
+            Parameter {
+                name: "at",
+                place: "path",
+                schema: "Count",
+                about: "The position of the record that tells of it.",
+            },
+            Parameter {
+                name: "number",
+                place: "path",
+                schema: "Count",
+                about: "Which of that record's images, counted from 0.",
+            },
+        ],
+        body: None,
+        answer: Answer {
+            status: 200,
+            content: "image/*",
+            schema: "Bytes",
+        },
+        is_streamed: false,
+        refusals: &[404, 503],
+        handler: || get(images::serve),
+    },
+    Route {
+        path: "/api/jobs",
+        method: "get",
+        is_open: false,
+        about: "The turns that run now, with their calls that have not ended. A command `interrupt` stops one.",
+        parameters: &[],
+        body: None,
+        answer: json("Jobs"),
+        is_streamed: false,
+        refusals: &[503],
+        handler: || get(api::jobs),
     },
     Route {
         path: "/api/costs",

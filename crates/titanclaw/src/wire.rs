@@ -68,7 +68,7 @@ pub(crate) enum Need<'a> {
 /// An engine that a command uses.
 pub(crate) struct Attached {
     pub(crate) client: Arc<dyn Client>,
-    memory: Arc<dyn Memory>,
+    pub(crate) memory: Arc<dyn Memory>,
     owned: Option<Owned>,
 }
 
@@ -443,7 +443,8 @@ fn identity(home: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-fn now() -> UnixMillis {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> UnixMillis {
     let elapsed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

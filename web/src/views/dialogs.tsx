@@ -8,6 +8,7 @@ import { useApp, useModal } from "../hooks";
 import { chooseModel, chosenModel, rename, show, type Dialog } from "../store";
 import { cleanLine } from "../visible";
 import { DiffDialog } from "./diff";
+import { ImageDialog } from "./given";
 import { Icon } from "./icons";
 import { Palette } from "./palette";
 
@@ -23,6 +24,8 @@ export function Dialogs({ dialog }: { dialog: Dialog }) {
       return <Model />;
     case "confirm":
       return <Confirm {...dialog} />;
+    case "image":
+      return <ImageDialog {...dialog} />;
     case "diff":
       return <DiffDialog {...dialog} />;
   }

@@ -7,9 +7,10 @@ import type { CanvasAction, PlanItem, SessionId, TurnOutcome } from "../protocol
 import { isRunning, type ChangedFile, type Item, type Turn } from "../state";
 import { askForgetTurn, askModel, askUndo, branch, endReflex, hrefOf, showChanges } from "../store";
 import { clean, cleanLine, visible } from "../visible";
-import { changedText, imageText, modelErrorText, undoneText, waitingText } from "../words";
+import { changedText, modelErrorText, undoneText, waitingText } from "../words";
 import { CallView } from "./call";
 import { Values } from "./form";
+import { GivenImages } from "./given";
 import { Guard } from "./guard";
 import { Icon } from "./icons";
 import { Markdown } from "./markdown";
@@ -88,7 +89,7 @@ function Pressed({ act }: { act: CanvasAction }) {
   );
 }
 
-function Items({ turn, root, showsThinking }: TurnProps) {
+function Items({ turn, session, root, showsThinking }: TurnProps) {
   const [shownMax, setShownMax] = useState(ITEMS_MAX);
   const isLive = isRunning(turn);
   const first = Math.max(0, turn.items.length - shownMax);
@@ -106,6 +107,7 @@ function Items({ turn, root, showsThinking }: TurnProps) {
           <Guard key={idx}>
             <ItemView
               item={item}
+              session={session}
               isOpen={isOpen}
               isLive={isLive}
               root={root}
@@ -120,6 +122,7 @@ function Items({ turn, root, showsThinking }: TurnProps) {
 
 interface ItemProps {
   item: Item;
+  session: SessionId;
   /** Whether it still grows. */
   isOpen: boolean;
   /** Whether its turn runs. */
@@ -128,7 +131,7 @@ interface ItemProps {
   showsThinking: boolean;
 }
 
-const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps) => {
+const ItemView = memo(({ item, session, isOpen, isLive, root, showsThinking }: ItemProps) => {
   switch (item.kind) {
     case "text":
       return <Markdown text={item.text} isOpen={isOpen} />;
@@ -179,12 +182,7 @@ const ItemView = memo(({ item, isOpen, isLive, root, showsThinking }: ItemProps)
         />
       );
     case "images":
-      return (
-        <p class="note fine images">
-          <Icon name="image" />
-          {item.images.map(imageText).join(", ")}
-        </p>
-      );
+      return <GivenImages session={session} at={item.at} images={item.images} />;
     case "branched":
       return <Branched from={item.from} />;
     case "undone":

@@ -3,7 +3,8 @@
 use crate::harness::{Rig, SESSION, Setup, is_end, transcript};
 use bytes::Bytes;
 use titan_protocol::{
-    BlobId, Blobs, Client, Content, Forget, ImageBytes, Journal, Op, TurnId, TurnOptions,
+    BlobId, Blobs, Client, ClientError, Content, Event, Forget, ImageBytes, Journal, Op, Record,
+    SessionId, TurnId, TurnOptions,
 };
 
 /// The beginning of a PNG image of this width, which is all that is read of one here.
@@ -138,4 +139,62 @@ async fn the_person_is_told_once_a_turn_that_a_model_cannot_see() {
     let text = turn(&rig, say(1, "what is it?", vec![png(8)])).await;
     let notice = "notice Warning \"The model was not shown the images, because it can't see.";
     assert_eq!(text.matches(notice).count(), 1, "{text}");
+}
+
+/// Where the records of a session that tell of images are.
+async fn given_at(rig: &Rig) -> Vec<u64> {
+    let records = Journal::read(&*rig.store, Some(SESSION), 0, usize::MAX).await;
+    let records = records.expect("memory can be read");
+    let is_told = |record: &&Record| matches!(record.event, Event::ImagesGiven { .. });
+    records.iter().filter(is_told).map(|it| it.seq).collect()
+}
+
+#[tokio::test]
+async fn an_image_is_given_back_by_the_record_that_tells_of_it_in_a_branch_too() {
+    let rig = Setup::new(["one", "two"]).open().await;
+    turn(&rig, say(1, "look", vec![png(8), png(9)])).await;
+    turn(&rig, say(2, "again", vec![png(10)])).await;
+    let at = given_at(&rig).await;
+    let branch = SessionId::from_u128(2);
+    rig.submit(Op::Branch {
+        session: SESSION,
+        after: TurnId::from_u128(1),
+        into: branch,
+    })
+    .await;
+    for (session, at, number, width) in [
+        (SESSION, at[0], 0, 8),
+        (SESSION, at[0], 1, 9),
+        (SESSION, at[1], 0, 10),
+        (branch, at[0], 1, 9),
+    ] {
+        let image = rig.engine.image(session, at, number).await;
+        assert_eq!(image, Ok(png(width)), "{session} {at} {number}");
+    }
+    // Nothing else can be had so: no other record, no other number, no other session's.
+    let other = SessionId::from_u128(3);
+    for (session, at, number) in [
+        (SESSION, at[0], 2),
+        (SESSION, at[0] - 1, 0),
+        (SESSION, at[0] + 1, 0),
+        (SESSION, 0, 0),
+        (SESSION, u64::MAX, 0),
+        (branch, at[1], 0),
+        (other, at[0], 0),
+    ] {
+        let refused = rig.engine.image(session, at, number).await;
+        let is_refused = matches!(refused, Err(ClientError::Refused(_)));
+        assert!(is_refused, "{session} {at} {number}: {refused:?}");
+    }
+    // What is forgotten is not given back, in the branch either.
+    let what = Forget::Turn {
+        session: SESSION,
+        turn: TurnId::from_u128(1),
+    };
+    rig.submit(Op::Forget { what }).await;
+    for session in [SESSION, branch] {
+        let forgotten = rig.engine.image(session, at[0], 0).await;
+        assert!(matches!(forgotten, Err(ClientError::Refused(_))));
+    }
+    assert_eq!(rig.engine.image(SESSION, at[1], 0).await, Ok(png(10)));
 }

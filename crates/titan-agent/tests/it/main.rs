@@ -5,6 +5,7 @@ mod branches;
 mod canvas;
 mod harness;
 mod images;
+mod jobs;
 mod rest;
 mod sessions;
 mod shortcuts;

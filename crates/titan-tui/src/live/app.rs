@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use titan_protocol::{
     ApprovalId, CallId, ClientError, CostLine, Effect, EngineStatus, Forget, IMAGES_MAX,
-    ImageBytes, Op, PlanItem, QuestionId, SessionId, SessionSummary, ToolCall, TurnChanges, TurnId,
-    TurnOptions, UnixMillis, Usage,
+    ImageBytes, Job, MemoryDocument, MemoryDraft, Op, PlanItem, QuestionId, SessionId,
+    SessionSummary, ToolCall, TurnChanges, TurnId, TurnOptions, UnixMillis, Usage,
 };
 
 /// Lines that were said and are not heard of yet, which are shown.
@@ -49,6 +49,14 @@ pub enum Action {
     Submit(Op),
     /// A question to the engine. Its answer is told with [`App::reply`].
     Ask(Query),
+    /// What is remembered and holds these words is looked for, after this was done. Answered with [`Reply::Notes`] or
+    /// [`Reply::NotesFailed`].
+    Recall {
+        /// The words; none finds everything.
+        words: String,
+        /// What is done first.
+        change: Option<NoteChange>,
+    },
     /// The records of this session are followed from its beginning, and of no other.
     Follow(SessionId),
     /// Which paths begin so; answered with [`Reply::Files`].
@@ -85,6 +93,17 @@ pub enum Query {
     Changes(SessionId, Option<TurnId>),
     /// Which model answers.
     Status,
+    /// What runs now.
+    Jobs,
+}
+
+/// A change of what is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoteChange {
+    /// A note is kept, perhaps in another's place.
+    Keep(MemoryDraft),
+    /// The note of this id is deleted for good.
+    Discard(String),
 }
 
 /// An answer to a question.
@@ -112,6 +131,19 @@ pub enum Reply {
         /// Its bytes, or why it can't be read.
         read: Result<ImageBytes, String>,
     },
+    /// What runs now.
+    Jobs(Vec<Job>),
+    /// What is remembered and was looked for.
+    Notes {
+        /// The words that were looked for.
+        words: String,
+        /// What was found, newest first.
+        documents: Vec<MemoryDocument>,
+        /// The note that was kept first, by its id.
+        kept: Option<String>,
+    },
+    /// Nothing was done about the notes; the text says why.
+    NotesFailed(String),
     /// Something could not be answered; the text says why.
     Failed(String),
     /// The engine is gone. Nothing is lost that it had accepted.
@@ -262,7 +294,18 @@ impl App {
 
     /// Whether something on the screen moves by itself: a spinner, a time that runs.
     pub fn is_moving(&self) -> bool {
-        self.turn.is_some() || self.disconnected.is_some()
+        let has_times = self.pane.as_ref().is_some_and(Pane::is_moving);
+        self.turn.is_some() || self.disconnected.is_some() || has_times
+    }
+
+    /// What it is time to ask, for what shows how things stand.
+    pub fn due(&mut self) -> Vec<Action> {
+        let now = self.now;
+        let is_due = self.pane.as_mut().is_some_and(|pane| pane.is_due(now));
+        is_due
+            .then_some(Action::Ask(Query::Jobs))
+            .into_iter()
+            .collect()
     }
 
     /// What became of a command.
@@ -337,6 +380,26 @@ impl App {
             }
             Reply::Files { prefix, paths } => self.offer_files(&prefix, paths),
             Reply::Image { asked, read } => self.take_image(&asked, read),
+            Reply::Jobs(jobs) => {
+                if let Some(pane) = &mut self.pane {
+                    pane.running(jobs);
+                }
+            }
+            Reply::Notes {
+                words,
+                documents,
+                kept,
+            } => {
+                if let Some(pane) = &mut self.pane {
+                    pane.found(words, documents, kept.as_deref());
+                }
+            }
+            Reply::NotesFailed(why) => {
+                let is_told = self.pane.as_mut().map(|pane| pane.notes_failed(&why));
+                if is_told != Some(true) {
+                    self.tell("!", Style::color(Color::Yellow), &why);
+                }
+            }
             Reply::Failed(why) => {
                 self.pane = self.pane.take().filter(|pane| !pane.is_waiting());
                 self.tell("!", Style::color(Color::Yellow), &why);
@@ -344,6 +407,9 @@ impl App {
             Reply::Disconnected(why) => self.disconnected = Some(why),
             Reply::Connected => {
                 self.disconnected = None;
+                if let Some(pane) = &mut self.pane {
+                    pane.connected();
+                }
                 self.show_session(self.session());
             }
         }

@@ -44,7 +44,10 @@ impl App {
                 self.sent.retain(|(sent, _)| sent != turn);
                 self.conversation.say(text);
             }
-            Event::ImagesGiven { images } => self.tell("▣", Style::DIM, &images_text(images)),
+            Event::ImagesGiven { images } => {
+                let text = format!("{} · shown by titanclaw web", images_text(images));
+                self.tell("▣", Style::DIM, &text);
+            }
             // A call beside the turn, as for a title, is no part of it.
             Event::ModelCallStarted { .. } | Event::ModelCallEnded { .. }
                 if record.turn.is_none() => {}

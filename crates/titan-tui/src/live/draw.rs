@@ -91,28 +91,37 @@ impl App {
             area,
             theme: self.settings.theme,
         };
+        let mut pane_cursor = None;
         if self.pane.is_some() {
-            self.draw_pane(&mut canvas, width, n_top);
+            pane_cursor = self.draw_pane(&mut canvas, width, n_top);
         } else if n_top > 0 {
             self.draw_conversation(&mut canvas, width);
         }
         let cursor = self.draw_bottom(&mut canvas, bottom, n_top, width);
         let is_hidden = self.has_overlay();
         let palette_cursor = self.draw_palette(&mut canvas);
-        if let Some(position) = palette_cursor.or(cursor.filter(|_| !is_hidden)) {
+        let cursor = cursor.filter(|_| !is_hidden).or(pane_cursor);
+        if let Some(position) = palette_cursor.or(cursor) {
             frame.set_cursor_position(position);
         }
     }
 
-    fn draw_pane(&mut self, canvas: &mut Cells<'_>, width: usize, height: usize) {
-        let Some(pane) = self.pane.as_mut().filter(|_| height > 0) else {
-            return;
-        };
-        let lines = pane.lines(width, height - 1);
+    /// Draws the pane, and says where its cursor is.
+    fn draw_pane(
+        &mut self,
+        canvas: &mut Cells<'_>,
+        width: usize,
+        height: usize,
+    ) -> Option<Position> {
+        let (now, session) = (self.now, self.session());
+        let pane = self.pane.as_mut().filter(|_| height > 0)?;
+        let lines = pane.lines(width, height - 1, now, session);
         canvas.line(0, &pane.title(width));
         for (row, line) in lines.iter().take(height - 1).enumerate() {
             canvas.line(row + 1, line);
         }
+        let cursor = pane.cursor.filter(|(row, _)| *row < height - 1);
+        cursor.map(|(row, column)| canvas.position(row + 1, column.min(width.saturating_sub(1))))
     }
 
     fn draw_conversation(&mut self, canvas: &mut Cells<'_>, width: usize) {
@@ -376,7 +385,7 @@ impl App {
     }
 
     fn draw_palette(&mut self, canvas: &mut Cells<'_>) -> Option<Position> {
-        let palette = self.palette.as_ref()?;
+        let palette = self.palette.as_mut()?;
         let screen = canvas.area;
         let width = PALETTE_COLUMNS_MAX.min(screen.width);
         let rows = u16::try_from(palette.rows()).unwrap_or(u16::MAX);

@@ -1,6 +1,6 @@
 //! Drives an [`App`]: its terminal, its client, its clock.
 
-use super::app::{Action, App, Asking, Query, Reply, Settings};
+use super::app::{Action, App, Asking, NoteChange, Query, Reply, Settings};
 use super::key::Key;
 use super::reader::Reader;
 use super::screen::{Screen, clipboard};
@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use titan_protocol::{BoxStream, Client, ClientError, Record, UnixMillis};
+use titan_protocol::{BoxStream, Client, ClientError, Memory, MemoryQuery, Record, UnixMillis};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The shortest time between two drawings: 60 a second.
@@ -29,6 +29,8 @@ const RECORDS_TIME_MAX: Duration = Duration::from_millis(8);
 const QUERIES_MAX: usize = 16;
 /// Sessions that are listed.
 const SESSIONS_MAX: usize = 200;
+/// Notes that are listed.
+const NOTES_MAX: usize = 500;
 /// Costs are shown for this long.
 const COSTS_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
@@ -103,12 +105,16 @@ impl Live {
         })
     }
 
-    /// Shows the conversation until the person leaves or the engine is gone; then it can be run with another client.
-    /// Dropping the future loses what was typed and not accepted yet, and nothing else.
+    /// Shows the conversation until the person leaves or the engine is gone; then it can be run with another client. What
+    /// is remembered is looked at and changed through `memory`, the same engine's. Dropping the future loses what was typed and not accepted yet, and nothing else.
     ///
     /// # Errors
     /// When the terminal fails.
-    pub async fn run(&mut self, client: Arc<dyn Client>) -> Result<Left, LiveError> {
+    pub async fn run(
+        &mut self,
+        client: Arc<dyn Client>,
+        memory: Arc<dyn Memory>,
+    ) -> Result<Left, LiveError> {
         if std::mem::replace(&mut self.was_connected, true) {
             self.app.reply(Reply::Connected);
         }
@@ -119,6 +125,7 @@ impl Live {
             submits: Submits::new(client.as_ref()),
             queries: FuturesUnordered::new(),
             client: client.clone(),
+            memory,
         };
         let left = self.drive(&mut work).await?;
         if let Left::Disconnected(why) = &left {
@@ -137,6 +144,9 @@ impl Live {
                 self.draw()?;
                 is_stale = false;
             }
+            self.app.at(self.clock.now());
+            let due = self.app.due();
+            self.perform(due, work)?;
             let wait = self.wait(is_stale);
             tokio::select! {
                 keys = self.reader.next() => match keys {
@@ -243,6 +253,10 @@ impl Live {
                     }
                 }
                 Action::Follow(session) => work.records = work.client.follow(Some(session), 0),
+                Action::Recall { words, change } => {
+                    let query = notes(work.memory.clone(), words, change);
+                    work.query(query.boxed());
+                }
                 Action::Ask(query) => {
                     let query = ask(work.client.clone(), query, self.clock.now());
                     work.query(query);
@@ -272,6 +286,7 @@ impl Live {
 /// What is under way at the client.
 struct Work<'a> {
     client: Arc<dyn Client>,
+    memory: Arc<dyn Memory>,
     records: Records,
     submits: Submits<'a>,
     queries: FuturesUnordered<BoxFuture<'static, Reply>>,
@@ -297,10 +312,36 @@ fn ask(client: Arc<dyn Client>, query: Query, now: UnixMillis) -> BoxFuture<'sta
                 client.changes(session, turn).await.map(Reply::Changes)
             }
             Query::Status => client.status().await.map(Reply::Status),
+            Query::Jobs => client.jobs().await.map(Reply::Jobs),
         };
         answer.unwrap_or_else(|error| Reply::Failed(error.to_string()))
     }
     .boxed()
+}
+
+/// Does what is to be done about what is remembered, and looks for it then.
+async fn notes(memory: Arc<dyn Memory>, words: String, change: Option<NoteChange>) -> Reply {
+    let done = match change {
+        None => Ok(None),
+        Some(NoteChange::Keep(draft)) => memory.keep(draft).await.map(|kept| Some(kept.id)),
+        Some(NoteChange::Discard(id)) => memory.discard(id).await.map(|()| None),
+    };
+    let kept = match done {
+        Ok(kept) => kept,
+        Err(error) => return Reply::NotesFailed(error.to_string()),
+    };
+    let query = MemoryQuery {
+        words: words.clone(),
+        limit: NOTES_MAX,
+    };
+    match memory.find(query).await {
+        Ok(documents) => Reply::Notes {
+            words,
+            documents,
+            kept,
+        },
+        Err(error) => Reply::NotesFailed(error.to_string()),
+    }
 }
 
 fn listed(files: Files, root: PathBuf, prefix: String) -> BoxFuture<'static, Reply> {

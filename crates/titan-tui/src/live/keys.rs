@@ -1,9 +1,10 @@
 //! What keys do.
 
-use super::app::{Action, App, Asking, Query, Request, Search, Seen};
+use super::app::{Action, App, Asking, NoteChange, Query, Request, Search, Seen};
 use super::conversation::Kind;
 use super::image;
 use super::key::Key;
+use super::notes;
 use super::palette::{self, Deed, Palette, Popup};
 use super::pane::{self, Pane};
 use crate::command::{self, Command};
@@ -44,7 +45,7 @@ impl App {
             return self.picked(picked);
         }
         if self.pane.is_some() {
-            return self.pane_key(key);
+            return self.pane_key(key, is_press);
         }
         if self.search.is_some() {
             return self.search_key(key);
@@ -328,6 +329,16 @@ impl App {
                 }
                 None => self.warned("no reflex has answered in this session"),
             },
+            Command::Memory(words) => {
+                let words = words.unwrap_or_default().to_owned();
+                self.pane = Some(Pane::notes(words.clone()));
+                let change = None;
+                vec![Action::Recall { words, change }]
+            }
+            Command::Jobs => {
+                self.pane = Some(Pane::jobs(self.now));
+                vec![Action::Ask(Query::Jobs)]
+            }
             Command::Cost => self.ask("Cost, last 30 days", Query::Costs),
             Command::Quit => vec![Action::Quit],
             Command::Unknown(name) => self.warned(&format!(
@@ -507,6 +518,7 @@ impl App {
             Deed::Theme => self.settings.theme = self.settings.theme.next(),
             Deed::Stop => return self.interrupt(false),
             Deed::Costs => return self.perform(Command::Cost),
+            Deed::Memory => return self.perform(Command::Memory(None)),
             Deed::Turns => return self.choose_turn(),
             Deed::Changes => return self.perform(Command::Diff(None)),
             Deed::Start => self.conversation.go_to_start(),
@@ -515,20 +527,23 @@ impl App {
         Vec::new()
     }
 
-    fn pane_key(&mut self, key: &Key) -> Vec<Action> {
+    fn pane_key(&mut self, key: &Key, is_press: bool) -> Vec<Action> {
         let picked = self
             .pane
             .as_mut()
-            .map_or(pane::Picked::Closed, |pane| pane.key(key));
+            .map_or(pane::Picked::Closed, |pane| pane.key(key, is_press));
         self.pane_picked(picked)
     }
 
     fn pane_picked(&mut self, picked: pane::Picked) -> Vec<Action> {
-        if picked != pane::Picked::Nothing {
+        use pane::Picked::{Notes, Nothing, Stop};
+        if !matches!(picked, Nothing | Stop(_) | Notes(_)) {
             self.pane = None;
         }
         match picked {
             pane::Picked::Nothing | pane::Picked::Closed => Vec::new(),
+            pane::Picked::Stop(session) => vec![Action::Submit(Op::Interrupt { session })],
+            pane::Picked::Notes(wish) => noted(wish).into_iter().collect(),
             pane::Picked::Turn(turn) => self.branch(turn),
             pane::Picked::New => self.begin_session(),
             pane::Picked::Session(session) if session == self.session() => Vec::new(),
@@ -641,6 +656,17 @@ impl App {
         self.seen = Some(seen);
         seen
     }
+}
+
+/// What is asked about the notes.
+fn noted(wish: notes::Wish) -> Option<Action> {
+    let (words, change) = match wish {
+        notes::Wish::Find(words) => (words, None),
+        notes::Wish::Keep(draft, words) => (words, Some(NoteChange::Keep(draft))),
+        notes::Wish::Discard(id, words) => (words, Some(NoteChange::Discard(id))),
+        notes::Wish::Nothing | notes::Wish::Close | notes::Wish::Session(_) => return None,
+    };
+    Some(Action::Recall { words, change })
 }
 
 /// Asks whether what was dropped are images. Where one is none, its path alone is pasted after all.

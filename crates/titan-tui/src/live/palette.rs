@@ -5,8 +5,6 @@ use crate::command::TABLE;
 use crate::render::style::{Line, Style};
 use crate::render::visible::visible;
 
-/// What is shown of a list at once, at most.
-const SHOWN_MAX: usize = 12;
 /// Paths that are offered.
 const PATHS_MAX: usize = 100;
 
@@ -25,6 +23,7 @@ pub(super) enum Deed {
     Theme,
     Stop,
     Costs,
+    Memory,
     Turns,
     Changes,
     Start,
@@ -42,6 +41,11 @@ const DEEDS: &[(Deed, &str, &str)] = &[
         "Ctrl-G",
     ),
     (Deed::Costs, "what models cost, by day", ""),
+    (
+        Deed::Memory,
+        "what is remembered: search, add, change, delete",
+        "",
+    ),
     (Deed::Call, "open or fold the last call in sight", "Ctrl-O"),
     (
         Deed::Thinking,
@@ -64,6 +68,8 @@ const DEEDS: &[(Deed, &str, &str)] = &[
 pub(super) struct Palette {
     pub(super) wanted: String,
     chosen: usize,
+    /// How many were shown when it was drawn last.
+    n_shown: usize,
 }
 
 /// What came of a key.
@@ -82,8 +88,14 @@ impl Palette {
                 let picked = self.deeds().get(self.chosen).map(|(deed, ..)| *deed);
                 return picked.map_or(Picked::Closed, Picked::Deed);
             }
-            Key::Up => self.chosen = self.chosen.saturating_sub(1),
+            // From either end on to the other.
+            Key::Up => self.chosen = self.chosen.checked_sub(1).unwrap_or(usize::MAX),
+            Key::Down if self.chosen + 1 == self.deeds().len() => self.chosen = 0,
             Key::Down => self.chosen += 1,
+            Key::PageUp => self.chosen = self.chosen.saturating_sub(self.n_shown),
+            Key::PageDown => self.chosen += self.n_shown,
+            Key::Home | Key::First => self.chosen = 0,
+            Key::End | Key::Last => self.chosen = usize::MAX,
             Key::Wheel(rows) => {
                 self.chosen = self
                     .chosen
@@ -105,7 +117,7 @@ impl Palette {
 
     /// The deed in a row of the list as it was drawn last.
     pub(super) fn click(&self, row: usize) -> Picked {
-        let from = first_shown(self.chosen, SHOWN_MAX);
+        let from = first_shown(self.chosen, self.n_shown);
         let deeds = self.deeds();
         let clicked = deeds.get(from + row).map(|(deed, ..)| *deed);
         clicked.map_or(Picked::Nothing, Picked::Deed)
@@ -133,23 +145,25 @@ impl Palette {
     }
 
     /// What is typed, then the deeds that fit, at most `rows` together.
-    pub(super) fn lines(&self, width: usize, rows: usize) -> Vec<Line> {
+    pub(super) fn lines(&mut self, width: usize, rows: usize) -> Vec<Line> {
         let mut lines = vec![Line::default().with(Style::PLAIN, format!("› {}", self.wanted))];
         let deeds = self.deeds();
         if deeds.is_empty() {
             lines.push(Line::dim("  nothing is called so"));
         }
-        let n_shown = rows.saturating_sub(1).min(SHOWN_MAX);
-        let from = first_shown(self.chosen, n_shown);
-        for (idx, (_, about, key)) in deeds.iter().enumerate().skip(from).take(n_shown) {
+        self.n_shown = rows.saturating_sub(1);
+        let from = first_shown(self.chosen, self.n_shown);
+        let shown = deeds.iter().enumerate().skip(from).take(self.n_shown);
+        for (idx, (_, about, key)) in shown {
             let about = Line::default().with(Style::PLAIN, about.as_str());
             lines.push(chosen_line(about, key, idx == self.chosen, width));
         }
         lines
     }
 
+    /// As many rows as hold all of it.
     pub(super) fn rows(&self) -> usize {
-        1 + self.deeds().len().clamp(1, SHOWN_MAX)
+        1 + self.deeds().len().max(1)
     }
 }
 

@@ -1,14 +1,19 @@
-//! What takes the conversation's place for a while: sessions, changes, costs, the keys.
+//! What takes the conversation's place for a while: sessions, changes, costs, what is remembered, what runs, the keys.
 
 use super::conversation::short;
+use super::jobs::{self, Jobs};
 use super::key::Key;
+use super::notes::{self, Notes};
 use crate::command;
 use crate::render::style::{Color, Line, Style};
 use crate::render::table::{self, columns_of};
 use crate::render::undo;
 use crate::render::{branch_mark, moment, money, usage};
 use std::path::Path;
-use titan_protocol::{CostLine, SessionId, SessionSummary, TurnChanges, TurnId, Usage};
+use titan_protocol::{
+    CostLine, Job, MemoryDocument, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    Usage,
+};
 
 const KEYS: &str = "\
 Enter              say it; while the model works, it steers it
@@ -33,16 +38,19 @@ Hold Shift to select text with the mouse.
 ";
 
 /// A pane, and from where on it is shown.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Pane {
     title: String,
     body: Body,
     scroll: usize,
-    /// Rows that were drawn last.
+    /// Columns and rows that were drawn last.
+    width: usize,
     pub(super) rows: usize,
+    /// Row and column of the cursor below the title, where something is typed.
+    pub(super) cursor: Option<(usize, usize)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Body {
     Waiting,
     Lines(Vec<Line>),
@@ -55,16 +63,22 @@ enum Body {
         turns: Vec<(TurnId, String)>,
         chosen: usize,
     },
+    Notes(Box<Notes>),
+    Jobs(Jobs),
 }
 
 /// What came of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Picked {
     Nothing,
     Closed,
     Session(SessionId),
     Turn(TurnId),
     New,
+    /// A turn of this session is to be stopped; the pane stays.
+    Stop(SessionId),
+    /// Something about the notes; the pane stays.
+    Notes(notes::Wish),
 }
 
 impl Pane {
@@ -73,7 +87,67 @@ impl Pane {
             title: title.into(),
             body,
             scroll: 0,
+            width: 0,
             rows: 0,
+            cursor: None,
+        }
+    }
+
+    /// What is remembered, of which what holds these words was asked for.
+    pub(super) fn notes(words: String) -> Self {
+        Self::new("", Body::Notes(Box::new(Notes::new(words))))
+    }
+
+    /// What runs, which was asked for at this time.
+    pub(super) fn jobs(now: UnixMillis) -> Self {
+        Self::new("", Body::Jobs(Jobs::asked(now)))
+    }
+
+    /// The notes came that were asked for, if this is where they belong.
+    pub(super) fn found(
+        &mut self,
+        words: String,
+        documents: Vec<MemoryDocument>,
+        kept: Option<&str>,
+    ) {
+        if let Body::Notes(notes) = &mut self.body {
+            notes.found(words, documents, kept);
+        }
+    }
+
+    /// Something about the notes could not be done; false if they are not here.
+    pub(super) fn notes_failed(&mut self, why: &str) -> bool {
+        let Body::Notes(notes) = &mut self.body else {
+            return false;
+        };
+        notes.failed(why);
+        true
+    }
+
+    /// What runs came, if this is where it belongs.
+    pub(super) fn running(&mut self, running: Vec<Job>) {
+        if let Body::Jobs(jobs) = &mut self.body {
+            jobs.told(running);
+        }
+    }
+
+    /// There is an engine again.
+    pub(super) fn connected(&mut self) {
+        if let Body::Jobs(jobs) = &mut self.body {
+            jobs.connected();
+        }
+    }
+
+    /// Whether times run in it.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.body, Body::Jobs(_))
+    }
+
+    /// Whether what runs is to be asked for again; then it counts as asked.
+    pub(super) fn is_due(&mut self, now: UnixMillis) -> bool {
+        match &mut self.body {
+            Body::Jobs(jobs) => jobs.is_due(now),
+            _ => false,
         }
     }
 
@@ -130,7 +204,13 @@ impl Pane {
         matches!(self.body, Body::Waiting)
     }
 
-    pub(super) fn key(&mut self, key: &Key) -> Picked {
+    /// Takes a key; `is_press`: it was pressed by itself and came with no others.
+    pub(super) fn key(&mut self, key: &Key, is_press: bool) -> Picked {
+        match &mut self.body {
+            Body::Notes(notes) => return noted(notes.key(key, is_press, self.width)),
+            Body::Jobs(jobs) => return job_picked(jobs.key(key, is_press)),
+            Body::Waiting | Body::Lines(_) | Body::Sessions { .. } | Body::Turns { .. } => {}
+        }
         let page = isize::try_from(self.rows.max(1)).unwrap_or(isize::MAX);
         match key {
             Key::Escape | Key::Char('q') | Key::Ctrl('c') => return Picked::Closed,
@@ -154,6 +234,8 @@ impl Pane {
             // The first row names the columns.
             Body::Sessions { .. } if row > 0 => self.clicked(self.scroll + row - 1),
             Body::Turns { .. } => self.clicked(self.scroll + row),
+            Body::Notes(notes) => noted(notes.click(row)),
+            Body::Jobs(jobs) => job_picked(jobs.click(row)),
             _ => Picked::Nothing,
         }
     }
@@ -163,7 +245,7 @@ impl Pane {
         let (n_entries, chosen) = match &mut self.body {
             Body::Sessions { sessions, chosen } => (sessions.len(), chosen),
             Body::Turns { turns, chosen } => (turns.len(), chosen),
-            Body::Waiting | Body::Lines(_) => return Picked::Nothing,
+            _ => return Picked::Nothing,
         };
         match clicked < n_entries {
             true if clicked == *chosen => self.entered(),
@@ -183,7 +265,7 @@ impl Pane {
             Body::Turns { turns, chosen } => turns
                 .get(*chosen)
                 .map_or(Picked::Closed, |(turn, _)| Picked::Turn(*turn)),
-            Body::Waiting | Body::Lines(_) => Picked::Closed,
+            _ => Picked::Closed,
         }
     }
 
@@ -197,13 +279,15 @@ impl Pane {
                 let last = lines.len().saturating_sub(self.rows.max(1));
                 self.scroll = self.scroll.saturating_add_signed(rows).min(last);
             }
-            Body::Waiting => {}
+            Body::Waiting | Body::Notes(_) | Body::Jobs(_) => {}
         }
     }
 
     /// The title with what can be pressed.
     pub(super) fn title(&self, width: usize) -> Line {
         let hint = match &self.body {
+            Body::Notes(notes) => notes.hint(),
+            Body::Jobs(jobs) => jobs.hint(),
             Body::Sessions { .. } => "Enter opens · n new · Esc",
             Body::Turns { .. } => "Enter goes on from there · Esc",
             Body::Lines(lines) if lines.len() > self.rows => "arrows, PgDn · Esc",
@@ -213,7 +297,14 @@ impl Pane {
             bold: true,
             ..Style::color(Color::Magenta)
         };
-        let line = Line::default().with(title, self.title.as_str());
+        let text = match &self.body {
+            Body::Notes(notes) => notes.title(),
+            Body::Jobs(jobs) => jobs.title(),
+            _ => self.title.clone(),
+        };
+        // What can be pressed is the more useful of the two.
+        let room = width.saturating_sub(hint.chars().count() + 1);
+        let line = Line::default().with(title, text).cut(room);
         let space = width.saturating_sub(line.width() + hint.chars().count());
         line.with(Style::PLAIN, " ".repeat(space.max(1)))
             .with(Style::DIM, hint)
@@ -221,9 +312,21 @@ impl Pane {
     }
 
     /// The rows below the title.
-    pub(super) fn lines(&mut self, width: usize, rows: usize) -> Vec<Line> {
-        self.rows = rows;
-        match &self.body {
+    pub(super) fn lines(
+        &mut self,
+        width: usize,
+        rows: usize,
+        now: UnixMillis,
+        shown: SessionId,
+    ) -> Vec<Line> {
+        (self.width, self.rows, self.cursor) = (width, rows, None);
+        match &mut self.body {
+            Body::Notes(notes) => {
+                let (lines, cursor) = notes.lines(width, rows);
+                self.cursor = cursor;
+                lines
+            }
+            Body::Jobs(jobs) => jobs.lines(width, rows, now, shown),
             Body::Waiting => vec![Line::dim("…")],
             Body::Lines(lines) => {
                 let from = self.scroll.min(lines.len().saturating_sub(1));
@@ -250,14 +353,32 @@ impl Pane {
     }
 }
 
-fn moved(chosen: usize, rows: isize, n_entries: usize) -> usize {
+fn noted(wish: notes::Wish) -> Picked {
+    match wish {
+        notes::Wish::Nothing => Picked::Nothing,
+        notes::Wish::Close => Picked::Closed,
+        notes::Wish::Session(session) => Picked::Session(session),
+        wish => Picked::Notes(wish),
+    }
+}
+
+fn job_picked(wish: jobs::Wish) -> Picked {
+    match wish {
+        jobs::Wish::Nothing => Picked::Nothing,
+        jobs::Wish::Close => Picked::Closed,
+        jobs::Wish::Show(session) => Picked::Session(session),
+        jobs::Wish::Stop(session) => Picked::Stop(session),
+    }
+}
+
+pub(super) fn moved(chosen: usize, rows: isize, n_entries: usize) -> usize {
     chosen
         .saturating_add_signed(rows)
         .min(n_entries.saturating_sub(1))
 }
 
 /// The first entry that is shown, so that the chosen one is.
-fn first_shown(from: usize, chosen: usize, n_shown: usize) -> usize {
+pub(super) fn first_shown(from: usize, chosen: usize, n_shown: usize) -> usize {
     from.min(chosen).max((chosen + 1).saturating_sub(n_shown))
 }
 

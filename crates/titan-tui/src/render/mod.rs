@@ -9,6 +9,7 @@ pub(crate) mod drawing;
 #[cfg(test)]
 mod fuzz;
 pub mod highlight;
+pub mod job;
 pub mod markdown;
 pub mod reflex;
 pub mod style;

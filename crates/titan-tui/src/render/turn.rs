@@ -531,8 +531,11 @@ pub(crate) fn finding_text(stopped: Stopped, text: &str) -> String {
 
 /// What images were given.
 pub fn images_text(images: &[Image]) -> String {
-    let words: Vec<String> = images.iter().map(Image::in_words).collect();
-    words.join("; ")
+    let words = images.iter().map(|image| {
+        let size = super::bytes(image.bytes);
+        format!("{}, {size}", image.in_words())
+    });
+    words.collect::<Vec<String>>().join("; ")
 }
 
 /// How a notice looks.

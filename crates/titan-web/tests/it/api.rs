@@ -124,6 +124,21 @@ async fn a_whole_number_is_one_however_it_is_spelled() {
 }
 
 #[tokio::test]
+async fn an_image_is_one_however_its_base64_is_spelled() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let op = |image: &str| json!({ "op": "user_turn", "session": SESSION, "turn": TURN, "text": "hi", "options": {}, "images": [image] });
+    // Whole, without padding, and with bits after the last whole byte.
+    for image in ["fyI3qjMrb0==", "fyI3qjMrb0", "fyI3qjMrb1", "Vyy", "YWJj"] {
+        check(&description, "Op", &op(image));
+        let answer = place.post("/api/ops", &op(image)).await;
+        assert_eq!(answer.status, 202, "{image}: {answer:?}");
+    }
+    let answer = place.post("/api/ops", &op("no base64!")).await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
 async fn a_command_that_is_none_is_refused_by_the_description_and_the_gateway() {
     let place = Place::new().await;
     let description = described(&place).await;
@@ -179,6 +194,7 @@ async fn what_is_asked_is_answered_as_described() {
         ("/api/status", "Status"),
         ("/api/sessions?limit=2", "Sessions"),
         (&changes, "Changes"),
+        ("/api/jobs", "Jobs"),
         ("/v1/models", "ModelList"),
         ("/v1/models/house/m", "Model"),
         ("/api/memory?search=a&limit=3", "Documents"),
@@ -240,6 +256,10 @@ async fn a_query_that_is_none_is_refused() {
         "/api/events?session=x",
         "/api/events?after=-1",
         "/api/sessions/x/changes",
+        "/api/sessions/x/images/7/0",
+        "/api/sessions/00000000-0000-0000-0000-000000000001/images/-7/0",
+        "/api/sessions/00000000-0000-0000-0000-000000000001/images/7/+0",
+        "/api/sessions/00000000-0000-0000-0000-000000000001/images/7/0x0",
     ];
     for path in paths {
         let answer = place.get(path).await;
@@ -387,4 +407,29 @@ async fn the_log_is_asked_for_as_the_query_says() {
     assert_eq!(answer.status, 400);
     let query = "LogQuery { after: Some(\"1-2\"), level: Some(Error), words: \"a b\", limit: 7 }";
     assert_eq!(*place.engine.asked.lock().unwrap(), [query]);
+}
+
+/// The beginning of an image, which is all that is read of one here. All of it is ASCII but for what says its kind.
+fn gif() -> Vec<u8> {
+    b"GIF89a\x08\0\x06\0and the rest".to_vec()
+}
+
+#[tokio::test]
+async fn an_image_that_was_given_is_told_with_the_kind_that_its_bytes_have() {
+    let place = Place::new().await;
+    let jpeg = b"\xff\xd8\xff\xc0\0\x11\x08\0\x20\0\x30".to_vec();
+    let images = [gif(), jpeg].map(|bytes| titan_protocol::ImageBytes(bytes.into()));
+    place.engine.images.lock().unwrap().extend(images);
+    let path = |number| format!("/api/sessions/{SESSION}/images/7/{number}");
+    let first = place.get(&path(0)).await;
+    assert_eq!(
+        (first.status, first.header("content-type")),
+        (200, Some("image/gif"))
+    );
+    assert_eq!(first.body.as_bytes(), gif());
+    let second = place.get(&path(1)).await;
+    assert_eq!(second.header("content-type"), Some("image/jpeg"));
+    assert_eq!(second.header("content-length"), Some("11"));
+    let described = &described(&place).await["paths"]["/api/sessions/{id}/images/{at}/{number}"];
+    assert!(described["get"]["responses"]["200"]["content"]["image/*"].is_object());
 }

@@ -304,6 +304,7 @@ async fn g13_every_route_wants_the_token_but_a_list_that_does_not_grow() {
         for (method, operation) in methods.as_object().unwrap() {
             n_routes += 1;
             let asked = path.replace("{id}", &SESSION.to_string());
+            let asked = asked.replace("{at}", "7").replace("{number}", "0");
             let method_up = method.to_uppercase();
             let headers = [&place.host() as &str, JSON];
             let answer = place.say(&method_up, &asked, &headers, "{}").await;
@@ -329,7 +330,7 @@ async fn g13_every_route_wants_the_token_but_a_list_that_does_not_grow() {
     }
     open.sort();
     assert_eq!(open, OPEN);
-    assert_eq!(n_routes, 25);
+    assert_eq!(n_routes, 27);
     for page in PAGES {
         assert_eq!(
             place.say("GET", page, &[&place.host()], "").await.status,
@@ -816,4 +817,68 @@ async fn g27_requests_that_can_be_read_in_two_ways_are_refused() {
     assert!(ops.is_empty(), "{ops:?}");
     let preface = place.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(!preface.contains("200"), "{preface}");
+}
+
+/// An image route could give a stranger's bytes the rights of the page, or give out what else is kept.
+#[tokio::test]
+async fn g22_g30_an_image_is_an_image_and_nothing_else_of_its_session_alone() {
+    const KEPT: usize = 5;
+    let place = Place::new().await;
+    let gif = b"GIF89a\x08\0\x06\0<script>alert(1)</script>";
+    let kept: [&[u8]; KEPT] = [
+        gif,
+        b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>",
+        b"<!doctype html><script>alert(1)</script>",
+        b"\x89PNG\r\n\x1a\n",
+        b"",
+    ];
+    let kept = kept.map(|bytes| titan_protocol::ImageBytes(bytes.to_vec().into()));
+    place.engine.images.lock().unwrap().extend(kept);
+    let path = format!("/api/sessions/{SESSION}/images/7");
+    let image = place.get(&format!("{path}/0")).await;
+    for (name, value) in [
+        ("content-type", "image/gif"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        assert_eq!(image.header(name), Some(value), "{name}");
+    }
+    let policy = image.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+    // What is kept and is no image that is taken, an SVG too, is not there.
+    for number in 1..KEPT {
+        let answer = place.get(&format!("{path}/{number}")).await;
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(!answer.body.contains("alert"), "{answer:?}");
+    }
+    let other = SessionId::from_u128(2);
+    for elsewhere in [
+        format!("/api/sessions/{other}/images/7/0"),
+        format!("/api/sessions/{SESSION}/images/8/0"),
+        format!("/api/sessions/{SESSION}/images/7/9"),
+        format!("/api/sessions/{SESSION}/images/7/18446744073709551615"),
+        format!("/api/sessions/{SESSION}/images/7"),
+        format!("/api/sessions/{SESSION}/images/7/0/../../../etc/passwd"),
+        format!("/api/sessions/{SESSION}/images/7/0/x"),
+    ] {
+        let answer = place.get(&elsewhere).await;
+        assert_eq!(answer.status, 404, "{elsewhere}");
+        assert!(!answer.body.contains("/h/"), "{answer:?}");
+    }
+    for odd in ["..%2f..%2fetc%2fpasswd", "%00", "7%2f0", "%2e%2e"] {
+        let answer = place
+            .get(&format!("/api/sessions/{SESSION}/images/{odd}/0"))
+            .await;
+        assert_eq!(answer.status, 400, "{odd}: {answer:?}");
+    }
+    let n_asked = place.engine.asked.lock().unwrap().len();
+    let headers = [&place.host() as &str, "Authorization: Bearer wrong"];
+    for headers in [&headers[..], &headers[..1]] {
+        let answer = place.say("GET", &format!("{path}/0"), headers, "").await;
+        assert_eq!(answer.status, 401);
+    }
+    assert_eq!(place.engine.asked.lock().unwrap().len(), n_asked);
 }

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, LogEntry,
-    LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument, MemoryDraft, MemoryKind,
-    MemoryOrigin, MemoryQuery, ModelError, ModelInfo, Op, Override, ProviderSetting, Record, Seq,
-    SessionId, SessionSummary, Setting, SettingKind, SettingList, Settings, TurnChanges, TurnId,
-    UnixMillis, Usage,
+    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes,
+    Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument,
+    MemoryDraft, MemoryKind, MemoryOrigin, MemoryQuery, ModelError, ModelInfo, Op, Override,
+    ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting, SettingKind, SettingList,
+    Settings, TurnChanges, TurnId, UnixMillis, Usage,
 };
 use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +35,8 @@ pub(crate) struct FakeEngine {
     pub(crate) panics: AtomicBool,
     /// What was asked of the memory, the settings and the log.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// What is kept for images of the one record that has any.
+    pub(crate) images: Mutex<Vec<ImageBytes>>,
     /// How often the models were asked for.
     pub(crate) n_models_asked: AtomicUsize,
 }
@@ -48,6 +50,7 @@ impl FakeEngine {
             script: Mutex::default(),
             panics: AtomicBool::new(false),
             asked: Mutex::default(),
+            images: Mutex::default(),
             n_models_asked: AtomicUsize::new(0),
         }
     }
@@ -148,6 +151,39 @@ impl Client for FakeEngine {
             files: Vec::new(),
             notes: vec!["more".into()],
         })
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, ClientError> {
+        let call = JobCall {
+            call: "c1".into(),
+            tool: "shell".into(),
+            about: "make".into(),
+            started_at: 6,
+            stage: JobStage::Asked,
+        };
+        Ok(vec![Job {
+            session: SessionId::from_u128(1),
+            turn: TurnId::from_u128(2),
+            title: "a title".into(),
+            text: "build it".into(),
+            workspace: "/w".into(),
+            started_at: 5,
+            calls: vec![call],
+        }])
+    }
+
+    /// Only session 1 has any, in its record 7.
+    async fn image(
+        &self,
+        session: SessionId,
+        at: Seq,
+        number: usize,
+    ) -> Result<ImageBytes, ClientError> {
+        self.note_that(format!("image {at} {number}"));
+        let is_there = session == SessionId::from_u128(1) && at == 7;
+        let images = self.images.lock().unwrap();
+        let image = images.get(number).filter(|_| is_there).cloned();
+        image.ok_or_else(|| ClientError::Refused("no image of /h/blobs".into()))
     }
 
     async fn reflexes(&self) -> Result<Vec<titan_protocol::ReflexSummary>, ClientError> {

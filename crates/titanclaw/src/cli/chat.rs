@@ -27,7 +27,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use titan_protocol::{
-    ClientError, Event, Forget, ImageBytes, Judgement, Op, Seq, SessionId, TurnId, TurnOptions,
+    ClientError, Event, Forget, ImageBytes, Judgement, MemoryQuery, Op, Seq, SessionId, TurnId,
+    TurnOptions,
 };
 use titan_tui::command::{self, Command};
 use titan_tui::render::markdown::Layout;
@@ -40,6 +41,9 @@ use tokio::sync::oneshot;
 const HISTORY_LINES_MAX: usize = 1_000;
 /// Sessions that `/sessions` shows.
 const SESSIONS_SHOWN_MAX: usize = 15;
+
+/// Notes that `/memory` shows.
+const NOTES_SHOWN_MAX: usize = 50;
 
 const PROMPT: &str = "› ";
 
@@ -303,6 +307,16 @@ impl<'a> Chat<'a> {
                     .unwrap_or_default();
                 self.note(&render::usage(&usage))
             }
+            Command::Memory(words) => self.memory(words.unwrap_or_default()).await,
+            Command::Jobs => {
+                let jobs = client.jobs().await?;
+                if jobs.is_empty() {
+                    return self.note("no turn runs, in no session");
+                }
+                let now = wire::now();
+                let lines = jobs.iter().flat_map(|job| render::job::lines(job, now));
+                Ok(self.output.lines(&lines.collect::<Vec<Line>>())?)
+            }
             Command::Unknown(name) => self.note(&format!(
                 "there is no /{name}; /help lists what can be typed here"
             )),
@@ -373,6 +387,29 @@ impl<'a> Chat<'a> {
             })
             .collect();
         let lines = table::columns_of(&["id", "active", "title"], &rows, self.output.width());
+        Ok(self.output.lines(&lines)?)
+    }
+
+    async fn memory(&self, words: &str) -> anyhow::Result<()> {
+        let query = MemoryQuery {
+            words: words.to_owned(),
+            limit: NOTES_SHOWN_MAX,
+        };
+        let notes = self.attached.memory.find(query).await?;
+        if notes.is_empty() {
+            return self.note(match words {
+                "" => "nothing is remembered yet",
+                _ => "no note holds all these words",
+            });
+        }
+        let rows: Vec<Vec<String>> = notes
+            .iter()
+            .map(|note| {
+                let noted = render::moment(note.changed_at.unwrap_or(note.at));
+                vec![noted, note.tags.join(", "), note.text.clone()]
+            })
+            .collect();
+        let lines = table::columns_of(&["noted", "tags", "text"], &rows, self.output.width());
         Ok(self.output.lines(&lines)?)
     }
 

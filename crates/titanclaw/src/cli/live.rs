@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, config: &Config, place: Place) -> anyhow::R
             files: Arc::new(paths),
         })?;
         let left = loop {
-            let shown = live.run(attached.client.clone());
+            let shown = live.run(attached.client.clone(), attached.memory.clone());
             let left = tokio::select! {
                 left = attached.unless_stopped(async { Ok(shown.await?) }) => left,
                 () = ended.next() => Ok(Left::ByPerson),

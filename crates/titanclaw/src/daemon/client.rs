@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, EngineStatus, Memory, MemoryDocument, MemoryDraft,
-    MemoryQuery, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges,
-    TurnId, UnixMillis,
+    BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory,
+    MemoryDocument, MemoryDraft, MemoryQuery, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId,
+    SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -116,6 +116,30 @@ impl Client for SocketClient {
         }
     }
 
+    async fn jobs(&self) -> Result<Vec<Job>, ClientError> {
+        match self.ask(Ask::Jobs).await? {
+            Reply::Jobs(jobs) => Ok(jobs),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn image(
+        &self,
+        session: SessionId,
+        at: Seq,
+        number: usize,
+    ) -> Result<ImageBytes, ClientError> {
+        let asked = Ask::Image {
+            session,
+            at,
+            number,
+        };
+        match self.ask(asked).await? {
+            Reply::Image(bytes) => Ok(bytes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
         match self.ask(Ask::Reflexes).await? {
             Reply::Reflexes(reflexes) => Ok(reflexes),
@@ -193,6 +217,8 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Sessions(_) => "sessions",
         Reply::Costs(_) => "costs",
         Reply::Changes(_) => "what a turn changed",
+        Reply::Jobs(_) => "jobs",
+        Reply::Image(_) => "an image",
         Reply::Reflexes(_) => "reflexes",
         Reply::Models(_) => "models",
         Reply::Found(_) => "what it keeps",
@@ -214,7 +240,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
-    use titan_protocol::{Event, MemoryKind, MemoryOrigin, TurnOptions, Usage};
+    use titan_protocol::{Event, JobCall, JobStage, MemoryKind, MemoryOrigin, TurnOptions, Usage};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Remembers ops, and gives a fixed log to followers, which then wait for ever.
@@ -300,6 +326,19 @@ mod tests {
             Ok(changes(turn))
         }
 
+        async fn jobs(&self) -> Result<Vec<Job>, ClientError> {
+            Ok(vec![job()])
+        }
+
+        async fn image(
+            &self,
+            _: SessionId,
+            at: Seq,
+            number: usize,
+        ) -> Result<ImageBytes, ClientError> {
+            Ok(ImageBytes(format!("image {at} {number}").into()))
+        }
+
         async fn reflexes(&self) -> Result<Vec<ReflexSummary>, ClientError> {
             Ok(Vec::new())
         }
@@ -335,6 +374,25 @@ mod tests {
 
         async fn discard(&self, id: String) -> Result<(), ClientError> {
             Err(ClientError::Refused(id))
+        }
+    }
+
+    fn job() -> Job {
+        let call = JobCall {
+            call: "c1".into(),
+            tool: "shell".into(),
+            about: "make \u{1b}".into(),
+            started_at: 6,
+            stage: JobStage::Asked,
+        };
+        Job {
+            session: SessionId::from_u128(1),
+            turn: TurnId::from_u128(2),
+            title: "a title".into(),
+            text: "build it".into(),
+            workspace: "/w".into(),
+            started_at: 5,
+            calls: vec![call],
         }
     }
 
@@ -404,6 +462,9 @@ mod tests {
         let changed = client.changes(SessionId::from_u128(1), of).await;
         assert_eq!(changed, Ok(changes(of)));
         assert_eq!(client.models().await, Ok(vec![model()]));
+        assert_eq!(client.jobs().await, Ok(vec![job()]));
+        let image = client.image(SessionId::from_u128(1), 7, 2).await;
+        assert_eq!(image, Ok(ImageBytes("image 7 2".into())));
         let query = MemoryQuery {
             words: "a \n b".into(),
             limit: 3,

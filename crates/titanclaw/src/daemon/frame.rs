@@ -5,8 +5,9 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, MemoryDocument, MemoryDraft, MemoryQuery, ModelInfo, Op,
-    Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryQuery,
+    ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId,
+    UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -37,6 +38,12 @@ pub(super) enum Ask {
         session: SessionId,
         turn: Option<TurnId>,
     },
+    Jobs,
+    Image {
+        session: SessionId,
+        at: Seq,
+        number: usize,
+    },
     Reflexes,
     Models,
     Find(MemoryQuery),
@@ -62,6 +69,8 @@ pub(super) enum Reply {
     Sessions(Vec<SessionSummary>),
     Costs(Vec<CostLine>),
     Changes(TurnChanges),
+    Jobs(Vec<Job>),
+    Image(ImageBytes),
     Reflexes(Vec<ReflexSummary>),
     Models(Vec<ModelInfo>),
     Found(Vec<MemoryDocument>),

@@ -263,6 +263,15 @@ async fn answer(
             one(&mut frames, client.sessions(limit).await, Reply::Sessions).await
         }
         Ask::Costs { since } => one(&mut frames, client.costs(since).await, Reply::Costs).await,
+        Ask::Jobs => one(&mut frames, client.jobs().await, Reply::Jobs).await,
+        Ask::Image {
+            session,
+            at,
+            number,
+        } => {
+            let image = client.image(session, at, number).await;
+            one(&mut frames, image, Reply::Image).await
+        }
         Ask::Reflexes => one(&mut frames, client.reflexes().await, Reply::Reflexes).await,
         Ask::Changes { session, turn } => {
             let changes = client.changes(session, turn).await;

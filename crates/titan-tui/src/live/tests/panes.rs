@@ -1,10 +1,13 @@
 //! Panes, the palette, search and what is being typed.
 
-use super::super::{Query, Reply};
+use super::super::{NoteChange, Query, Reply};
 use super::*;
 use crate::render::moment;
 use expect_test::expect;
-use titan_protocol::{CostLine, FileDiff, Op, SessionSummary, TurnChanges};
+use titan_protocol::{
+    CostLine, FileDiff, Job, JobCall, JobStage, MemoryDocument, MemoryDraft, MemoryKind,
+    MemoryOrigin, Op, SessionSummary, TurnChanges,
+};
 
 fn asked(app: &mut App, command: &str, reply: Reply) {
     let actions = type_in(app, command);
@@ -183,14 +186,11 @@ fn the_palette_finds_what_can_be_done() {
         80,
         24,
         expect![[r#"
-            › x
-
-            An answer.
-              ╭──────────────────────────────────────────────────────────────────────────╮
-            1,│›                                                                         │
-              │▸ /help                 this                                              │
+            › ╭──────────────────────────────────────────────────────────────────────────╮
+              │›                                                                         │
+            An│▸ /help                 this                                              │
               │  /model [NAME]         show or choose the model of this conversation, a… │
-              │  /sessions             list sessions and go on with one                  │
+            1,│  /sessions             list sessions and go on with one                  │
               │  /new                  begin a new session                               │
               │  /branch [TURN]        go back to an earlier turn and go on from there … │
               │  /image [FILE]         give an image with what you say next              │
@@ -200,13 +200,16 @@ fn the_palette_finds_what_can_be_done() {
               │  /forget [all]         delete the last turn, or the whole session, for … │
               │  /again                ask the model what was said last, whatever refle… │
               │  /never                end the reflex that answered last                 │
-              ╰──────────────────────────────────────────────────────────────────────────╯
-
-
-
-            ────────────────────────────────────────────────────────────────────────────────
-            ›
-            Ctrl-P commands · F1 keys
+              │  /memory [WORDS]       what is remembered over sessions; with words, wh… │
+              │  /jobs                 what runs now, in all sessions                    │
+              │  /cost                 what this session used                            │
+              │  /quit                 leave (or Ctrl-D)                                 │
+              │  stop the turn                                                     Ctrl-C│
+              │  search the conversation                                           Ctrl-F│
+              │  what the last turn changed in files                                     │
+            ──│  go back to an earlier turn and go on from there                   Ctrl-G│──
+            › │  what models cost, by day                                                │
+            Ct╰──────────────────────────────────────────────────────────────────────────╯
         "#]],
     );
     type_in(&mut app, "copy");
@@ -510,4 +513,435 @@ fn a_branch_in_the_list_says_what_it_came_from() {
     asked(&mut app, "/sessions\n", Reply::Sessions(listed));
     let text = shown(&mut app, 80, 12);
     assert!(text.contains("↳ aaaa0001 · another"), "{text}");
+}
+
+fn note(n: u8, text: &str, tags: &[&str], origin: MemoryOrigin) -> MemoryDocument {
+    MemoryDocument {
+        id: format!("note {n}"),
+        kind: MemoryKind::Note,
+        text: text.into(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        origin,
+        at: 0,
+        changed_at: None,
+    }
+}
+
+fn notes() -> Vec<MemoryDocument> {
+    let kept = MemoryOrigin::Turn {
+        session: SessionId::from_u128(0xaaaa_0001),
+        turn: TurnId::from_u128(1),
+    };
+    vec![
+        note(1, "The cat is called Minka.\nShe is old.", &["cat"], kept),
+        note(2, "tea, not \u{1b}[2Jcoffee", &[], MemoryOrigin::Person),
+    ]
+}
+
+fn found(words: &str, documents: Vec<MemoryDocument>, kept: Option<&str>) -> Reply {
+    Reply::Notes {
+        words: words.into(),
+        documents,
+        kept: kept.map(str::to_owned),
+    }
+}
+
+fn recall(words: &str, change: Option<NoteChange>) -> Action {
+    let words = words.into();
+    Action::Recall { words, change }
+}
+
+/// An app with the pane of what is remembered, in which these are.
+fn remembering(documents: Vec<MemoryDocument>) -> App {
+    let mut app = told([started("x"), completed()]);
+    let actions = type_in(&mut app, "/memory\n");
+    assert_eq!(actions.last(), Some(&recall("", None)));
+    app.reply(found("", documents, None));
+    app
+}
+
+fn shown_at(app: &mut App, width: u16, height: u16) -> String {
+    shown(app, width, height).replace(&moment(0), "1970-01-01 00:00")
+}
+
+#[test]
+fn what_is_remembered_is_listed_and_the_chosen_note_is_whole() {
+    let mut app = remembering(notes());
+    expect![[r#"
+        Memory · 2 notes              / search · a add · e edit · d delete · Esc
+        ▸ 1970-01-01 00:00  #cat The cat is called Minka.
+          1970-01-01 00:00  tea, not coffee
+        ────────────────────────────────────────────────────────────────────────
+        The cat is called Minka.
+        She is old.
+        a tool kept it in session aaaa0001 (o shows it), 1970-01-01 00:00
+
+
+
+
+
+
+        ────────────────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 72, 16));
+    app.key(Key::Down);
+    let text = shown_at(&mut app, 72, 16);
+    assert!(
+        text.contains("▸ 1970-01-01 00:00  tea, not coffee"),
+        "{text}"
+    );
+    assert!(text.contains("you wrote it, 1970"), "{text}");
+    assert!(!text.contains("She is old"), "{text}");
+    // The session that a note came from is shown.
+    app.key(Key::Up);
+    let from = SessionId::from_u128(0xaaaa_0001);
+    assert_eq!(app.key(Key::Char('o')), [Action::Follow(from)]);
+}
+
+#[test]
+fn nothing_that_is_remembered_is_said() {
+    let mut app = remembering(Vec::new());
+    expect![[r#"
+        Memory · 0 notes                      / search · a add · Esc
+        Nothing is remembered yet. The agent notes what it is told
+        to remember; a adds a note of yours.
+
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 60, 10));
+    for key in ['e', 'd', 'o', 'y'] {
+        assert_eq!(app.key(Key::Char(key)), []);
+    }
+    assert!(shown_at(&mut app, 60, 10).contains("Nothing is remembered yet"));
+}
+
+#[test]
+fn notes_are_searched() {
+    let mut app = remembering(notes());
+    type_in(&mut app, "/cat food");
+    expect![[r#"
+        Memory · 2 notes                        Enter searches · Esc
+        search › cat food
+        ▸ 1970-01-01 00:00  #cat The cat is called Minka.
+          1970-01-01 00:00  tea, not coffee
+        ────────────────────────────────────────────────────────────
+        The cat is called Minka.
+        She is old.
+        a tool kept it in session aaaa0001 (o shows it), 1970-01-01
+        00:00
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 60, 12));
+    assert_eq!(app.key(Key::Enter), [recall("cat food", None)]);
+    app.reply(found("cat food", Vec::new(), None));
+    expect![[r#"
+        Memory · 0 notes with “cat food”      / search · a add · Esc
+        No note holds all these words; / and Enter with nothing
+        shows all.
+
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 60, 10));
+    // With words after the command it is searched at once.
+    app.key(Key::Escape);
+    let actions = type_in(&mut app, "/memory tea\n");
+    assert_eq!(actions.last(), Some(&recall("tea", None)));
+}
+
+#[test]
+fn a_note_is_added_and_stays_in_the_form_until_it_is_kept() {
+    let mut app = remembering(notes());
+    type_in(&mut app, "a");
+    assert_eq!(app.key(Key::Enter), [], "a note without a text");
+    type_in(&mut app, "The key is under");
+    app.key(Key::NewLine);
+    type_in(&mut app, "the mat");
+    app.key(Key::Tab);
+    type_in(&mut app, "home, , door ");
+    expect![[r#"
+        Memory · 2 notes             Enter keeps it · Tab tags · Esc
+        A new note · Alt-Enter begins a line
+        › The key is under
+          the mat
+
+        tags › home, , door
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 60, 12));
+    let draft = MemoryDraft {
+        text: "The key is under\nthe mat".into(),
+        tags: vec!["home".into(), "door".into()],
+        replaces: None,
+    };
+    let keep = recall("", Some(NoteChange::Keep(draft)));
+    assert_eq!(app.key(Key::Enter), [keep.clone()]);
+    // Nothing goes out twice while it is on its way, and nothing is lost when it is refused.
+    assert_eq!(app.key(Key::Enter), []);
+    app.reply(Reply::NotesFailed("the disk is full".into()));
+    let text = shown_at(&mut app, 60, 12);
+    assert!(
+        text.contains("the disk is full") && text.contains("the mat"),
+        "{text}"
+    );
+    assert_eq!(app.key(Key::Enter), [keep]);
+    let more = [notes(), vec![note(3, "The key", &[], MemoryOrigin::Person)]].concat();
+    app.reply(found("", more, Some("note 3")));
+    let text = shown_at(&mut app, 60, 16);
+    assert!(text.contains("▸ 1970-01-01 00:00  The key"), "{text}");
+}
+
+#[test]
+fn a_note_is_changed_in_its_place() {
+    let mut app = remembering(notes());
+    type_in(&mut app, "e");
+    expect![[r#"
+        Memory · 2 notes             Enter keeps it · Tab tags · Esc
+        The old text will be deleted for good · Alt-Enter begins a …
+        › The cat is called Minka.
+          She is old.
+
+        tags › cat
+
+
+
+        ────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 60, 12));
+    type_in(&mut app, "!");
+    let draft = MemoryDraft {
+        text: "The cat is called Minka.\nShe is old.!".into(),
+        tags: vec!["cat".into()],
+        replaces: Some("note 1".into()),
+    };
+    let keep = recall("", Some(NoteChange::Keep(draft)));
+    assert_eq!(app.key(Key::Enter), [keep]);
+    // What is thought better of is left as it was.
+    app.reply(found("", notes(), Some("note 1")));
+    type_in(&mut app, "exxx");
+    app.key(Key::Escape);
+    assert!(!shown_at(&mut app, 60, 12).contains("xxx"));
+}
+
+#[test]
+fn a_note_is_deleted_when_it_is_said_twice_by_keys_that_were_pressed() {
+    let mut app = remembering(notes());
+    type_in(&mut app, "d");
+    expect![[r#"
+        Memory · 2 notes                               y deletes it for good · n
+        Delete this note for good? y deletes it, any other key does not
+        ▸ 1970-01-01 00:00  #cat The cat is called Minka.
+          1970-01-01 00:00  tea, not coffee
+        ────────────────────────────────────────────────────────────────────────
+        The cat is called Minka.
+        She is old.
+        a tool kept it in session aaaa0001 (o shows it), 1970-01-01 00:00
+
+        ────────────────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]]
+    .assert_eq(&shown_at(&mut app, 72, 12));
+    assert_eq!(type_in(&mut app, "n"), []);
+    // What comes in one piece was pasted.
+    assert_eq!(app.keys(&[Key::Char('d'), Key::Char('y')]), []);
+    type_in(&mut app, "d");
+    assert_eq!(app.key(Key::Paste("y".into())), []);
+    let discard = recall("", Some(NoteChange::Discard("note 1".into())));
+    assert_eq!(type_in(&mut app, "y"), [discard]);
+    assert!(
+        !shown_at(&mut app, 72, 12).contains("deleted"),
+        "it is not yet"
+    );
+    app.reply(found("", notes().split_off(1), None));
+    let text = shown_at(&mut app, 72, 12);
+    assert!(text.contains("deleted for good"), "{text}");
+    assert!(
+        text.starts_with("Memory · 1 note ") && !text.contains("Minka"),
+        "{text}"
+    );
+}
+
+#[test]
+fn notes_are_chosen_by_the_mouse_and_many_are_scrolled() {
+    let many = (0..100).map(|n| note(n, &format!("note number {n}"), &[], MemoryOrigin::Person));
+    let mut app = remembering(many.collect());
+    shown_at(&mut app, 60, 24);
+    app.key(Key::End);
+    let text = shown_at(&mut app, 60, 24);
+    assert!(
+        text.contains("▸ 1970-01-01 00:00  note number 99"),
+        "{text}"
+    );
+    assert!(!text.contains("note number 2\n"), "{text}");
+    app.key(Key::Home);
+    shown_at(&mut app, 60, 24);
+    app.key(Key::Click(10, 4));
+    assert!(shown_at(&mut app, 60, 24).contains("▸ 1970-01-01 00:00  note number 3\n"));
+}
+
+fn job(n: u128, title: &str, calls: Vec<JobCall>) -> Job {
+    Job {
+        session: SessionId::from_u128(n),
+        turn: TurnId::from_u128(n),
+        title: title.into(),
+        text: "do it \u{1b}[2Jnow".into(),
+        workspace: "/w".into(),
+        started_at: START - 65_000,
+        calls,
+    }
+}
+
+fn job_call(about: &str, stage: JobStage) -> JobCall {
+    JobCall {
+        call: "c1".into(),
+        tool: "shell".into(),
+        about: about.into(),
+        started_at: START - 3_500,
+        stage,
+    }
+}
+
+fn running() -> Vec<Job> {
+    let building = vec![
+        job_call("cargo build --release", JobStage::Running),
+        job_call("rm -r \u{1b}]0;x\u{7}old", JobStage::Asked),
+        job_call("", JobStage::Written),
+    ];
+    vec![
+        job(0xaaaa_0001, "build everything", building),
+        job(0x5e55, "a talk", Vec::new()),
+    ]
+}
+
+#[test]
+fn what_runs_in_all_sessions_is_shown_gone_to_and_stopped() {
+    let mut app = told([started("x"), completed()]);
+    asked(&mut app, "/jobs\n", Reply::Jobs(running()));
+    check(
+        &mut app,
+        72,
+        14,
+        expect![[r#"
+        Running now · 2 turns                  Enter shows it · x stops it · Esc
+        ▸ ⠋ build everything · 1m 05s
+              › do it now
+              shell cargo build --release · runs, 3.0s
+              shell rm -r old · waits for a yes or no, 3.0s
+              shell … · is being written, 3.0s
+          ⠋ a talk · 1m 05s · shown here
+              › do it now
+              waits for the model
+
+
+        ────────────────────────────────────────────────────────────────────────
+        ›
+        Ctrl-P commands · F1 keys
+    "#]],
+    );
+    // Stopped by a key that was pressed, and by no paste.
+    assert_eq!(app.keys(&[Key::Char('x'), Key::Down, Key::Up]), []);
+    assert_eq!(app.key(Key::Paste("x".into())), []);
+    let stop = Op::Interrupt {
+        session: SessionId::from_u128(0xaaaa_0001),
+    };
+    assert_eq!(app.key(Key::Char('x')), [Action::Submit(stop)]);
+    assert!(shown(&mut app, 72, 14).contains("build everything · 1m 05s · is being stopped"));
+    // It ends, and the other is chosen.
+    app.reply(Reply::Jobs(running().split_off(1)));
+    let text = shown(&mut app, 72, 14);
+    assert!(text.contains("▸ ⠋ a talk · 1m 05s · shown here"), "{text}");
+    app.reply(Reply::Jobs(Vec::new()));
+    assert!(shown(&mut app, 72, 14).contains("no turn runs, in no session"));
+    app.reply(Reply::Jobs(running()));
+    let gone_to = SessionId::from_u128(0xaaaa_0001);
+    app.key(Key::Up);
+    assert_eq!(app.key(Key::Enter), [Action::Follow(gone_to)]);
+}
+
+#[test]
+fn what_runs_is_asked_for_again_each_second_while_it_is_looked_at() {
+    let mut app = told([started("x"), completed()]);
+    assert!(!app.is_moving());
+    type_in(&mut app, "/jobs\n");
+    assert!(app.is_moving(), "times run in it");
+    let again = [Action::Ask(Query::Jobs)];
+    app.at(START + 5_000);
+    assert_eq!(app.due(), [], "the first is not answered yet");
+    app.reply(Reply::Jobs(running()));
+    assert_eq!(app.due(), again);
+    assert_eq!(app.due(), []);
+    app.reply(Reply::Jobs(running()));
+    app.at(START + 5_999);
+    assert_eq!(app.due(), []);
+    app.at(START + 6_000);
+    assert_eq!(app.due(), again);
+    // An engine that is gone answers no more; the next one is asked.
+    app.reply(Reply::Disconnected("gone.".into()));
+    app.at(START + 60_000);
+    assert_eq!(app.due(), []);
+    app.reply(Reply::Connected);
+    assert_eq!(app.due(), again);
+    app.key(Key::Escape);
+    app.at(START + 90_000);
+    assert_eq!((app.due(), app.is_moving()), (Vec::new(), false));
+}
+
+#[test]
+fn a_chosen_job_is_in_sight_however_many_there_are() {
+    let jobs = (1..=50).map(|n| {
+        job(
+            n,
+            &format!("job {n}."),
+            vec![job_call("make", JobStage::Running)],
+        )
+    });
+    let mut app = told([started("x"), completed()]);
+    asked(&mut app, "/jobs\n", Reply::Jobs(jobs.collect()));
+    for key in [Key::End, Key::Up, Key::PageUp, Key::Home] {
+        app.key(key.clone());
+        let text = shown(&mut app, 60, 16);
+        assert!(text.contains("▸ ⠋ job "), "{key:?}\n{text}");
+    }
+    app.key(Key::Click(5, 4));
+    assert!(shown(&mut app, 60, 16).contains("▸ ⠋ job 2."));
+}
+
+#[test]
+fn the_palette_uses_the_screen_and_goes_round() {
+    let mut app = app();
+    app.key(Key::Ctrl('p'));
+    let all = shown(&mut app, 80, 50);
+    assert!(
+        all.contains("/quit") && all.contains("another theme"),
+        "{all}"
+    );
+    app.key(Key::Up);
+    let last = shown(&mut app, 80, 24);
+    assert!(last.contains("▸ another theme"), "{last}");
+    app.key(Key::Down);
+    assert!(shown(&mut app, 80, 24).contains("▸ /help"));
+    app.key(Key::PageDown);
+    let page = shown(&mut app, 80, 24);
+    assert!(!page.contains("/help") && page.contains('▸'), "{page}");
 }

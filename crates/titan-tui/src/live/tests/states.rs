@@ -891,3 +891,19 @@ fn what_is_drawn_on_the_canvas_grows_while_it_is_written() {
     "#]],
     );
 }
+
+#[test]
+fn images_that_were_given_are_named_with_where_they_can_be_seen() {
+    let image = |width, bytes| titan_protocol::Image {
+        blob: titan_protocol::BlobId::of(b"x"),
+        kind: titan_protocol::ImageKind::Png,
+        width,
+        height: 600,
+        bytes,
+    };
+    let images = vec![image(800, 23_456), image(40, 117)];
+    let mut app = told([started("which is it?"), Event::ImagesGiven { images }]);
+    let text = shown(&mut app, 90, 8);
+    let told = "▣ PNG, 800 × 600, 23 kB; PNG, 40 × 600, 117 B · shown by titanclaw web\n";
+    assert!(text.contains(told), "{text}");
+}
