@@ -4,6 +4,7 @@ mod build;
 mod components;
 mod concurrent;
 mod footprint;
+mod forged;
 mod gateway;
 mod latency;
 mod model;
@@ -54,6 +55,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("block_eager", written::block_eager),
     bench("wasm_call", components::wasm_call),
     bench("hot_swap", swap::hot_swap),
+    bench("jit_tool", forged::jit_tool),
+    bench("jit_repair", forged::jit_repair),
     bench("reflex_hit", reflexes::reflex_hit),
     bench("reflex_route", reflexes::reflex_route),
     bench("plan_compile", reflexes::plan_compile),

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Where the sources are, and what is made of them.
-const SOURCES: &str = "crates/titan-wasm/prelude";
+pub(crate) const SOURCES: &str = "crates/titan-wasm/prelude";
 const ARCHIVE: &str = "crates/titan-wasm/prelude.tar.gz";
 /// The crates of ours that are in it.
 pub(crate) const CRATES: [&str; 3] = ["core", "html", "parking_lot"];

@@ -68,7 +68,13 @@ fn check(root: &Path) -> Result<Vec<String>> {
     let metadata = serde_json::from_slice(&output.stdout).context("reading `cargo metadata`")?;
     let packages = edges::packages(&metadata);
     let mut complaints = edges::check(&packages);
-    complaints.extend(files::check(root, &packages)?);
+    let of_prelude = prelude::CRATES.map(|name| Package {
+        name: format!("the prelude's {name}"),
+        folder: root.join(prelude::SOURCES).join(name),
+        sources: vec![root.join(prelude::SOURCES).join(name).join("src/lib.rs")],
+        ..Package::default()
+    });
+    complaints.extend(files::check(root, &[&packages[..], &of_prelude].concat())?);
     complaints.extend(checks::check(root)?);
     complaints.extend(prelude::tidy(root)?);
     complaints.sort();

@@ -1,5 +1,7 @@
 //! What hostile and broken components do, and what is said about it.
 
+mod documented;
+mod forged;
 mod fuzz;
 mod kept;
 mod loading;

@@ -169,8 +169,12 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
-        if path.is_dir() && name != "test_data" && name != "target" {
-            files.extend(rust_files(&path)?);
+        if path.is_dir() {
+            // A package within a package is checked as itself.
+            let is_other = path.join("Cargo.toml").is_file();
+            if name != "test_data" && name != "target" && !is_other {
+                files.extend(rust_files(&path)?);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }

@@ -14,7 +14,8 @@ const REFUSED: [&str; 9] = [
     "extern",
 ];
 /// Names that no attribute may hold.
-const REFUSED_IN_ATTRIBUTES: [&str; 6] = [
+const REFUSED_IN_ATTRIBUTES: [&str; 7] = [
+    "global_allocator",
     "path",
     "feature",
     "link",

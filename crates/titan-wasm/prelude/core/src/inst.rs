@@ -6,7 +6,7 @@ use crate::{BTreeMap, BTreeSet, HashMap, HashSet, Value, VecDeque};
 /// Nobody calls it; it is here to be compiled.
 #[doc(hidden)]
 pub fn all(text: &str, value: &Value) -> usize {
-    maps(text) + lists(text) + values(text, value) + letters(text)
+    maps(text) + more_maps(text) + lists(text) + values(text, value) + letters(text)
 }
 
 fn maps(text: &str) -> usize {
@@ -59,6 +59,72 @@ fn maps(text: &str) -> usize {
         + found
         + usize::from(hit)
         + known.len()
+}
+
+fn more_maps(text: &str) -> usize {
+    let mut bytes: HashMap<String, u64> = HashMap::new();
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    let mut whole: HashMap<String, i64> = HashMap::new();
+    let mut sums: HashMap<String, f64> = HashMap::new();
+    let mut sorted: BTreeMap<String, u64> = BTreeMap::new();
+    let mut few: BTreeMap<String, u32> = BTreeMap::new();
+    for word in text.split_whitespace() {
+        *bytes.entry(word.to_string()).or_insert(0) += word.len() as u64;
+        *bytes.entry(word.to_string()).or_default() += 1;
+        *seen.entry(word.to_string()).or_insert(0) += 1;
+        *seen.entry(word.to_string()).or_default() += 1;
+        *whole.entry(word.to_string()).or_insert(0) += 1;
+        *sums.entry(word.to_string()).or_insert(0.0) += 1.0;
+        *sums.entry(word.to_string()).or_default() += 1.0;
+        *sorted.entry(word.to_string()).or_insert(0) += 1;
+        *sorted.entry(word.to_string()).or_default() += 1;
+        *few.entry(word.to_string()).or_insert(0) += 1;
+        *few.entry(word.to_string()).or_default() += 1;
+    }
+    let mut ranked: Vec<(String, u64)> = bytes.into_iter().collect();
+    ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    ranked.truncate(3);
+    let told = crate::json!({"sorted": sorted, "few": few, "ranked": ranked});
+    let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    groups
+        .entry(text.to_string())
+        .or_default()
+        .insert(text.to_string());
+    let mut numbers: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    numbers.entry(text.to_string()).or_default().push(1.5);
+    let mut lists: HashMap<String, Vec<String>> = HashMap::new();
+    lists
+        .entry(text.to_string())
+        .or_default()
+        .push(text.to_string());
+    let mut named: HashMap<String, Value> = HashMap::new();
+    named.insert(text.to_string(), Value::Null);
+    let mut values: BTreeMap<String, Value> = BTreeMap::new();
+    values.insert(text.to_string(), Value::Null);
+    let mut borrowed: HashSet<&str> = text.split(',').collect();
+    borrowed.insert(text);
+    let ordered: BTreeSet<&str> = text.split(',').collect();
+    let mut letters: HashMap<char, usize> = HashMap::new();
+    *letters.entry('x').or_insert(0) += 1;
+    let mut counted: HashMap<&str, usize> = HashMap::new();
+    *counted.entry(text).or_insert(0) += 1;
+    let texts: Vec<String> = groups.into_values().flatten().collect();
+    let grouped: Vec<(String, Vec<f64>)> = numbers.into_iter().collect();
+    let hit = borrowed.contains(text)
+        || ordered.contains(text)
+        || lists.get(text).is_some()
+        || named.get(text).is_some();
+    let all: BTreeSet<String> = texts.iter().cloned().collect();
+    let back: Vec<String> = all.into_iter().collect();
+    let told = crate::json!({"told": told, "values": values, "texts": back});
+    told.as_object().map_or(0, crate::Map::len)
+        + grouped.len()
+        + usize::from(hit)
+        + seen.len()
+        + whole.len()
+        + sums.len()
+        + counted.len()
+        + letters.len()
 }
 
 fn lists(text: &str) -> usize {
