@@ -46,16 +46,22 @@ impl Compiler {
         Self { toolchain, ready }
     }
 
+    /// Whether a tool would compile: its types and borrows, without its code. Dropping the future ends the compiler.
+    ///
+    /// # Errors
+    /// `Wrong` with each error's line and column, `Failed` when the compiler could not be run.
+    pub async fn check(&self, draft: &Draft) -> Result<(), MakeError> {
+        read(draft)?;
+        let checked = self.run(draft, &["--emit=metadata=tool.rmeta"]).await;
+        checked.map(drop)
+    }
+
     /// A tool's component. Dropping the future ends the compiler, and nothing of it is left.
     ///
     /// # Errors
     /// `Wrong` with each error's line and column, `Failed` when the compiler could not be run.
     pub async fn compile(&self, draft: &Draft, care: Care) -> Result<Vec<u8>, MakeError> {
-        if draft.source.len() > SOURCE_BYTES_MAX {
-            let what = format!("the source has more than {SOURCE_BYTES_MAX} bytes");
-            return Err(MakeError::Wrong(what));
-        }
-        refuse::check(&draft.source).map_err(MakeError::Wrong)?;
+        read(draft)?;
         self.compile_unread(draft, care).await
     }
 
@@ -204,6 +210,16 @@ impl Compiler {
         }
         Ok(arguments)
     }
+}
+
+/// # Errors
+/// When a source is too long, or names what none may name.
+fn read(draft: &Draft) -> Result<(), MakeError> {
+    if draft.source.len() > SOURCE_BYTES_MAX {
+        let what = format!("the source has more than {SOURCE_BYTES_MAX} bytes");
+        return Err(MakeError::Wrong(what));
+    }
+    refuse::check(&draft.source).map_err(MakeError::Wrong)
 }
 
 /// What a component says of itself. `log` is always there: what a panic says comes that way.
