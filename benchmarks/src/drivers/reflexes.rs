@@ -221,6 +221,7 @@ impl Taught {
             text: text.to_owned(),
             is_first: true,
             tools: self.tools.clone(),
+            versions: Arc::default(),
         }
     }
 

@@ -799,6 +799,7 @@ impl Running {
             text: said.text.clone(),
             is_first,
             tools: self.shape.tools.clone(),
+            versions: session.shared.parts.pipeline.registry().versions(),
         };
         let shortcut = &session.shared.parts.shortcut;
         let Some(taken) = shortcut.consult(&asked) else {

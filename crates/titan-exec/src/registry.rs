@@ -22,12 +22,21 @@ struct Offer {
     tools: BTreeMap<String, Arc<Registered>>,
     /// Of all of them, in the order of their names: made once, since each turn holds on to it.
     specs: Arc<[ToolSpec]>,
+    versions: Arc<BTreeMap<String, String>>,
 }
 
 impl Offer {
     fn of(tools: BTreeMap<String, Arc<Registered>>) -> Self {
         let specs = tools.values().map(|one| one.tool.spec().clone()).collect();
-        Self { tools, specs }
+        let version = |(name, one): (&String, &Arc<Registered>)| {
+            Some((name.clone(), one.tool.version()?.to_owned()))
+        };
+        let versions = Arc::new(tools.iter().filter_map(version).collect());
+        Self {
+            tools,
+            specs,
+            versions,
+        }
     }
 
     fn is_own(&self, name: &str) -> bool {
@@ -144,6 +153,11 @@ impl Registry {
     /// What models are told, in a stable order.
     pub fn specs(&self) -> Arc<[ToolSpec]> {
         self.0.read().specs.clone()
+    }
+
+    /// The versions of those that have one, by name.
+    pub fn versions(&self) -> Arc<BTreeMap<String, String>> {
+        self.0.read().versions.clone()
     }
 
     /// The tool of exactly this name.

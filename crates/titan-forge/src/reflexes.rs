@@ -92,13 +92,14 @@ pub struct Reflexes {
 
 /// Hashes of tools by name.
 type Hashes = Arc<HashMap<String, String>>;
+type Versions = Arc<BTreeMap<String, String>>;
 
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     config: Config,
     state: RwLock<State>,
     /// The hashes of the tools that were asked about last.
-    tools: Mutex<Option<(Arc<[ToolSpec]>, Hashes)>>,
+    tools: Mutex<Option<(Arc<[ToolSpec]>, Versions, Hashes)>>,
     pub(crate) inbox: Inbox,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
@@ -528,37 +529,44 @@ impl Reflexes {
     /// What the tools of a turn are. `None` while that is not known.
     fn hashes_of(&self, case: &Case) -> Option<BTreeMap<String, String>> {
         let tools = self.shared.tools.lock();
-        let (_, hashes) = tools.as_ref()?;
+        let (.., hashes) = tools.as_ref()?;
         let hash = |tool: &String| Some((tool.clone(), hashes.get(tool)?.clone()));
         case.calls.iter().map(|call| hash(&call.tool)).collect()
     }
 
     /// The hashes of tools by name, kept for as long as the same tools are on offer.
-    fn hashes(&self, tools: &Arc<[ToolSpec]>) -> Hashes {
+    fn hashes(&self, asked: &Asked) -> Hashes {
         let mut kept = self.shared.tools.lock();
-        if let Some((known, hashes)) = &*kept
-            && Arc::ptr_eq(known, tools)
+        if let Some((tools, versions, hashes)) = &*kept
+            && Arc::ptr_eq(tools, &asked.tools)
+            && Arc::ptr_eq(versions, &asked.versions)
         {
             return hashes.clone();
         }
         let hash = |spec: &ToolSpec| {
-            blake3::hash(&serde_json::to_vec(spec).unwrap_or_default())
-                .to_hex()
-                .to_string()
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&serde_json::to_vec(spec).unwrap_or_default());
+            hasher.update(
+                asked
+                    .versions
+                    .get(&spec.name)
+                    .map_or("", String::as_str)
+                    .as_bytes(),
+            );
+            hasher.finalize().to_hex().to_string()
         };
-        let hashes: Hashes = Arc::new(
-            tools
-                .iter()
-                .map(|spec| (spec.name.clone(), hash(spec)))
-                .collect(),
-        );
-        *kept = Some((tools.clone(), hashes.clone()));
+        let hashed = asked
+            .tools
+            .iter()
+            .map(|spec| (spec.name.clone(), hash(spec)));
+        let hashes: Hashes = Arc::new(hashed.collect());
+        *kept = Some((asked.tools.clone(), asked.versions.clone(), hashes.clone()));
         hashes
     }
 
     /// The one promoted reflex that knows this, if there is exactly one and nothing about it has changed.
     fn learned(&self, asked: &Asked, tokens: &[Token]) -> Option<Taken> {
-        let hashes = self.hashes(&asked.tools);
+        let hashes = self.hashes(asked);
         let now = (self.shared.ports.now)();
         let state = self.shared.state.read();
         let mut knowing = state

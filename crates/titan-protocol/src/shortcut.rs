@@ -4,6 +4,7 @@ use crate::{ClientError, Forget, Seq, SessionId, StorageError, ToolSpec, TurnId,
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Asked {
     pub is_first: bool,
     /// The tools on offer in this turn. A reflex that needs another, or one that has changed, does not answer.
     pub tools: Arc<[ToolSpec]>,
+    /// The versions of those that have one, by name.
+    pub versions: Arc<BTreeMap<String, String>>,
 }
 
 /// Knows questions that need no model.

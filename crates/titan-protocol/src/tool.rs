@@ -168,6 +168,11 @@ pub trait Tool: Send + Sync {
     /// What the model is told.
     fn spec(&self) -> &ToolSpec;
 
+    /// Another one whenever its code is another, for a tool whose code may change while its spec stays.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
     /// What this step would do. Reads the workbench only to resolve paths and programs; changes nothing.
     ///
     /// # Errors

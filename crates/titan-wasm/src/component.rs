@@ -41,6 +41,8 @@ pub(crate) struct Rooms {
 #[derive(Debug)]
 pub(crate) struct About {
     pub(crate) spec: ToolSpec,
+    /// The hash of its bytes.
+    pub(crate) version: String,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) declared: Arc<Declared>,
     /// Where its values are, if it keeps any.
@@ -73,6 +75,11 @@ impl Component {
             ticker,
             rooms,
         }
+    }
+
+    /// What it is, whatever it says of itself.
+    pub(crate) fn version(&self) -> &str {
+        &self.about.version
     }
 
     /// What it says it is.

@@ -163,7 +163,7 @@ impl WasmHost {
     /// See [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         measure(bytes)?;
-        self.linked(&self.compiled(bytes)?, &self.granted)
+        self.linked(bytes, &self.compiled(bytes)?, &self.granted)
     }
 
     /// Makes a component ready that is run a single time: as [`WasmHost::load`], but compiled in a fraction of the time,
@@ -175,7 +175,7 @@ impl WasmHost {
         measure(bytes)?;
         let mut granted = self.granted.clone();
         granted.retain(|one| *one != Capability::State);
-        self.linked(&compile(&self.jit, bytes)?, &granted)
+        self.linked(bytes, &compile(&self.jit, bytes)?, &granted)
     }
 
     /// Deletes what was kept of a component.
@@ -188,6 +188,7 @@ impl WasmHost {
 
     fn linked(
         &self,
+        bytes: &[u8],
         compiled: &component::Component,
         granted: &[Capability],
     ) -> Result<Component, LoadError> {
@@ -198,6 +199,7 @@ impl WasmHost {
         let keeps = capabilities.contains(&Capability::State);
         let folder = self.state.join(format!("{}.state", spec.name));
         let about = About {
+            version: blake3::hash(bytes).to_hex().to_string(),
             spec,
             capabilities,
             declared: Arc::new(declared),

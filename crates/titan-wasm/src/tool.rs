@@ -113,6 +113,10 @@ impl Tool for ComponentTool {
         self.component.spec()
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(self.component.version())
+    }
+
     async fn effects(
         &self,
         _step: &Step,

@@ -451,3 +451,103 @@ async fn without_a_compiler_everything_else_works_and_no_model_is_offered_the_to
         doctor.out
     );
 }
+
+const VOWELS: &str = "fn run(input: Value) -> Result<String> {\n    let text = json::text(&input, \"text\")?;\n    \
+    Ok(text.chars().filter(|c| \"aeiou\".contains(*c)).count().to_string())\n}\n";
+
+/// The line of what a tool gave that is a file's own, or a number by itself.
+fn gist(given: &str) -> String {
+    let line = given
+        .lines()
+        .find(|line| line.starts_with("text: ") || line.trim().parse::<u32>().is_ok());
+    line.unwrap_or_default().trim().to_owned()
+}
+
+/// Writes and keeps a tool that counts vowels, and uses it for every file that is asked about.
+fn counts_vowels(request: &Request) -> Reply {
+    let asked = request.last_user_text();
+    let file = asked
+        .split([' ', '?', '\n'])
+        .rfind(|word| word.ends_with(".txt"))
+        .unwrap_or("none.txt")
+        .to_owned();
+    match request.tool_results().as_slice() {
+        [] if asked.contains("keep") => {
+            let mut arguments = shout("vowels", VOWELS, "aha");
+            arguments["description"] = "Counts the vowels of a text.".into();
+            arguments["examples"] = json!([{"input": {"text": "abe"}, "output": "2"}]);
+            arguments["keep"] = true.into();
+            call(&arguments)
+        }
+        [_] if asked.contains("keep") => Reply::text("It is kept."),
+        [] => Reply::call(
+            "shell",
+            &json!({"script": format!("cat {file}")}).to_string(),
+        ),
+        [text] => Reply::call("vowels", &json!({"text": gist(text)}).to_string()),
+        [.., n] => Reply::text(&format!("{file} has {} vowels.", gist(n))),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reflex_computes_with_a_tool_that_was_written_and_ends_with_it() {
+    let Some(jit) = prepared() else { return };
+    let place = Place::new(&jit, counts_vowels);
+    configure(
+        &place.home(),
+        &jit,
+        "[reflexes]\npromotion = \"proved\"\nsample = 0\n",
+    );
+    let work = place.folder.path().join("work");
+    folder(&work);
+    let write = |name: &str, text: &str| {
+        std::fs::write(work.join(name), format!("text: {text}\n")).expect("written");
+    };
+    let kept = place.ask("Write a tool that counts vowels, and keep it");
+    assert_eq!(kept.out, "It is kept.", "{}", kept.said);
+    for (name, text) in [
+        ("a.txt", "b"),
+        ("bb.txt", "aha"),
+        ("c.txt", "oo ooo"),
+        ("dd.txt", "x"),
+    ] {
+        write(name, text);
+        let answered = place.ask(&format!("How many vowels does {name} have?"));
+        assert!(answered.is_ok, "{}", answered.said);
+    }
+    write("e.txt", "queue");
+    let n_taught = place.server.exchanges().len();
+    let answered = place.ask("How many vowels has e.txt?");
+    assert_eq!(
+        place.server.exchanges().len(),
+        n_taught,
+        "{}",
+        answered.said
+    );
+    // The four of the word, and the one of what stands before it.
+    assert_eq!(answered.out, "e.txt has 5 vowels.");
+
+    // Another component under its name is another tool, even if it says the same of itself.
+    let shelf = place.folder.path().join("out");
+    assert!(
+        place
+            .run(&["tools", "export", "vowels", &shelf.display().to_string()])
+            .is_ok
+    );
+    assert!(place.run(&["tools", "remove", "vowels"]).is_ok);
+    let mut other = std::fs::read(shelf.join("vowels.wasm")).expect("it was exported");
+    // A custom section of one byte that says nothing.
+    other.extend([0, 3, 1, b'x', 0]);
+    std::fs::write(shelf.join("vowels.wasm"), other).expect("written");
+    let added = place.run(&[
+        "tools",
+        "add",
+        &shelf.join("vowels.wasm").display().to_string(),
+    ]);
+    assert!(added.is_ok, "{}", added.said);
+    place.ask("How many vowels has e.txt?");
+    assert!(
+        place.server.exchanges().len() > n_taught,
+        "the model is asked"
+    );
+}

@@ -5,6 +5,7 @@ use crate::plan::remark;
 use crate::words::tokens;
 use crate::{Config, Promotion};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use titan_protocol::{Forget, Judgement, ReflexState, Shortcut};
 
 const PROVED: Config = Config {
@@ -272,6 +273,11 @@ async fn a_reflex_whose_tool_has_changed_does_not_answer_and_is_demoted() {
         (learned.state, learned.because.as_str()),
         (ReflexState::Demoted, "a tool that it calls has changed")
     );
+    // One whose code is another, though it says the same of itself.
+    let mut rig = taught(PROVED).await;
+    rig.versions = Arc::new([("shell".to_owned(), "2".to_owned())].into());
+    rig.ask("How many lines does README.md have?", COUNTS).await;
+    assert_eq!(rig.learned().await.state, ReflexState::Demoted);
 }
 
 #[tokio::test]

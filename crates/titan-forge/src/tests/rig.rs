@@ -3,7 +3,7 @@
 use crate::builtin::{About, Facts};
 use crate::{Config, Ports, Reflexes};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use titan_protocol::{
@@ -21,6 +21,7 @@ pub(super) struct Rig {
     pub(super) store: Arc<MemoryStore>,
     pub(super) workspace: PathBuf,
     pub(super) tools: Arc<[ToolSpec]>,
+    pub(super) versions: Arc<BTreeMap<String, String>>,
     pub(super) files: HashMap<&'static str, &'static str>,
     turns: u128,
     host: Arc<dyn ReflexHost>,
@@ -82,6 +83,7 @@ impl Rig {
             store,
             workspace: "/work".into(),
             tools: [tool("shell", "runs"), tool("read", "reads")].into(),
+            versions: Arc::default(),
             files: HashMap::from([
                 ("README.md", "90"),
                 ("Makefile", "12"),
@@ -108,6 +110,7 @@ impl Rig {
             text: text.to_owned(),
             is_first: true,
             tools: self.tools.clone(),
+            versions: self.versions.clone(),
         }
     }
 
