@@ -846,9 +846,9 @@ fn what_runs_in_all_sessions_is_shown_gone_to_and_stopped() {
         Running now · 2 turns                  Enter shows it · x stops it · Esc
         ▸ ⠋ build everything · 1m 05s
               › do it now
-              shell cargo build --release · runs, 3.0s
-              shell rm -r old · waits for a yes or no, 3.0s
-              shell … · is being written, 3.0s
+              shell cargo build --release · runs, 3s
+              shell rm -r old · waits for a yes or no, 3s
+              shell … · is being written, 3s
           ⠋ a talk · 1m 05s · shown here
               › do it now
               waits for the model
