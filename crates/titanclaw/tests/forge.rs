@@ -296,6 +296,8 @@ async fn a_tool_that_is_kept_is_there_in_the_same_turn_and_after_a_restart_and_c
         tested.out,
         tested.said
     );
+    let shown = place.run(&["tools", "show", "shout"]).out;
+    assert!(shown.contains("to_uppercase"), "with its source: {shown}");
     let out = place.folder.path().join("out");
     let exported = place.run(&["tools", "export", "shout", &out.display().to_string()]);
     assert!(exported.is_ok, "{}", exported.said);
