@@ -249,6 +249,7 @@ impl Came {
             }
             ("wrong", Self::Refused(told)) => told.contains(what),
             ("stopped", Self::Refused(told)) => told.contains("the compiler was stopped"),
+            ("failed", Self::Failed(told)) => told.contains(what),
             ("unloaded", Self::Unloaded(error)) => error.to_string().contains(what),
             ("halts", Self::Halted(why, log)) => {
                 let (text, logged) = what.split_once(" > ").unwrap_or((what, ""));
