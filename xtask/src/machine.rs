@@ -16,7 +16,7 @@ pub(crate) struct Need {
     /// Its name, as tests say it when they skip.
     pub(crate) name: &'static str,
     is_there: fn() -> bool,
-    /// The Debian package that brings it.
+    /// The Debian packages that bring it.
     package: &'static str,
 }
 
@@ -41,13 +41,38 @@ const PROGRAMS: &[Need] = &[
         is_there: || runs("chromium", &["--version"]),
         package: "chromium",
     },
+    Need {
+        name: "program:rust-wasm",
+        is_there: compiles_to_wasm,
+        // The distribution's compiler with the source of its standard library, and a linker.
+        package: "rustc-web cargo-web rust-web-src lld-22",
+    },
 ];
+
+/// Whether there is a compiler whose standard library for WebAssembly is there or can be made. The product finds it out more
+/// exactly; this only says whether something has to be installed.
+fn compiles_to_wasm() -> bool {
+    let has_linker = || runs("wasm-ld-22", &["--version"]) || runs("wasm-ld", &["--version"]);
+    let sysroot = Command::new("/usr/bin/rustc")
+        .args(["--print", "sysroot"])
+        .output();
+    let is_usable = |sysroot: PathBuf| {
+        let rustlib = sysroot.join("lib/rustlib");
+        rustlib.join("wasm32-unknown-unknown/lib").is_dir()
+            || rustlib.join("src/rust/library/Cargo.lock").is_file()
+    };
+    let sysroot = sysroot
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok());
+    sysroot.is_some_and(|sysroot| is_usable(sysroot.trim().into())) && has_linker()
+}
 
 /// Installs what is missing where that is possible, and gives the names of all that is there then.
 pub(crate) fn provide_programs() -> Result<Vec<&'static str>> {
     let missing: Vec<&Need> = PROGRAMS.iter().filter(|need| !(need.is_there)()).collect();
     if !missing.is_empty() {
-        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        let packages = missing.iter().flat_map(|need| need.package.split(' '));
+        let packages: Vec<&str> = packages.collect();
         install(&packages)?;
     }
     let there = PROGRAMS.iter().filter(|need| (need.is_there)());

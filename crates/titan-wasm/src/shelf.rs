@@ -15,6 +15,8 @@ const PREVIOUS: &str = "previous";
 const STATE: &str = "state";
 /// What a tool that the engine wrote was written as.
 const DRAFT: &str = "json";
+/// One that was taken from the offer, since it broke off.
+const DEMOTED: &str = "demoted";
 /// Bytes of a draft.
 const DRAFT_BYTES_MAX: u64 = 1 << 20;
 
@@ -175,6 +177,23 @@ impl Shelf {
         }
     }
 
+    /// Takes a tool that the engine wrote from the shelf, since it broke off: the version before it comes back; where there is
+    /// none, none of it is offered until it is written again.
+    ///
+    /// # Errors
+    /// When there is none of this name that was written here, or a file can't be moved.
+    pub fn demote(&self, name: &str) -> Result<(), ShelfError> {
+        if self.draft(name)?.is_none() {
+            return Err(ShelfError::Foreign(name.to_owned()));
+        }
+        if self.read_previous(name).is_ok() {
+            return self.roll_back(name);
+        }
+        let path = self.path(name)?;
+        let moved = std::fs::rename(&path, path.with_extension(DEMOTED));
+        moved.map_err(|source| broken(&path, source))
+    }
+
     /// What a tool was written as; `None` for one that was not written here.
     ///
     /// # Errors
@@ -196,21 +215,34 @@ impl Shelf {
     /// When there is none or it can't be deleted.
     pub fn remove(&self, name: &str) -> Result<(), ShelfError> {
         let path = self.path(name)?;
-        for beside in [PREVIOUS, STATE, DRAFT].map(|end| path.with_extension(end)) {
+        let mut n_removed = 0;
+        for end in [PREVIOUS, STATE, DRAFT, DEMOTED, SUFFIX] {
+            let beside = path.with_extension(end);
             let removed = match std::fs::symlink_metadata(&beside) {
                 Ok(found) if found.is_dir() => std::fs::remove_dir_all(&beside),
                 Ok(_) => std::fs::remove_file(&beside),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => Err(error),
             };
             removed.map_err(|source| broken(&beside, source))?;
+            n_removed += 1;
         }
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(ShelfError::Absent(name.to_owned()))
-            }
-            removed => removed.map_err(|source| broken(&path, source)),
+        match n_removed {
+            0 => Err(ShelfError::Absent(name.to_owned())),
+            _ => Ok(()),
         }
+    }
+
+    /// All that is there of a component and can be read: itself, the version before it, and one that was demoted.
+    pub fn versions(&self, name: &str) -> Vec<Vec<u8>> {
+        let Ok(path) = self.path(name) else {
+            return Vec::new();
+        };
+        let all = [SUFFIX, PREVIOUS, DEMOTED].map(|end| path.with_extension(end));
+        let read = all
+            .iter()
+            .map(|path| read_own(path, COMPONENT_BYTES_MAX as u64));
+        read.flatten().collect()
     }
 
     /// A name that is none would be a path.

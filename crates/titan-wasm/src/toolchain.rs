@@ -7,6 +7,8 @@ mod compile;
 mod find;
 mod prepare;
 mod refuse;
+#[cfg(test)]
+mod tests;
 
 pub use compile::Compiler;
 pub use find::{Candidate, Class};

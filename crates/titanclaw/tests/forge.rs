@@ -189,3 +189,267 @@ async fn s25_a_tool_is_written_run_and_gone() {
         .unwrap_or_default();
     assert!(after <= before, "a job's folder is left");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_does_not_compile_comes_back_with_its_lines_three_times_and_no_more() {
+    let Some(jit) = prepared() else { return };
+    let broken = SHOUT.replace("to_uppercase", "to_upper_case");
+    let place = Place::new(&jit, move |request| match request.tool_results().len() {
+        n @ 0..4 => call(&shout(&format!("shout{n}"), &broken, "hello")),
+        _ => Reply::text(&request.tool_results().join("\n~~~\n")),
+    });
+    let answered = place.ask("Shout hello");
+    let results: Vec<&str> = answered.out.split("~~~").collect();
+    assert_eq!(results.len(), 4, "{} {}", answered.out, answered.said);
+    for (result, left) in results
+        .iter()
+        .zip(["2 more times", "1 more times", "answer without one"])
+    {
+        assert!(
+            result.contains("tool.rs:2:36") && result.contains("to_upper_case"),
+            "{result}"
+        );
+        assert!(result.contains(left), "{result}");
+    }
+    assert!(
+        results[3].contains("3 tools went wrong in this turn already"),
+        "{}",
+        results[3]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_example_that_goes_wrong_is_told_and_the_tool_does_not_run() {
+    let Some(jit) = prepared() else { return };
+    let quiet = SHOUT.replace("to_uppercase", "to_lowercase");
+    let place = Place::new(&jit, move |request| {
+        match request.tool_results().as_slice() {
+            [] => call(&shout("shout", &quiet, "HELLO")),
+            [result, ..] => Reply::text(result),
+        }
+    });
+    let out = place.ask("Shout hello").out;
+    assert!(
+        out.contains("An example went wrong") && out.contains("instead of:\nA"),
+        "{out}"
+    );
+    assert!(!out.contains("hello"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m8_a_tool_that_is_written_takes_no_name_of_the_engines_own() {
+    let Some(jit) = prepared() else { return };
+    let place = Place::new(&jit, |request| match request.tool_results().as_slice() {
+        [] => call(&shout("read", SHOUT, "hello")),
+        [_] => call(&shout("forge_tool", SHOUT, "hello")),
+        results => Reply::text(&results.join("\n")),
+    });
+    let out = place.ask("Shout hello").out;
+    assert!(out.contains("read is the name of a built-in tool"), "{out}");
+    assert!(
+        out.contains("forge_tool is the name of a built-in tool"),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_is_kept_is_there_in_the_same_turn_and_after_a_restart_and_can_be_tried_and_taken_along()
+ {
+    let Some(jit) = prepared() else { return };
+    let place = Place::new(&jit, |request| {
+        let is_again = request.last_user_text().contains("again");
+        match request.tool_results().as_slice() {
+            [] if is_again => Reply::call("shout", r#"{"text":"once more"}"#),
+            [] => {
+                let mut arguments = shout("shout", SHOUT, "hello");
+                arguments["keep"] = true.into();
+                call(&arguments)
+            }
+            [_] if !is_again => Reply::call("shout", r#"{"text":"by its name"}"#),
+            results => Reply::text(&results.join("\n")),
+        }
+    });
+    let first = place.ask("Shout hello, and keep that tool");
+    assert!(
+        first.out.contains("The tool is kept"),
+        "{} {}",
+        first.out,
+        first.said
+    );
+    assert!(
+        first.out.contains("BY ITS NAME"),
+        "without a restart: {}",
+        first.out
+    );
+    // Each command is a process of its own, so this one starts anew.
+    let again = place.ask("Shout again");
+    assert!(
+        again.out.contains("ONCE MORE"),
+        "{} {}",
+        again.out,
+        again.said
+    );
+    let tested = place.run(&["tools", "test", "shout"]);
+    assert!(
+        tested.is_ok && tested.out == "1 of 1 examples passed",
+        "{} {}",
+        tested.out,
+        tested.said
+    );
+    let shown = place.run(&["tools", "show", "shout"]).out;
+    assert!(shown.contains("to_uppercase"), "with its source: {shown}");
+    let out = place.folder.path().join("out");
+    let exported = place.run(&["tools", "export", "shout", &out.display().to_string()]);
+    assert!(exported.is_ok, "{}", exported.said);
+    assert_eq!(
+        std::fs::read_to_string(out.join("shout.rs")).unwrap(),
+        SHOUT
+    );
+    assert!(out.join("shout.wasm").is_file() && out.join("shout.json").is_file());
+    assert!(
+        !place
+            .run(&["tools", "export", "shout", &out.display().to_string()])
+            .is_ok,
+        "nothing is overwritten"
+    );
+    // A component stands by itself: what it says of itself is in it.
+    assert!(place.run(&["tools", "remove", "shout"]).is_ok);
+    let added = place.run(&[
+        "tools",
+        "add",
+        &out.join("shout.wasm").display().to_string(),
+    ]);
+    assert!(added.is_ok, "{}", added.said);
+    let shown = place.run(&["tools", "show", "shout"]).out;
+    assert!(
+        shown.contains("Says a text in capital letters.") && shown.contains("gets: log"),
+        "{shown}"
+    );
+    // What a person added is not replaced by what is written.
+    let kept = place.ask("Shout hello, and keep that tool");
+    assert!(
+        kept.out.contains("is not kept") && kept.out.contains("added by hand"),
+        "{}",
+        kept.out
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_is_written_again_is_kept_and_one_that_is_gone_can_be_kept_later() {
+    let Some(jit) = prepared() else { return };
+    let place = Place::new(&jit, |request| {
+        let n = request.tool_results().len();
+        let is_twice = request.last_user_text().contains("twice");
+        match n {
+            0 => call(&shout("shout", SHOUT, "hello")),
+            // The same, however it is set.
+            1 if is_twice => call(&shout("cry", &SHOUT.replace('\n', "\n\n"), "hello")),
+            _ => Reply::text(&request.tool_results().join("\n")),
+        }
+    });
+    assert!(!place.ask("Shout").out.contains("is kept"));
+    let none = place.run(&["tools", "keep", "nothing"]);
+    assert!(
+        !none.is_ok && none.said.contains("no tool called \"nothing\" was written"),
+        "{}",
+        none.said
+    );
+    let kept = place.run(&["tools", "keep", "shout"]);
+    assert!(
+        kept.is_ok && kept.said.contains("shout is kept"),
+        "{}",
+        kept.said
+    );
+    assert_eq!(
+        place.run(&["tools", "run", "shout", r#"{"text":"x"}"#]).out,
+        "X"
+    );
+    assert!(place.run(&["tools", "remove", "shout"]).is_ok);
+    let twice = place.ask("Shout twice");
+    assert!(
+        twice.out.contains("call it by its name, cry"),
+        "{} {}",
+        twice.out,
+        twice.said
+    );
+    assert_eq!(
+        place.run(&["tools", "run", "cry", r#"{"text":"y"}"#]).out,
+        "Y"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m7_a_kept_tool_that_breaks_off_is_demoted() {
+    let Some(jit) = prepared() else { return };
+    let fragile = "fn run(input: Value) -> Result<String> {\n    let text = json::text(&input, \"text\")?;\n    if text == \"break\" { panic!(\"it can't\") }\n    Ok(text.to_uppercase())\n}\n";
+    let place = Place::new(&jit, move |request| match request.tool_results().len() {
+        0 => {
+            let mut arguments = shout("fragile", fragile, "hello");
+            arguments["keep"] = true.into();
+            call(&arguments)
+        }
+        1 => Reply::call("fragile", r#"{"text":"break"}"#),
+        n if n < 40 && !request.tool_results()[n - 1].contains("There is no tool") => {
+            Reply::call("fragile", r#"{"text":"and now"}"#)
+        }
+        _ => Reply::text(&request.tool_results().join("\n")),
+    });
+    let answered = place.ask("Shout");
+    assert!(
+        answered.out.contains("panicked at tool.rs:3:"),
+        "{} {}",
+        answered.out,
+        answered.said
+    );
+    assert!(
+        answered.out.contains("There is no tool called \"fragile\""),
+        "{}",
+        answered.out
+    );
+    assert_eq!(place.run(&["tools", "list", "--json"]).out, "[]");
+    assert!(
+        place.run(&["tools", "remove", "fragile"]).is_ok,
+        "what is left of it can be removed"
+    );
+    assert!(
+        !place.files().iter().any(|file| file.contains("fragile")),
+        "{:?}",
+        place.files()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_compiler_everything_else_works_and_no_model_is_offered_the_tool() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let jit = folder.path().join("jit");
+    let place = Place::new(&jit, |request| {
+        let is_offered = request.tool_names().iter().any(|name| name == "forge_tool");
+        Reply::text(if is_offered { "offered" } else { "not offered" })
+    });
+    let more = format!(
+        "rustc = {:?}\n",
+        folder.path().join("rustc").display().to_string()
+    );
+    configure(&place.home(), &jit, &more);
+    let answered = place.ask("Shout hello");
+    assert_eq!(answered.out, "not offered", "{}", answered.said);
+    let status = place.run(&["toolchain", "status"]);
+    assert!(
+        !status.is_ok && status.said.contains("No compiler from Rust to WebAssembly"),
+        "{}",
+        status.said
+    );
+    let prepared = place.run(&["toolchain", "prepare"]);
+    assert!(
+        !prepared.is_ok && prepared.said.contains("titanclaw toolchain prepare"),
+        "{}",
+        prepared.said
+    );
+    assert!(!place.run(&["toolchain", "doctor"]).is_ok);
+    let doctor = place.run(&["doctor"]);
+    assert!(
+        doctor.out.contains("no tools are written here"),
+        "{}",
+        doctor.out
+    );
+}

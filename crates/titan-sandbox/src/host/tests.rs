@@ -1,6 +1,6 @@
 //! The host as a place to work: the contract, and what only a real file system and real processes can show.
 
-use super::{HostConfig, HostError, HostWorkbench};
+use super::{Closed, HostConfig, HostError, HostWorkbench};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -774,4 +774,64 @@ proptest::proptest! {
         let again = runtime.block_on(machine.workbench.resolve(resolved.path.to_str().unwrap()));
         proptest::prop_assert_eq!(again.unwrap().path, resolved.path);
     }
+}
+
+#[tokio::test]
+async fn s24_a_closed_place_reaches_what_is_named_and_nothing_else() {
+    let machine = Machine::new();
+    let named = machine.put("named/a.txt", "named");
+    let other = machine.put("outside/b.txt", "other");
+    let closed = |seconds: u64| {
+        let reads = ["/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib"].map(PathBuf::from);
+        let closed = Closed {
+            reads: [reads.to_vec(), vec![named.clone()]].concat(),
+            address_bytes_max: 1 << 30,
+            processor_seconds_max: seconds,
+        };
+        HostWorkbench::open_closed(&machine.path("work"), closed).unwrap()
+    };
+    let order = |script: String| Command {
+        program: "/bin/sh".to_owned(),
+        environment: BTreeMap::from([("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned())]),
+        ..shell(&script)
+    };
+    let read = |path: &Path| {
+        format!(
+            "while read -r line || [ -n \"$line\" ]; do echo \"$line\"; done < {}",
+            path.display()
+        )
+    };
+    let bench = closed(60);
+    assert_eq!(
+        run(&bench, order(read(&named))).await,
+        ("named\n".to_owned(), Exit::Status(0))
+    );
+    for path in [
+        other.as_path(),
+        Path::new("/etc/passwd"),
+        Path::new("/proc/self/environ"),
+    ] {
+        let (out, exit) = run(&bench, order(read(path))).await;
+        assert_eq!(out, "", "{}", path.display());
+        assert_ne!(exit, Exit::Status(0), "{}", path.display());
+    }
+    let (out, exit) = run(
+        &bench,
+        order("echo here > a && read -r a < a && echo $a".to_owned()),
+    )
+    .await;
+    assert_eq!(
+        (out.as_str(), exit),
+        ("here\n", Exit::Status(0)),
+        "the place itself is written"
+    );
+    let (out, _) = run(&bench, order("export -p".to_owned())).await;
+    let names = ["HOME=", "ANTHROPIC_API_KEY=", "LD_PRELOAD=", "PATH="];
+    assert!(
+        out.contains("RUSTC_BOOTSTRAP") && !names.iter().any(|name| out.contains(name)),
+        "{out}"
+    );
+    let (_, exit) = run(&closed(1), order("while :; do :; done".to_owned())).await;
+    assert_ne!(exit, Exit::TimedOut, "time on a processor ends it first");
+    assert_ne!(exit, Exit::Status(0));
 }

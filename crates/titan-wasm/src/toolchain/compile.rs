@@ -46,21 +46,31 @@ impl Compiler {
         Self { toolchain, ready }
     }
 
-    /// Whether a tool would compile: its types, without its code. Dropping the future ends the compiler.
+    /// Whether a tool would compile: its types and borrows, without its code. Dropping the future ends the compiler.
     ///
     /// # Errors
     /// `Wrong` with each error's line and column, `Failed` when the compiler could not be run.
     pub async fn check(&self, draft: &Draft) -> Result<(), MakeError> {
-        self.run(draft, &["--emit=metadata=tool.rmeta"])
-            .await
-            .map(drop)
+        read(draft)?;
+        let checked = self.run(draft, &["--emit=metadata=tool.rmeta"]).await;
+        checked.map(drop)
     }
 
     /// A tool's component. Dropping the future ends the compiler, and nothing of it is left.
     ///
     /// # Errors
-    /// See [`Compiler::check`].
+    /// `Wrong` with each error's line and column, `Failed` when the compiler could not be run.
     pub async fn compile(&self, draft: &Draft, care: Care) -> Result<Vec<u8>, MakeError> {
+        read(draft)?;
+        self.compile_unread(draft, care).await
+    }
+
+    /// As [`Compiler::compile`], of a source that nothing has looked at: the confinement alone holds it.
+    pub(super) async fn compile_unread(
+        &self,
+        draft: &Draft,
+        care: Care,
+    ) -> Result<Vec<u8>, MakeError> {
         let level = match care {
             Care::Once => "-Copt-level=0",
             Care::Kept => "-Copt-level=s",
@@ -91,11 +101,6 @@ impl Compiler {
 
     /// Runs the compiler in a folder of its own, which lives as long as what is given back.
     async fn run(&self, draft: &Draft, more: &[&str]) -> Result<tempfile::TempDir, MakeError> {
-        if draft.source.len() > SOURCE_BYTES_MAX {
-            let what = format!("the source has more than {SOURCE_BYTES_MAX} bytes");
-            return Err(MakeError::Wrong(what));
-        }
-        refuse::check(&draft.source).map_err(MakeError::Wrong)?;
         let failed =
             |error: String| MakeError::Failed(format!("the compiler can't be run: {error}"));
         let _place = PLACES
@@ -207,6 +212,16 @@ impl Compiler {
     }
 }
 
+/// # Errors
+/// When a source is too long, or names what none may name.
+fn read(draft: &Draft) -> Result<(), MakeError> {
+    if draft.source.len() > SOURCE_BYTES_MAX {
+        let what = format!("the source has more than {SOURCE_BYTES_MAX} bytes");
+        return Err(MakeError::Wrong(what));
+    }
+    refuse::check(&draft.source).map_err(MakeError::Wrong)
+}
+
 /// What a component says of itself. `log` is always there: what a panic says comes that way.
 fn spec(draft: &Draft) -> Spec {
     let mut capabilities = draft.capabilities.clone();
@@ -227,7 +242,7 @@ fn spec(draft: &Draft) -> Spec {
 fn job_folder() -> std::io::Result<tempfile::TempDir> {
     let with = |folder: &Path| {
         tempfile::Builder::new()
-            .prefix("titanclaw-tool-")
+            .prefix(&format!("titanclaw-tool-{}-", std::process::id()))
             .tempdir_in(folder)
     };
     with(Path::new("/dev/shm")).or_else(|_| with(&std::env::temp_dir()))

@@ -79,6 +79,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         checks.extend(model_checks(context, &config).await);
         checks
     }));
+    checks.push(toolchain_check(context));
     checks.push(gateway_check(context, &config));
     checks.push(disk_check(context.home.path()));
     checks.push(machine_check());
@@ -218,6 +219,31 @@ async fn engine_check(context: &Context) -> Check {
 }
 
 /// Whether the gateway could be opened as the config says.
+/// Whether tools can be compiled. Starts nothing: a compiler is asked by `titanclaw toolchain`.
+fn toolchain_check(context: &Context) -> Check {
+    let ready = wire::forge::toolchain(context).map(|toolchain| toolchain.ready());
+    match ready {
+        Err(error) => check(
+            "toolchain",
+            Verdict::Note,
+            format!("it can't be looked at: {error:#}"),
+        ),
+        Ok(Some(ready)) => {
+            let text = format!(
+                "tools are compiled with {} {}",
+                ready.rustc.display(),
+                ready.version
+            );
+            check("toolchain", Verdict::Fine, text)
+        }
+        Ok(None) => check(
+            "toolchain",
+            Verdict::Note,
+            "no tools are written here, for want of a compiler that was prepared; see: titanclaw toolchain status",
+        ),
+    }
+}
+
 fn gateway_check(context: &Context, config: &Config) -> Check {
     let Some(settings) = &config.gateway else {
         let text =

@@ -166,11 +166,14 @@ fn list(context: &Context, is_json: bool) -> anyhow::Result<()> {
 fn show(context: &Context, name: &str) -> anyhow::Result<()> {
     let component = wire::tools::find(context, name)?;
     let schema = serde_json::to_string_pretty(&component.spec().input_schema)?;
-    let text = format!(
+    let mut text = format!(
         "{name}\n\n{}\n\ngets: {}\narguments: {schema}\n",
         component.spec().description,
         gets(&component),
     );
+    if let Some(draft) = wire::tools::draft(context, name)? {
+        text.push_str(&format!("source:\n\n{}\n", draft.source.trim_end()));
+    }
     Ok(context.output().text(&text)?)
 }
 

@@ -24,7 +24,7 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "TITANCLAW_RUSTC",
-        "the Rust compiler for tools that are written here, where the config names none",
+        "the Rust compiler for tools that are written here",
     ),
     (
         "ANTHROPIC_API_KEY",

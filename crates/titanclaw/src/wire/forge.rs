@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use titan_forge::ForgeTool;
 use titan_protocol::{Care, Draft, ToolKeeper, ToolMaker, Workbench, WorkbenchError};
-use titan_sandbox::{Closed, HostWorkbench};
+use titan_sandbox::{Closed, Confinement, HostWorkbench};
 use titan_wasm::{Bench, Candidate, Maker, OpenBench, Progress, Ready, Toolchain, WasmHost};
 
 /// The toolchain that the config and this machine name.
@@ -155,9 +155,9 @@ impl Forge {
         }
     }
 
-    /// Whether a tool that is written now could be made.
+    /// Whether a tool that is written now could be made, where a compiler that is fed what a model wrote is confined.
     pub(super) fn is_ready(&self) -> bool {
-        self.toolchain.ready().is_some()
+        Confinement::of_this_machine().is_sound() && self.toolchain.ready().is_some()
     }
 
     /// Says where tools that are kept are offered.

@@ -16,7 +16,9 @@ use titan_protocol::{
 };
 use titan_sandbox::GuardedEgress;
 use titan_store::StoreConfig;
-use titan_wasm::{Change, Component, ComponentTool, Config, Shelf, Slots, WasmHost, load_kept};
+use titan_wasm::{
+    Change, Component, ComponentTool, Config, Shelf, ShelfError, Slots, WasmHost, load_kept,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A component on the shelf, and whether it can be offered.
@@ -132,10 +134,7 @@ pub(crate) fn roll_back(context: &Context, name: &str) -> anyhow::Result<()> {
 pub(crate) fn remove(context: &Context, name: &str) -> anyhow::Result<()> {
     let shelf = shelf(context);
     // One that can't be read can still be deleted.
-    for bytes in [shelf.read(name), shelf.read_previous(name)]
-        .into_iter()
-        .flatten()
-    {
+    for bytes in shelf.versions(name) {
         host(context)?.forget(&bytes)?;
     }
     Ok(shelf.remove(name)?)
@@ -224,7 +223,9 @@ impl Offered {
                 is_newer,
             } => {
                 let name = component.spec().name.clone();
-                let tool = match is_newer {
+                // What the engine wrote is watched whenever it comes; what a person added, when it takes another's place.
+                let is_watched = is_newer || self.is_written(&name);
+                let tool = match is_watched {
                     true => newer(component),
                     false => ComponentTool::new(component),
                 };
@@ -242,6 +243,21 @@ impl Offered {
         Some(format!("the component {name} is not offered: {why}"))
     }
 
+    fn is_written(&self, name: &str) -> bool {
+        self.slots
+            .shelf()
+            .draft(name)
+            .is_ok_and(|draft| draft.is_some())
+    }
+
+    /// From promotion to demotion: what broke off goes, and the version before it comes back if there is one.
+    fn demote(&self, name: &str) -> Result<(), ShelfError> {
+        match self.is_written(name) {
+            true => self.slots.shelf().demote(name),
+            false => self.slots.shelf().roll_back(name),
+        }
+    }
+
     /// A new version, until it has shown that it works: if it breaks off, the one before is taken back.
     fn watched(self: &Arc<Self>, component: Component) -> ComponentTool {
         let (offered, name) = (Arc::downgrade(self), component.spec().name.clone());
@@ -254,16 +270,15 @@ fn take_back(offered: &Weak<Offered>, name: &str) {
         return;
     };
     let name = name.to_owned();
-    tokio::task::spawn_blocking(move || match offered.slots.shelf().roll_back(&name) {
+    tokio::task::spawn_blocking(move || match offered.demote(&name) {
         Ok(()) => {
-            tracing::warn!(
-                name,
-                "a new version of a component broke off; the one before is back"
-            );
+            tracing::warn!(name, "a component that is new broke off and was taken back");
             // It was in use before, and there is nothing to take back in its stead.
             offered.look_and(ComponentTool::new);
         }
-        Err(error) => tracing::error!(name, %error, "the version before can't be taken back"),
+        Err(error) => {
+            tracing::error!(name, %error, "a component that broke off can't be taken back")
+        }
     });
 }
 
