@@ -1,11 +1,19 @@
 //! Why a call ended early, in a sentence for a model and a person alike.
 
 use crate::guest::Guest;
+use rustc_demangle::demangle;
 use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 /// Functions that are named where a component broke off.
 const FRAMES_MAX: usize = 8;
+/// How the names of the functions begin in which a program in Rust ends itself.
+const GIVES_UP: [&str; 4] = [
+    "__rustc::",
+    "std::panicking::",
+    "std::sys::backtrace::",
+    "core::panicking::",
+];
 /// Bytes of what a component, or the runtime about it, says.
 const WORDS_BYTES_MAX: usize = 160;
 
@@ -90,8 +98,10 @@ fn place(error: &wasmtime::Error) -> String {
     let frames = error.downcast_ref::<WasmBacktrace>();
     let frames = frames.map(WasmBacktrace::frames).unwrap_or_default();
     let names = frames.iter().filter_map(|frame| {
-        let name = frame.func_name()?;
-        Some(clip(&name.escape_debug().to_string()))
+        let name = format!("{:#}", demangle(frame.func_name()?));
+        // How Rust gives up is the same for all; what is of interest is who did.
+        let is_its_own = !GIVES_UP.iter().any(|start| name.starts_with(start));
+        is_its_own.then(|| clip(&name.escape_debug().to_string()))
     });
     let names: Vec<String> = names.take(FRAMES_MAX).collect();
     match names.is_empty() {

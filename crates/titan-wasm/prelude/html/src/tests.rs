@@ -1,3 +1,5 @@
+//! What is asked of pages in tests is what browsers answer.
+
 use crate::{parse, unescape};
 
 /// The names and texts of what a selector means.
