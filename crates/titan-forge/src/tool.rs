@@ -192,7 +192,11 @@ impl ForgeTool {
         if let Some(why) = try_examples(context, &made, &draft.examples).await? {
             return Ok(Attempt::Wrong(why));
         }
-        Ok(Attempt::Gave(call(context, &made, input).await?))
+        let mut output = call(context, &made, input).await?;
+        // The model wrote the tool and what it was given, and it reaches nothing else: these are the model's own words, and
+        // whatever that has read is held by its turn.
+        output.taint = Taint::NONE;
+        Ok(Attempt::Gave(output))
     }
 
     /// From a candidate to a tool that is offered; the inner error says why it is not.

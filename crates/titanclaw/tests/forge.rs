@@ -149,6 +149,22 @@ fn walk(folder: &Path) -> Vec<String> {
     files
 }
 
+/// Jobs' folders in memory of processes that are gone.
+fn orphans() -> Vec<String> {
+    let entries = std::fs::read_dir("/dev/shm")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_left = |name: &String| {
+        let process = name
+            .strip_prefix("titanclaw-tool-")
+            .and_then(|name| name.split_once('-'));
+        process.is_some_and(|(process, _)| !Path::new("/proc").join(process).exists())
+    };
+    names.filter(is_left).collect()
+}
+
 fn call(arguments: &Value) -> Reply {
     Reply::call("forge_tool", &arguments.to_string())
 }
@@ -161,9 +177,7 @@ async fn s25_a_tool_is_written_run_and_gone() {
         [given] if given.contains("HELLO") => Reply::call("shout", r#"{"text":"again"}"#),
         [.., last] => Reply::text(&format!("It said: {last}")),
     });
-    let before = std::fs::read_dir("/dev/shm")
-        .map(Iterator::count)
-        .unwrap_or_default();
+    let before = orphans();
     place.run(&["tools", "list"]);
     let answered = place.ask("Shout hello");
     assert!(answered.is_ok, "{}", answered.said);
@@ -184,10 +198,11 @@ async fn s25_a_tool_is_written_run_and_gone() {
         })
         .collect();
     assert_eq!(left, Vec::<String>::new());
-    let after = std::fs::read_dir("/dev/shm")
-        .map(Iterator::count)
-        .unwrap_or_default();
-    assert!(after <= before, "a job's folder is left");
+    let left: Vec<String> = orphans()
+        .into_iter()
+        .filter(|one| !before.contains(one))
+        .collect();
+    assert_eq!(left, Vec::<String>::new(), "a job's folder is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

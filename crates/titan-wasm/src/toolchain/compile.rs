@@ -27,6 +27,13 @@ const ADDRESS_BYTES_MAX: u64 = 3 << 30;
 /// Bytes of a core module: more than a component may have, since its debugging names are left out of that.
 const MODULE_BYTES_MAX: u64 = 16 << 20;
 
+/// Where folders lie in memory.
+const MEMORY: &str = "/dev/shm";
+/// What the names of jobs' folders begin with; the number of the process follows.
+const JOB: &str = "titanclaw-tool-";
+/// No job takes so long.
+const JOB_AGE_MIN: Duration = Duration::from_secs(120);
+
 /// Compilers at once: as many as there are processors.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -240,12 +247,32 @@ fn spec(draft: &Draft) -> Spec {
 
 /// A folder for one run: in memory where there is some for it, so that nothing of it ever lies on a disk.
 fn job_folder() -> std::io::Result<tempfile::TempDir> {
+    static SWEPT: std::sync::Once = std::sync::Once::new();
+    SWEPT.call_once(|| sweep(Path::new(MEMORY), JOB_AGE_MIN));
     let with = |folder: &Path| {
         tempfile::Builder::new()
-            .prefix(&format!("titanclaw-tool-{}-", std::process::id()))
+            .prefix(&format!("{JOB}{}-", std::process::id()))
             .tempdir_in(folder)
     };
-    with(Path::new("/dev/shm")).or_else(|_| with(&std::env::temp_dir()))
+    with(Path::new(MEMORY)).or_else(|_| with(&std::env::temp_dir()))
+}
+
+/// Removes the folders of engines that were killed.
+fn sweep(memory: &Path, age_min: Duration) {
+    let is_left = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_str()?.strip_prefix(JOB)?;
+        let process = Path::new("/proc").join(name.split_once('-')?.0);
+        let age = entry.metadata().ok()?.modified().ok()?.elapsed().ok()?;
+        (age >= age_min && !process.exists()).then_some(())
+    };
+    let entries = std::fs::read_dir(memory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_left(entry).is_some()) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            // Another account's.
+            tracing::debug!(%error, "a folder that a compiler left can't be removed");
+        }
+    }
 }
 
 fn encode(mut module: Vec<u8>) -> Result<Vec<u8>, String> {
@@ -304,6 +331,25 @@ fn clipped(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s25_what_a_killed_engine_left_in_memory_is_swept_and_what_is_used_stays() {
+        let memory = tempfile::tempdir().unwrap();
+        // No process has so high a number.
+        let [left, used, other] = [
+            format!("{JOB}99999999-a"),
+            format!("{JOB}{}-a", std::process::id()),
+            "titanclaw-else-99999999-a".to_owned(),
+        ]
+        .map(|name| memory.path().join(name));
+        for folder in [&left, &used, &other] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        sweep(memory.path(), JOB_AGE_MIN);
+        assert!(left.exists(), "it may be new");
+        sweep(memory.path(), Duration::ZERO);
+        assert!(!left.exists() && used.exists() && other.exists());
+    }
 
     #[test]
     fn errors_are_told_with_their_lines_and_without_paths_and_no_more_than_can_be_used() {
