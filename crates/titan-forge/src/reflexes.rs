@@ -92,14 +92,20 @@ pub struct Reflexes {
 
 /// Hashes of tools by name.
 type Hashes = Arc<HashMap<String, String>>;
-type Versions = Arc<BTreeMap<String, String>>;
+
+/// The tools of a question, and their hashes.
+struct Hashed {
+    tools: Arc<[ToolSpec]>,
+    versions: Arc<BTreeMap<String, String>>,
+    hashes: Hashes,
+}
 
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     config: Config,
     state: RwLock<State>,
     /// The hashes of the tools that were asked about last.
-    tools: Mutex<Option<(Arc<[ToolSpec]>, Versions, Hashes)>>,
+    tools: Mutex<Option<Hashed>>,
     pub(crate) inbox: Inbox,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
@@ -529,7 +535,7 @@ impl Reflexes {
     /// What the tools of a turn are. `None` while that is not known.
     fn hashes_of(&self, case: &Case) -> Option<BTreeMap<String, String>> {
         let tools = self.shared.tools.lock();
-        let (.., hashes) = tools.as_ref()?;
+        let hashes = &tools.as_ref()?.hashes;
         let hash = |tool: &String| Some((tool.clone(), hashes.get(tool)?.clone()));
         case.calls.iter().map(|call| hash(&call.tool)).collect()
     }
@@ -537,11 +543,11 @@ impl Reflexes {
     /// The hashes of tools by name, kept for as long as the same tools are on offer.
     fn hashes(&self, asked: &Asked) -> Hashes {
         let mut kept = self.shared.tools.lock();
-        if let Some((tools, versions, hashes)) = &*kept
-            && Arc::ptr_eq(tools, &asked.tools)
-            && Arc::ptr_eq(versions, &asked.versions)
+        if let Some(hashed) = &*kept
+            && Arc::ptr_eq(&hashed.tools, &asked.tools)
+            && Arc::ptr_eq(&hashed.versions, &asked.versions)
         {
-            return hashes.clone();
+            return hashed.hashes.clone();
         }
         let hash = |spec: &ToolSpec| {
             let mut hasher = blake3::Hasher::new();
@@ -560,7 +566,11 @@ impl Reflexes {
             .iter()
             .map(|spec| (spec.name.clone(), hash(spec)));
         let hashes: Hashes = Arc::new(hashed.collect());
-        *kept = Some((asked.tools.clone(), asked.versions.clone(), hashes.clone()));
+        *kept = Some(Hashed {
+            tools: asked.tools.clone(),
+            versions: asked.versions.clone(),
+            hashes: hashes.clone(),
+        });
         hashes
     }
 

@@ -693,7 +693,7 @@ fn a_note_is_added_and_stays_in_the_form_until_it_is_kept() {
         replaces: None,
     };
     let keep = recall("", Some(NoteChange::Keep(draft)));
-    assert_eq!(app.key(Key::Enter), [keep.clone()]);
+    assert_eq!(app.key(Key::Enter), std::slice::from_ref(&keep));
     // Nothing goes out twice while it is on its way, and nothing is lost when it is refused.
     assert_eq!(app.key(Key::Enter), []);
     app.reply(Reply::NotesFailed("the disk is full".into()));
