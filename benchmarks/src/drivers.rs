@@ -7,6 +7,7 @@ mod footprint;
 mod forged;
 mod gateway;
 mod latency;
+mod memory;
 mod model;
 mod reflexes;
 mod start;
@@ -22,6 +23,8 @@ pub(crate) struct Bench {
     pub(crate) name: &'static str,
     /// Takes minutes; left out by `--quick`.
     pub(crate) is_long: bool,
+    /// Measures how good answers are, not how fast; runs with `--quality` or by its name.
+    pub(crate) is_of_quality: bool,
     pub(crate) run: fn(&Setup) -> Result<Vec<Row>>,
 }
 
@@ -29,6 +32,7 @@ const fn bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench
     Bench {
         name,
         is_long: false,
+        is_of_quality: false,
         run,
     }
 }
@@ -36,6 +40,13 @@ const fn bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench
 const fn long_bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench {
     Bench {
         is_long: true,
+        ..bench(name, run)
+    }
+}
+
+const fn quality_bench(name: &'static str, run: fn(&Setup) -> Result<Vec<Row>>) -> Bench {
+    Bench {
+        is_of_quality: true,
         ..bench(name, run)
     }
 }
@@ -60,6 +71,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("reflex_hit", reflexes::reflex_hit),
     bench("reflex_route", reflexes::reflex_route),
     bench("plan_compile", reflexes::plan_compile),
+    bench("memory_ingest", memory::memory_ingest),
+    bench("page_rank", memory::page_rank),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),
@@ -71,6 +84,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("binary_size", build::binary_size),
     bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),
+    long_bench("memory_recall", memory::memory_recall),
+    quality_bench("retrieval", memory::retrieval),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),
 ];

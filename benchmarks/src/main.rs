@@ -1,6 +1,6 @@
 //! Measures the shipped binary from outside: real processes, real sockets, a scripted model behind a real wire.
 //!
-//! Run it as `cargo xtask bench [NAME…] [--json] [--quick]`, which builds everything as it is shipped. What each
+//! Run it as `cargo xtask bench [NAME…] [--json] [--quick] [--quality]`, which builds everything as it is shipped. What each
 //! benchmark means is said at its driver; `benchmarks/README.md` has the table of goals. Nothing here depends on the
 //! binary's crate: what is measured is what a user has.
 
@@ -32,6 +32,7 @@ struct Arguments {
     names: Vec<String>,
     is_json: bool,
     is_quick: bool,
+    is_quality: bool,
 }
 
 fn main() -> ExitCode {
@@ -56,7 +57,8 @@ fn run() -> Result<()> {
     }
     for bench in BENCHES {
         let is_wanted = match arguments.names.as_slice() {
-            [] => !(arguments.is_quick && bench.is_long),
+            [] if arguments.is_quality => bench.is_of_quality,
+            [] => !bench.is_of_quality && !(arguments.is_quick && bench.is_long),
             names => names.iter().any(|name| name == bench.name),
         };
         if !is_wanted {
@@ -90,6 +92,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
         match word.as_str() {
             "--json" => arguments.is_json = true,
             "--quick" => arguments.is_quick = true,
+            "--quality" => arguments.is_quality = true,
             "--binary" => arguments.binary = words.next().map(PathBuf::from),
             "--workspace" => arguments.workspace = words.next().map(PathBuf::from),
             name if BENCHES.iter().any(|bench| bench.name == name) => arguments.names.push(word),

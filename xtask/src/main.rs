@@ -30,6 +30,7 @@ commands:
   faults [--kills N] [--cuts N]     kill engines, cut the power, fill and break disks; 200 and 20 without numbers
   conformance [SUITE…]              OpenAI's client, schemathesis and Autobahn's cases against the gateway
   bench [NAME…] [--json] [--quick]  measure; without a name everything, with --quick all but the long ones
+  bench --quality                   measure how good answers are instead
 ";
 
 fn main() -> ExitCode {

@@ -10,10 +10,17 @@ pub const NOTE_CHARS_MAX: usize = 4_000;
 pub const TAGS_MAX: usize = 8;
 /// The longest tag, in characters.
 pub const TAG_CHARS_MAX: usize = 40;
+/// The longest title and the longest source, in characters.
+pub const TITLE_CHARS_MAX: usize = 400;
+/// The longest text of a document that is no note, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// Documents that one question may ask for.
 pub const DOCUMENTS_MAX: usize = 1_000;
+/// Passages that one question may ask for.
+pub const HITS_MAX: usize = 50;
 
-/// The documents that tools find again in later sessions.
+/// The documents that are found again in later sessions. A memory is one owner's: nothing of another owner's is found,
+/// shown, changed or deleted through it.
 #[async_trait]
 pub trait Memory: Send + Sync {
     /// Documents whose text and tags hold every word, newest first. Words may be cut; beyond the newest
@@ -23,8 +30,28 @@ pub trait Memory: Send + Sync {
     /// When the store can't be read.
     async fn find(&self, query: MemoryQuery) -> Result<Vec<MemoryDocument>, ClientError>;
 
-    /// Keeps what the person wrote, in the place of another document if it names one; durable when it returns. What is
-    /// replaced is really deleted, and its origin stays with what takes its place. The same text is one document.
+    /// The document of this id, if there is one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn get(&self, id: String) -> Result<Option<MemoryDocument>, ClientError>;
+
+    /// The passages that answer a question best, best first, each with where it comes from and why it was found.
+    /// Nothing is kept by asking.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError>;
+
+    /// What is known of a name: what it is called, what it is connected with, and what is said of it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError>;
+
+    /// Keeps a document, in the place of another if it names one; durable when it returns. What is replaced is really
+    /// deleted, and its origin stays with what takes its place. The same text is one document. Where it says otherwise
+    /// than an older document of no better origin, that one stays as history.
     ///
     /// Not cancel-safe: a dropped future may have kept the new text and not deleted the old one.
     ///
@@ -45,17 +72,49 @@ pub trait Memory: Send + Sync {
 pub struct MemoryQuery {
     /// Words; none finds everything.
     pub words: String,
+    /// Documents of this kind alone.
+    #[serde(default)]
+    pub kind: Option<MemoryKind>,
+    /// Documents whose id is greater, by id, in the place of the newest: all of them, some after some.
+    #[serde(default)]
+    pub after: Option<String>,
     /// At most this many, 1 to [`DOCUMENTS_MAX`].
     pub limit: usize,
 }
 
-/// What the person wants to be kept.
+/// What is to be answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryQuestion {
+    /// The question, in any words.
+    pub text: String,
+    /// At most this many passages, 1 to [`HITS_MAX`].
+    pub limit: usize,
+    /// Whether what no longer holds is found too.
+    pub with_history: bool,
+}
+
+/// What is to be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryDraft {
-    /// 1 to [`NOTE_CHARS_MAX`] characters.
+    /// What it is.
+    #[serde(default)]
+    pub kind: MemoryKind,
+    /// What it is called; a note has no title.
+    #[serde(default)]
+    pub title: String,
+    /// A note has 1 to [`NOTE_CHARS_MAX`] characters, all else at most [`DOCUMENT_BYTES_MAX`] bytes.
     pub text: String,
     /// At most [`TAGS_MAX`], each of 1 to [`TAG_CHARS_MAX`] characters without a comma.
     pub tags: Vec<String>,
+    /// The file or address that it was read from. A document of the same source takes the older one's place.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Who wrote it. That of a document that is replaced stays.
+    #[serde(default)]
+    pub origin: MemoryOrigin,
+    /// When it ceases to hold.
+    #[serde(default)]
+    pub valid_until: Option<UnixMillis>,
     /// The document whose place it takes.
     pub replaces: Option<String>,
 }
@@ -67,31 +126,51 @@ pub struct MemoryDocument {
     pub id: String,
     /// What it is.
     pub kind: MemoryKind,
+    /// What it is called; empty where it has no title.
+    #[serde(default)]
+    pub title: String,
     /// What it says.
     pub text: String,
     /// Words to find it by.
     pub tags: Vec<String>,
+    /// The file or address that it was read from.
+    #[serde(default)]
+    pub source: Option<String>,
     /// Where it comes from.
     pub origin: MemoryOrigin,
     /// When it was first kept.
     pub at: UnixMillis,
     /// When the person last changed it.
     pub changed_at: Option<UnixMillis>,
+    /// When it ceases to hold, or ceased.
+    #[serde(default)]
+    pub valid_until: Option<UnixMillis>,
+    /// The newer document that says otherwise, for which it ceased to hold.
+    #[serde(default)]
+    pub superseded_by: Option<String>,
 }
 
 /// What a document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemoryKind {
     /// A short text about one thing.
+    #[default]
     Note,
+    /// A file of this machine.
+    File,
+    /// A page of the web.
+    Page,
+    /// What was said in a session.
+    Conversation,
 }
 
 /// Where a document comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum MemoryOrigin {
     /// The person wrote it.
+    #[default]
     Person,
     /// A tool kept it in a turn.
     Turn {
@@ -100,4 +179,74 @@ pub enum MemoryOrigin {
         /// The turn.
         turn: TurnId,
     },
+    /// Strangers may have written it: pages, files that were fetched. It never takes the place of what the person or
+    /// the agent said, and taints whoever reads it.
+    Untrusted,
+    /// The engine itself wrote it.
+    System,
+}
+
+/// A passage that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryHit {
+    /// The document; its text is the passage alone.
+    pub document: MemoryDocument,
+    /// Where the passage begins in the document, in bytes.
+    pub begins_at: usize,
+    /// Greater is better; comparable within one answer only.
+    pub score: f32,
+    /// Why it was found, the weightiest first.
+    pub reasons: Vec<MemoryReason>,
+}
+
+/// Why a passage was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MemoryReason {
+    /// It has words of the question.
+    Words {
+        /// The rarest of them first.
+        words: Vec<String>,
+    },
+    /// Its vector is close to the question's.
+    Meaning {
+        /// The cosine of both.
+        likeness: f32,
+    },
+    /// It is about a name in the question.
+    Named {
+        /// The name.
+        name: String,
+    },
+    /// Another passage that was found leads to it.
+    Linked {
+        /// Passages and the names between them, from the first to this one.
+        path: Vec<String>,
+    },
+}
+
+/// What is known of a name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemoryGraph {
+    /// The name as it is written most, if it is known.
+    pub name: Option<String>,
+    /// What is connected with it, closest first.
+    pub related: Vec<MemoryRelation>,
+    /// Titles or beginnings of the passages that are about it, then of those that name it, each with its document.
+    pub passages: Vec<(String, String)>,
+    /// Names and passages that the memory knows in all.
+    pub nodes: usize,
+    /// Connections between them in all.
+    pub edges: usize,
+}
+
+/// A connection of one name with another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryRelation {
+    /// The other name.
+    pub name: String,
+    /// How close it is, of 1 in all.
+    pub weight: f32,
+    /// Documents that have both.
+    pub documents: Vec<String>,
 }

@@ -162,6 +162,17 @@ pub trait Search: Send + Sync {
     /// When the store can't be read.
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError>;
 
+    /// Documents whose id is greater than `after`, by id, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn scan(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>, StorageError>;
+
     /// The best matches, best first. Text is matched by BM25, vectors by cosine; with both, the two rankings are
     /// joined by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009, k = 60). Neither: newest first.
     ///

@@ -62,6 +62,29 @@ impl Search for Core {
         self.readers.read(get).await
     }
 
+    async fn scan(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>, StorageError> {
+        let place = (collection.as_bytes().to_vec(), after.as_bytes().to_vec());
+        let scan = move |sql: &Sql| {
+            let mut found = Vec::new();
+            let select = "SELECT id, text, vector, attributes FROM document \
+                          WHERE collection = ?1 AND id > ?2 ORDER BY id";
+            sql.rows(select, place, |row| {
+                if found.len() >= limit {
+                    return Ok(ControlFlow::Break(()));
+                }
+                found.push(read_document(row)?);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(found)
+        };
+        self.readers.read(scan).await
+    }
+
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
         if query.filter.len() > FILTERS_MAX {
             return Err(StorageError::Failed(format!(

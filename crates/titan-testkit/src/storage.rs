@@ -238,6 +238,23 @@ impl Search for MemoryStore {
         Ok(stored.find(|document| document.id == id).cloned())
     }
 
+    async fn scan(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>, StorageError> {
+        let state = self.state.lock();
+        let stored = state.collections.get(collection).into_iter().flatten();
+        let mut found: Vec<Document> = stored
+            .filter(|document| document.id.as_str() > after)
+            .cloned()
+            .collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.truncate(limit);
+        Ok(found)
+    }
+
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
         let state = self.state.lock();
         let stored = state.collections.get(collection).map_or(&[][..], |all| all);

@@ -18,7 +18,6 @@ mod files;
 mod glob;
 mod grep;
 mod list;
-mod notes;
 mod output;
 mod packages;
 mod read;
@@ -32,34 +31,18 @@ mod write;
 mod tests;
 
 use call::Whole;
-pub use notes::Notes;
 use std::sync::Arc;
-use titan_protocol::{Blobs, Embedder, Journal, Search, Tool, UnixMillis};
+use titan_protocol::{Blobs, Journal, Memory, Tool};
 
 /// What the tools reach besides the workbench and the egress of each call.
 #[derive(Clone)]
 pub struct Ports {
-    /// Where notes are kept, in the collection `notes`.
-    pub search: Arc<dyn Search>,
+    /// What `remember` writes and `recall` finds.
+    pub memory: Arc<dyn Memory>,
     /// Where whole outputs are kept, for `read` of `output:HASH`.
     pub blobs: Arc<dyn Blobs>,
     /// What happened in a session, so that it reads its own outputs alone.
     pub journal: Arc<dyn Journal>,
-    /// Makes notes findable by meaning; without it they are found by their words.
-    pub embedder: Option<Arc<dyn Embedder>>,
-    /// The time, for a note's date.
-    pub clock: fn() -> UnixMillis,
-}
-
-impl Ports {
-    /// The notes that the tools keep and find.
-    pub fn notes(&self) -> Notes {
-        Notes {
-            search: Arc::clone(&self.search),
-            embedder: self.embedder.clone(),
-            clock: self.clock,
-        }
-    }
 }
 
 /// The names of the built-in tools, which no other tool may take.
@@ -82,7 +65,6 @@ pub const NAMES: [&str; 14] = [
 
 /// The built-in tools, in the order in which a model is shown them.
 pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
-    let notes = ports.notes();
     vec![
         Arc::new(shell::Shell::new()),
         Arc::new(Whole::new(read::Read {
@@ -100,8 +82,10 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(canvas::Canvas)),
         Arc::new(Whole::new(ask_user::AskUser)),
         Arc::new(Whole::new(remember::Remember {
-            notes: notes.clone(),
+            memory: Arc::clone(&ports.memory),
         })),
-        Arc::new(Whole::new(recall::Recall { notes })),
+        Arc::new(Whole::new(recall::Recall {
+            memory: ports.memory,
+        })),
     ]
 }

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | file content, names of files, shell output, stored outputs | both | a file in the workspace is the person's, and a stranger may have written it |
 //! | fetched pages | untrusted | strangers write the web; the address was known before |
-//! | notes | private | the person's own; what went in was judged when it went in |
+//! | what is remembered | private | the person's own; what went in was judged when it went in. Untrusted too, if a document of strangers is in it |
 //! | answers of the person, confirmations of what a call did | none | the person and the engine speak |
 
 use titan_protocol::{Taint, ToolError, ToolOutput, WorkbenchError};

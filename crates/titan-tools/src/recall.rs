@@ -1,22 +1,23 @@
-//! `recall`: notes of earlier sessions.
+//! `recall`: what is remembered from earlier sessions.
 
 use crate::call::{self, WholeCall};
-use crate::notes::Notes;
 use crate::output;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
-use titan_protocol::{Effect, Hit, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, Workbench};
+use std::sync::Arc;
+use titan_protocol::{
+    Effect, HITS_MAX, Memory, MemoryDocument, MemoryOrigin, MemoryQuery, MemoryQuestion, Taint,
+    ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
+};
 
-/// Notes that one call gives unless it says otherwise.
+/// Passages that one call gives unless it says otherwise.
 const LIMIT_DEFAULT: usize = 8;
-/// The most notes that one call gives.
-const LIMIT_MAX: usize = 50;
 /// The longest question, in characters.
 const QUERY_CHARS_MAX: usize = 1_000;
 
 pub(crate) struct Recall {
-    pub(crate) notes: Notes,
+    pub(crate) memory: Arc<dyn Memory>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ impl WholeCall for Recall {
                 "type": "object",
                 "properties": {
                     "query": {"type": "string", "maxLength": QUERY_CHARS_MAX, "description": "Words to look for; empty for the newest"},
-                    "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
+                    "limit": {"type": "integer", "minimum": 1, "maximum": HITS_MAX}
                 },
                 "required": ["query"],
                 "additionalProperties": false
@@ -67,35 +68,53 @@ impl WholeCall for Recall {
         _context: &ToolContext,
         arguments: Arguments,
     ) -> Result<ToolOutput, ToolError> {
-        let limit = arguments.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+        let limit = arguments.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, HITS_MAX);
         let question = arguments.query.trim();
         let found = if question.is_empty() {
-            self.notes.newest(limit).await
+            let newest = MemoryQuery {
+                limit,
+                ..MemoryQuery::default()
+            };
+            self.memory.find(newest).await
         } else {
-            self.notes.recall(question, limit).await
+            let question = MemoryQuestion {
+                text: question.to_owned(),
+                limit,
+                with_history: false,
+            };
+            let hits = self.memory.recall(question).await;
+            hits.map(|hits| hits.into_iter().map(|hit| hit.document).collect())
         };
-        let hits = found
-            .map_err(|error| ToolError::Reply(format!("the notes can't be searched: {error}")))?;
-        let lines: Vec<String> = hits.iter().map(line).collect();
+        let found = found
+            .map_err(|error| ToolError::Reply(format!("the memory can't be searched: {error}")))?;
+        let lines: Vec<String> = found.iter().map(line).collect();
         let text = if lines.is_empty() {
             "[no note matches]".to_owned()
         } else {
             lines.join("\n")
         };
-        Ok(output::text(text, Taint::PRIVATE))
+        let is_foreign = |document: &MemoryDocument| document.origin == MemoryOrigin::Untrusted;
+        let taint = Taint {
+            untrusted: found.iter().any(is_foreign),
+            ..Taint::PRIVATE
+        };
+        Ok(output::text(text, taint))
     }
 }
 
-fn line(hit: &Hit) -> String {
-    let tags = hit
-        .document
-        .attributes
-        .get("tags")
-        .map_or("", String::as_str);
-    let text = hit.document.text.replace('\n', "\n  ");
-    if tags.is_empty() {
-        format!("- {text}")
-    } else {
-        format!("- {text} [{tags}]")
+/// A passage on lines of its own: what it is called, what it says, its tags, and where it was read.
+fn line(document: &MemoryDocument) -> String {
+    let mut line = "- ".to_owned();
+    if !document.title.is_empty() {
+        line.push_str(&document.title);
+        line.push_str(": ");
     }
+    line.push_str(&document.text.replace('\n', "\n  "));
+    if !document.tags.is_empty() {
+        line.push_str(&format!(" [{}]", document.tags.join(",")));
+    }
+    if let Some(source) = &document.source {
+        line.push_str(&format!(" (from {source})"));
+    }
+    line
 }

@@ -1,18 +1,18 @@
 //! `remember`: a note for later sessions.
 
 use crate::call::{self, WholeCall};
-use crate::notes::{Notes, checked};
 use crate::output;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 use titan_protocol::{
-    Effect, MemoryOrigin, NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, Taint, ToolContext, ToolError,
-    ToolOutput, ToolSpec, Workbench,
+    Effect, Memory, MemoryDraft, MemoryOrigin, NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, Taint,
+    ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
 };
 
 pub(crate) struct Remember {
-    pub(crate) notes: Notes,
+    pub(crate) memory: Arc<dyn Memory>,
 }
 
 #[derive(Deserialize)]
@@ -64,13 +64,17 @@ impl WholeCall for Remember {
         context: &ToolContext,
         arguments: Arguments,
     ) -> Result<ToolOutput, ToolError> {
-        let (text, tags) = checked(&arguments.text, &arguments.tags).map_err(ToolError::Reply)?;
-        let origin = MemoryOrigin::Turn {
-            session: context.session,
-            turn: context.turn,
+        let draft = MemoryDraft {
+            text: arguments.text,
+            tags: arguments.tags,
+            origin: MemoryOrigin::Turn {
+                session: context.session,
+                turn: context.turn,
+            },
+            ..MemoryDraft::default()
         };
-        self.notes
-            .remember(text, tags, origin)
+        self.memory
+            .keep(draft)
             .await
             .map_err(|error| ToolError::Reply(format!("the note was not kept: {error}")))?;
         Ok(output::text("noted".to_owned(), Taint::NONE))

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
-use titan_protocol::{DOCUMENTS_MAX, MemoryDocument, MemoryDraft, MemoryQuery};
+use titan_protocol::{DOCUMENTS_MAX, MemoryDocument, MemoryDraft, MemoryKind, MemoryQuery};
 
 /// A document, with all that JSON makes of it.
 const DRAFT_BYTES_MAX: usize = 64 << 10;
@@ -29,6 +29,8 @@ pub(crate) async fn find(
     let asked: Asked = api::query(&uri)?;
     let query = MemoryQuery {
         words: api::words(asked.search)?,
+        kind: Some(MemoryKind::Note),
+        after: None,
         limit: api::limit(asked.limit, DOCUMENTS_DEFAULT, DOCUMENTS_MAX)?,
     };
     Ok(Json(gateway.ports.memory.find(query).await?))
@@ -68,6 +70,7 @@ async fn keep(
         text,
         tags,
         replaces,
+        ..MemoryDraft::default()
     };
     Ok(gateway.ports.memory.keep(draft).await?)
 }

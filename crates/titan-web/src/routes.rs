@@ -240,7 +240,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/api/memory",
         method: "get",
         is_open: false,
-        about: "What is kept over sessions, newest first.",
+        about: "Notes that are kept over sessions, newest first.",
         parameters: &[
             query("search", "Search", SEARCH),
             query(

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
 use titan_local::LocalEmbedder;
+use titan_memory::GraphMemory;
 use titan_protocol::{
     Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
 };
@@ -252,11 +253,14 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     };
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
-    let memory: Arc<dyn Memory> = Arc::new(tool_ports(&store).notes());
+    let memory: Arc<dyn Memory> = Arc::new(memory_of(&store));
     let parts = parts(
         context,
         setting.as_ref(),
-        &store,
+        Kept {
+            store: &store,
+            memory: memory.clone(),
+        },
         &egress,
         redactor,
         late.clone(),
@@ -349,27 +353,38 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
     Ok(titan_store::open(&StoreConfig::new(context.home.path())).await?)
 }
 
-fn tool_ports(store: &Store) -> titan_tools::Ports {
-    titan_tools::Ports {
+/// What the owner of a home knows.
+fn memory_of(store: &Store) -> GraphMemory {
+    GraphMemory::new(titan_memory::Ports {
         search: store.search(),
-        journal: store.journal(),
-        blobs: store.blobs(),
+        records: store.records(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
         clock: now,
-    }
+    })
+}
+
+/// What outlives the process.
+struct Kept<'a> {
+    store: &'a Store,
+    memory: Arc<dyn Memory>,
 }
 
 fn parts(
     context: &Context,
     setting: Option<&models::Setting>,
-    store: &Store,
+    kept: Kept<'_>,
     egress: &Arc<dyn Egress>,
     redactor: titan_exec::Redactor,
     late: Arc<LateRouter>,
     learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
     let config = context.config()?;
-    let tools = titan_tools::builtin(tool_ports(store));
+    let Kept { store, memory } = kept;
+    let tools = titan_tools::builtin(titan_tools::Ports {
+        memory,
+        journal: store.journal(),
+        blobs: store.blobs(),
+    });
     let pipeline = titan_exec::Pipeline::new(
         titan_exec::Registry::new(tools)?,
         titan_exec::Policy::new(rules(config)),

@@ -22,6 +22,7 @@ use titan_protocol::{
 };
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
@@ -157,11 +158,9 @@ impl Place {
     async fn engine(&self, replies: Vec<String>) -> Engine {
         let store = MemoryStore::new();
         let tools = titan_tools::builtin(titan_tools::Ports {
-            search: store.clone(),
+            memory: Arc::new(ListedMemory::new()),
             journal: store.clone(),
             blobs: store.clone(),
-            embedder: None,
-            clock: || 0,
         });
         let ports = Ports {
             blobs: store.clone(),

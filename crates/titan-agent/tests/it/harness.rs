@@ -13,6 +13,7 @@ use titan_protocol::{
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
+use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
@@ -86,11 +87,9 @@ impl Setup {
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
-            search: store.clone(),
+            memory: Arc::new(ListedMemory::new()),
             journal: store.clone(),
             blobs: store.clone(),
-            embedder: None,
-            clock: || 0,
         });
         let ports = Ports {
             blobs: store.clone(),

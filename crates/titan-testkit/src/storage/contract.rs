@@ -774,6 +774,28 @@ pub async fn search_contract(search: &dyn Search) {
     two_rankings_are_joined(search).await;
     attributes_filter(search).await;
     documents_are_replaced_and_removed(search).await;
+    documents_are_read_in_the_order_of_their_ids(search).await;
+}
+
+async fn documents_are_read_in_the_order_of_their_ids(search: &dyn Search) {
+    let notes = &format!("contract-{}", SessionId::new());
+    let stored = ["b", "d", "a", "c"].map(|id| document(id, "words"));
+    upsert(search, notes, stored.to_vec()).await;
+    upsert(
+        search,
+        &format!("{notes}-other"),
+        vec![document("bb", "words")],
+    )
+    .await;
+    let scan = async |after, limit| {
+        let found = search.scan(notes, after, limit).await;
+        let found = found.expect("documents can be read");
+        found.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    assert_eq!(scan("", 10).await, ["a", "b", "c", "d"], "all, by id");
+    assert_eq!(scan("", 2).await, ["a", "b"], "the limit holds");
+    assert_eq!(scan("b", 2).await, ["c", "d"], "and goes on from there");
+    assert_eq!(scan("d", 2).await, Vec::<String>::new(), "until the end");
 }
 
 async fn words_find_texts(search: &dyn Search) {

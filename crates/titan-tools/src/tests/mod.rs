@@ -12,7 +12,7 @@ mod read;
 mod shell;
 mod write;
 
-use crate::{Notes, Ports, builtin};
+use crate::{Ports, builtin};
 use async_trait::async_trait;
 use expect_test::{Expect, expect};
 use futures::{StreamExt, stream};
@@ -20,11 +20,12 @@ use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    Approved, CallId, Embedder, PlanItem, SessionId, Step, Surface, Taint, Tool, ToolCall,
-    ToolContext, ToolError, ToolOutput, ToolSignals, TurnId, UnixMillis,
+    Approved, CallId, PlanItem, SessionId, Step, Surface, Taint, Tool, ToolCall, ToolContext,
+    ToolError, ToolOutput, ToolSignals, TurnId,
 };
 use titan_testkit::calls::ScriptedCalls;
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::memory::ListedMemory;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::effect_text;
 use titan_testkit::workbench::{MemoryWorkbench, Process};
@@ -33,16 +34,12 @@ use tokio_util::sync::CancellationToken;
 /// Whose calls these are.
 const SESSION: SessionId = SessionId::from_u128(1);
 
-fn clock() -> UnixMillis {
-    1_700_000_000_000
-}
-
 /// Everything that a call may reach, in memory.
 struct Place {
     workbench: MemoryWorkbench,
     egress: Arc<ScriptedEgress>,
     store: Arc<MemoryStore>,
-    embedder: Option<Arc<dyn Embedder>>,
+    memory: ListedMemory,
     signals: Arc<Signals>,
     cancel: CancellationToken,
 }
@@ -53,7 +50,7 @@ impl Place {
             workbench,
             egress: Arc::new(ScriptedEgress::new()),
             store: MemoryStore::new(),
-            embedder: None,
+            memory: ListedMemory::new(),
             signals: Arc::default(),
             cancel: CancellationToken::new(),
         }
@@ -61,16 +58,10 @@ impl Place {
 
     fn ports(&self) -> Ports {
         Ports {
-            search: self.store.clone(),
+            memory: Arc::new(self.memory.clone()),
             journal: self.store.clone(),
             blobs: self.store.clone(),
-            embedder: self.embedder.clone(),
-            clock,
         }
-    }
-
-    fn notes(&self) -> Notes {
-        self.ports().notes()
     }
 
     fn tool(&self, name: &str) -> Arc<dyn Tool> {
@@ -228,11 +219,9 @@ impl ToolSignals for Signals {
 fn the_names_are_those_of_all_built_in_tools() {
     let store = MemoryStore::new();
     let tools = builtin(Ports {
-        search: store.clone(),
+        memory: Arc::new(ListedMemory::new()),
         journal: store.clone(),
         blobs: store,
-        embedder: None,
-        clock,
     });
     let names: Vec<&str> = tools.iter().map(|tool| tool.spec().name.as_str()).collect();
     assert_eq!(names, crate::NAMES);
@@ -267,7 +256,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         canvas: Draw something for the person: a table, a chart, a form, a diagram, a page.
         ask_user: Ask the person a question and wait for the answer.
         remember: Keep a note for later sessions: a fact, a preference, a decision.
-        recall: Search the notes of earlier sessions by words."#]]
+        recall: Search what is remembered from earlier sessions: notes, files and pages."#]]
     .assert_eq(&lines.join("\n"));
 }
 

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes,
-    Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument,
-    MemoryDraft, MemoryKind, MemoryOrigin, MemoryQuery, ModelError, ModelInfo, Op, Override,
+    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes, Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion, ModelError, ModelInfo, Op, Override,
     ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting, SettingKind, SettingList,
     Settings, TurnChanges, TurnId, UnixMillis, Usage,
 };
@@ -233,6 +231,21 @@ impl Memory for FakeEngine {
         Ok(vec![document("kept", origin)])
     }
 
+    async fn get(&self, id: String) -> Result<Option<MemoryDocument>, ClientError> {
+        self.note_that(format!("get {id}"));
+        Ok(None)
+    }
+
+    async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
+        self.note_that(format!("recall {:?}", question.text));
+        Ok(Vec::new())
+    }
+
+    async fn graph(&self, name: String, _limit: usize) -> Result<MemoryGraph, ClientError> {
+        self.note_that(format!("graph {name}"));
+        Ok(MemoryGraph::default())
+    }
+
     async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
         self.note_that(format!(
             "keep {:?} {:?} {:?}",
@@ -254,11 +267,15 @@ fn document(text: &str, origin: MemoryOrigin) -> MemoryDocument {
     MemoryDocument {
         id: "abc".into(),
         kind: MemoryKind::Note,
+        title: String::new(),
         text: text.into(),
         tags: vec!["a".into()],
+        source: None,
         origin,
         at: 5,
         changed_at: None,
+        valid_until: None,
+        superseded_by: None,
     }
 }
 

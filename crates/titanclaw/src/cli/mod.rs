@@ -15,6 +15,7 @@ mod doctor;
 mod image;
 mod live;
 mod logs;
+mod memory;
 mod models;
 mod onboard;
 mod prompt;
@@ -142,6 +143,8 @@ enum Command {
     Tools(tools::Arguments),
     /// Look at, prepare or try the compiler for tools that are written here
     Toolchain(toolchain::Arguments),
+    /// Search, show, add, change, forget, export or import what is known over sessions
+    Memory(memory::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
@@ -285,6 +288,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Models(arguments)) => models::run(&context, arguments),
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
         Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
+        Some(Command::Memory(arguments)) => memory::run(&context, arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),

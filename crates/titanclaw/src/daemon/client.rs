@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory,
-    MemoryDocument, MemoryDraft, MemoryQuery, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId,
-    SessionSummary, TurnChanges, TurnId, UnixMillis,
+    BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -171,6 +169,27 @@ impl Memory for SocketClient {
         }
     }
 
+    async fn get(&self, id: String) -> Result<Option<MemoryDocument>, ClientError> {
+        match self.ask(Ask::Document(id)).await? {
+            Reply::Document(document) => Ok(document),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
+        match self.ask(Ask::Recall(question)).await? {
+            Reply::Recalled(hits) => Ok(hits),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
+        match self.ask(Ask::Graph { name, limit }).await? {
+            Reply::Graph(graph) => Ok(graph),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
         match self.ask(Ask::Keep(draft)).await? {
             Reply::Kept(document) => Ok(document),
@@ -221,7 +240,9 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Image(_) => "an image",
         Reply::Reflexes(_) => "reflexes",
         Reply::Models(_) => "models",
-        Reply::Found(_) => "what it keeps",
+        Reply::Found(_) | Reply::Recalled(_) => "what it keeps",
+        Reply::Document(_) => "a document",
+        Reply::Graph(_) => "what is known of a name",
         Reply::Kept(_) => "what was kept",
         Reply::Status(_) => "its status",
         Reply::Gateway(_) => "its gateway",
@@ -240,7 +261,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
-    use titan_protocol::{Event, JobCall, JobStage, MemoryKind, MemoryOrigin, TurnOptions, Usage};
+    use titan_protocol::{Event, JobCall, JobStage, MemoryKind, MemoryOrigin, MemoryReason, MemoryRelation, TurnOptions, Usage};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Remembers ops, and gives a fixed log to followers, which then wait for ever.
@@ -368,6 +389,18 @@ mod tests {
             Ok(vec![document(&query.words)])
         }
 
+        async fn get(&self, id: String) -> Result<Option<MemoryDocument>, ClientError> {
+            Ok((!id.is_empty()).then(|| document(&id)))
+        }
+
+        async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
+            Ok(vec![hit(&format!("{question:?}"))])
+        }
+
+        async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
+            Ok(known(name, limit))
+        }
+
         async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
             Ok(document(&format!("{draft:?}")))
         }
@@ -412,7 +445,9 @@ mod tests {
         MemoryDocument {
             id: "1".into(),
             kind: MemoryKind::Note,
+            title: "t".into(),
             text: text.into(),
+            source: Some("s".into()),
             tags: vec!["a".into()],
             origin: MemoryOrigin::Turn {
                 session: SessionId::from_u128(1),
@@ -420,6 +455,38 @@ mod tests {
             },
             at: 3,
             changed_at: Some(4),
+            valid_until: Some(5),
+            superseded_by: Some("2".into()),
+        }
+    }
+
+    fn hit(text: &str) -> MemoryHit {
+        MemoryHit {
+            document: document(text),
+            begins_at: 6,
+            score: 0.5,
+            reasons: vec![
+                MemoryReason::Words {
+                    words: vec!["a".into()],
+                },
+                MemoryReason::Linked {
+                    path: vec!["a".into(), "b".into()],
+                },
+            ],
+        }
+    }
+
+    fn known(name: String, limit: usize) -> MemoryGraph {
+        MemoryGraph {
+            name: Some(name),
+            related: vec![MemoryRelation {
+                name: "b".into(),
+                weight: 0.25,
+                documents: vec!["1".into()],
+            }],
+            passages: vec![("a".into(), "1".into())],
+            nodes: limit,
+            edges: 1,
         }
     }
 
@@ -467,6 +534,8 @@ mod tests {
         assert_eq!(image, Ok(ImageBytes("image 7 2".into())));
         let query = MemoryQuery {
             words: "a \n b".into(),
+            kind: Some(MemoryKind::File),
+            after: Some("0".into()),
             limit: 3,
         };
         let found = client.find(query.clone()).await;
@@ -475,7 +544,20 @@ mod tests {
             text: "a".into(),
             tags: vec!["b".into()],
             replaces: Some("1".into()),
+            origin: MemoryOrigin::Untrusted,
+            ..MemoryDraft::default()
         };
+        let question = MemoryQuestion {
+            text: "who?".into(),
+            limit: 4,
+            with_history: true,
+        };
+        let recalled = client.recall(question.clone()).await;
+        assert_eq!(recalled, Ok(vec![hit(&format!("{question:?}"))]));
+        assert_eq!(client.get("x".into()).await, Ok(Some(document("x"))));
+        assert_eq!(client.get(String::new()).await, Ok(None));
+        let graph = client.graph("a".into(), 7).await;
+        assert_eq!(graph, Ok(known("a".into(), 7)));
         let kept = client.keep(draft.clone()).await;
         assert_eq!(kept, Ok(document(&format!("{draft:?}"))));
         let refused = ClientError::Refused("1".into());

@@ -5,9 +5,7 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryQuery,
-    ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId,
-    UnixMillis,
+    ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -47,6 +45,13 @@ pub(super) enum Ask {
     Reflexes,
     Models,
     Find(MemoryQuery),
+    Recall(MemoryQuestion),
+    /// A document of the memory, by its id.
+    Document(String),
+    Graph {
+        name: String,
+        limit: usize,
+    },
     Keep(MemoryDraft),
     /// A document of the memory, by its id.
     Discard(String),
@@ -74,6 +79,10 @@ pub(super) enum Reply {
     Reflexes(Vec<ReflexSummary>),
     Models(Vec<ModelInfo>),
     Found(Vec<MemoryDocument>),
+    Recalled(Vec<MemoryHit>),
+    /// `None`: there is none.
+    Document(Option<MemoryDocument>),
+    Graph(MemoryGraph),
     Kept(MemoryDocument),
     Status(EngineStatus),
     /// `None`: there is none.

@@ -278,6 +278,13 @@ async fn answer(
             one(&mut frames, changes, Reply::Changes).await
         }
         Ask::Models => one(&mut frames, client.models().await, Reply::Models).await,
+        Ask::Recall(question) => {
+            one(&mut frames, memory.recall(question).await, Reply::Recalled).await
+        }
+        Ask::Document(id) => one(&mut frames, memory.get(id).await, Reply::Document).await,
+        Ask::Graph { name, limit } => {
+            one(&mut frames, memory.graph(name, limit).await, Reply::Graph).await
+        }
         Ask::Find(query) => one(&mut frames, memory.find(query).await, Reply::Found).await,
         Ask::Keep(draft) => one(&mut frames, memory.keep(draft).await, Reply::Kept).await,
         Ask::Discard(id) => one(&mut frames, memory.discard(id).await, |()| Reply::Done).await,

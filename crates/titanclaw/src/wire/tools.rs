@@ -320,11 +320,9 @@ pub(crate) async fn call_of(
     let store = titan_store::open(&StoreConfig::new(folder.path().join("home"))).await?;
     let keys = secrets::Keys::new(&context.env, None);
     let registry = titan_exec::Registry::new(titan_tools::builtin(titan_tools::Ports {
-        search: store.search(),
+        memory: Arc::new(super::memory_of(&store)),
         journal: store.journal(),
         blobs: store.blobs(),
-        embedder: None,
-        clock: now,
     }))?;
     registry.publish(Arc::new(ComponentTool::new(component)))?;
     let pipeline = Arc::new(titan_exec::Pipeline::new(

@@ -5,6 +5,7 @@ mod attacks;
 mod daemon;
 mod leave;
 mod manners;
+mod memory;
 mod terminal;
 mod tools;
 mod undo;

@@ -1,0 +1,23 @@
+//! What the person and the agent know: documents, and the names that connect them.
+//!
+//! [`GraphMemory`] is the port `Memory` on a store: what is kept, replaced, contradicted and deleted. [`Index`] is what questions are answered from: words (BM25), vectors and a graph of names, in memory and pure.
+
+mod documents;
+mod extract;
+mod files;
+mod graph;
+mod hnsw;
+mod index;
+mod lexicon;
+mod memory;
+mod rank;
+#[cfg(test)]
+mod tests;
+mod text;
+mod vectors;
+
+pub use files::{from_markdown, time_of, to_markdown};
+pub use graph::Graph;
+pub use index::{Entry, Index};
+pub use memory::{GraphMemory, Ports};
+pub use rank::{Found, Parts, Question};

@@ -1,0 +1,781 @@
+//! The memory of one owner, on a store: what is kept there, and an [`Index`] of it in this process.
+//!
+//! The store's documents are the truth. The index is made from them when the memory is first used, and each change goes
+//! to the store first.
+
+use crate::documents::{checked, fingerprint, id_of, is_trusted, stored, told};
+use crate::extract::{self, Claim};
+use crate::index::{Entry, Index};
+use crate::rank::{Found, Parts, Question};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use titan_protocol::{
+    Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Memory, MemoryDocument, MemoryDraft,
+    MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryRelation,
+    Query, Records, Search, StorageError, UnixMillis,
+};
+use tokio::sync::RwLock;
+
+/// Texts that one question is answered with, in bytes; the rest is found by its words.
+const FOUND_BYTES_MAX: usize = 4 << 20;
+/// Documents that are read from the store at once.
+const READ_MAX: usize = 500;
+/// Passages that are embedded together.
+const EMBEDDED_TOGETHER: usize = 64;
+/// Passages that one question waits for to be embedded; the rest has vectors with a later one.
+const EMBEDDED_AT_ONCE_MAX: usize = 1_024;
+/// The collection of the home's owner. Others have it with their names behind it.
+const COLLECTION: &str = "notes";
+/// The table of vectors, by the hash of what they are made from and their space.
+const VECTORS: &str = "memory_vectors";
+/// The key there of how they are found; no hash is called so.
+const VECTOR_GRAPH: &str = "graph";
+/// Names that one answer about a name gives.
+const RELATED_MAX: usize = 100;
+
+/// What a memory is made of.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where documents are kept.
+    pub search: Arc<dyn Search>,
+    /// Where vectors are kept.
+    pub records: Arc<dyn Records>,
+    /// Makes documents findable by meaning; without it they are found by words and names.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// The time.
+    pub clock: fn() -> UnixMillis,
+}
+
+/// What one owner knows. Clones are the same.
+#[derive(Clone)]
+pub struct GraphMemory {
+    ports: Ports,
+    collection: Arc<str>,
+    table: Arc<str>,
+    state: Arc<RwLock<Option<State>>>,
+}
+
+/// What is known of the stored documents without reading them again.
+#[derive(Default)]
+struct State {
+    index: Index,
+    known: HashMap<String, Known>,
+    /// Documents by what was said, however it was written.
+    by_fingerprint: HashMap<String, String>,
+    by_source: HashMap<String, String>,
+    /// Documents that say something of what has one value at a time.
+    by_claim: BTreeMap<String, BTreeSet<String>>,
+    /// Documents with passages that have no vector yet.
+    unembedded: BTreeSet<String>,
+}
+
+struct Known {
+    fingerprint: String,
+    source: Option<String>,
+    claims: Vec<Claim>,
+    is_trusted: bool,
+    superseded_by: Option<String>,
+}
+
+impl State {
+    fn insert(&mut self, document: &MemoryDocument) {
+        self.remove(&document.id);
+        let id = &document.id;
+        let known = Known {
+            fingerprint: fingerprint(document),
+            source: document.source.clone(),
+            claims: match document.kind {
+                MemoryKind::Note => extract::claims(&document.text),
+                _ => Vec::new(),
+            },
+            is_trusted: is_trusted(&document.origin),
+            superseded_by: document.superseded_by.clone(),
+        };
+        self.by_fingerprint
+            .insert(known.fingerprint.clone(), id.clone());
+        if let Some(source) = &known.source {
+            self.by_source.insert(source.clone(), id.clone());
+        }
+        for claim in &known.claims {
+            self.by_claim
+                .entry(claim.of.clone())
+                .or_default()
+                .insert(id.clone());
+        }
+        self.known.insert(id.clone(), known);
+        self.index.insert(&Entry {
+            id: id.clone(),
+            title: document.title.clone(),
+            text: document.text.clone(),
+            tags: document.tags.clone(),
+            valid_until: document.valid_until,
+        });
+        self.unembedded.insert(id.clone());
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some(known) = self.known.remove(id) else {
+            return;
+        };
+        if self
+            .by_fingerprint
+            .get(&known.fingerprint)
+            .is_some_and(|it| it == id)
+        {
+            self.by_fingerprint.remove(&known.fingerprint);
+        }
+        if let Some(source) = known.source
+            && self.by_source.get(&source).is_some_and(|it| it == id)
+        {
+            self.by_source.remove(&source);
+        }
+        for claim in known.claims {
+            if let Some(ids) = self.by_claim.get_mut(&claim.of) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    self.by_claim.remove(&claim.of);
+                }
+            }
+        }
+        self.unembedded.remove(id);
+        self.index.remove(id);
+    }
+
+    /// The document that was read from the same place before. What strangers wrote takes the place of nothing else.
+    fn of_same_source(&self, source: &str, origin: &MemoryOrigin) -> Option<String> {
+        let id = self.by_source.get(source)?;
+        let known = self.known.get(id)?;
+        (is_trusted(origin) || !known.is_trusted).then(|| id.clone())
+    }
+
+    /// The documents that say otherwise than this one, and that it may contradict.
+    fn contradicted_by(&self, document: &MemoryDocument) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        let trusted = is_trusted(&document.origin);
+        for claim in extract::claims(&document.text) {
+            for id in self.by_claim.get(&claim.of).into_iter().flatten() {
+                let Some(known) = self.known.get(id) else {
+                    continue;
+                };
+                let differs = known
+                    .claims
+                    .iter()
+                    .any(|it| it.of == claim.of && it.value != claim.value);
+                if differs
+                    && *id != document.id
+                    && known.superseded_by.is_none()
+                    && (trusted || !known.is_trusted)
+                {
+                    found.insert(id.clone());
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+}
+
+#[async_trait]
+impl Memory for GraphMemory {
+    async fn find(&self, query: MemoryQuery) -> Result<Vec<MemoryDocument>, ClientError> {
+        let words = query.words.to_lowercase();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let fits = |document: &MemoryDocument| {
+            query.kind.is_none_or(|kind| kind == document.kind) && holds(document, &words)
+        };
+        let limit = query.limit.clamp(1, DOCUMENTS_MAX);
+        if let Some(after) = &query.after {
+            let next = self
+                .ports
+                .search
+                .scan(&self.collection, after, limit)
+                .await?;
+            return Ok(within_bytes(
+                next.into_iter().map(told).filter(fits).collect(),
+            ));
+        }
+        let newest = Query {
+            limit: DOCUMENTS_MAX,
+            ..Query::default()
+        };
+        let newest = self.ports.search.query(&self.collection, newest).await?;
+        let has_older = newest.len() == DOCUMENTS_MAX;
+        let mut found: Vec<MemoryDocument> = newest
+            .into_iter()
+            .map(|hit| told(hit.document))
+            .filter(fits)
+            .collect();
+        // What was stored again because another contradicts it is not new.
+        found.sort_by_key(|document| std::cmp::Reverse(document.changed_at.unwrap_or(document.at)));
+        if has_older && !words.is_empty() {
+            let older = Query {
+                text: Some(query.words.clone()),
+                limit: DOCUMENTS_MAX,
+                ..Query::default()
+            };
+            let known: BTreeSet<String> = found.iter().map(|it| it.id.clone()).collect();
+            let hits = self.ports.search.query(&self.collection, older).await?;
+            let older = hits.into_iter().map(|hit| told(hit.document));
+            found.extend(older.filter(|it| !known.contains(&it.id) && fits(it)));
+        }
+        found.truncate(limit);
+        Ok(within_bytes(found))
+    }
+
+    async fn get(&self, id: String) -> Result<Option<MemoryDocument>, ClientError> {
+        Ok(self
+            .ports
+            .search
+            .get(&self.collection, &id)
+            .await?
+            .map(told))
+    }
+
+    async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
+        self.load().await?;
+        self.embed_passages().await;
+        let vector = self.vector(&question.text).await;
+        let asked = Question {
+            text: &question.text,
+            vector: vector.as_deref(),
+            limit: question.limit.clamp(1, HITS_MAX),
+            now: (!question.with_history).then(self.ports.clock),
+            parts: Parts::ALL,
+        };
+        let found = match &*self.state.read().await {
+            Some(state) => state.index.answer(&asked),
+            None => Vec::new(),
+        };
+        let mut hits = Vec::with_capacity(found.len());
+        for it in found {
+            hits.extend(self.hit(it).await?);
+        }
+        Ok(hits)
+    }
+
+    async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
+        self.load().await?;
+        let state = self.state.read().await;
+        Ok(state
+            .as_ref()
+            .map(|state| around(&state.index, &name, limit.clamp(1, RELATED_MAX)))
+            .unwrap_or_default())
+    }
+
+    async fn keep(&self, draft: MemoryDraft) -> Result<MemoryDocument, ClientError> {
+        let draft = checked(draft).map_err(ClientError::Refused)?;
+        self.load().await?;
+        // One change at a time: what is contradicted, merged or replaced is decided from what is known.
+        let mut state = self.state.write().await;
+        let state = state.get_or_insert_default();
+        let now = (self.ports.clock)();
+        let replaced_by_source = draft
+            .source
+            .as_ref()
+            .and_then(|source| state.of_same_source(source, &draft.origin));
+        let replaced = match draft.replaces.clone().or(replaced_by_source) {
+            None => None,
+            Some(id) => match self.ports.search.get(&self.collection, &id).await? {
+                Some(old) => Some(told(old)),
+                None => {
+                    let gone = "that note is not there any more; look at the list again".to_owned();
+                    return Err(ClientError::Refused(gone));
+                }
+            },
+        };
+        let mut document = MemoryDocument {
+            id: id_of(&draft),
+            kind: draft.kind,
+            title: draft.title,
+            text: draft.text,
+            tags: draft.tags,
+            source: draft.source,
+            origin: draft.origin,
+            at: now,
+            changed_at: None,
+            valid_until: draft.valid_until,
+            superseded_by: None,
+        };
+        if let Some(old) = &replaced {
+            document = MemoryDocument {
+                kind: old.kind,
+                origin: old.origin.clone(),
+                at: old.at,
+                changed_at: Some(now),
+                source: document.source.or_else(|| old.source.clone()),
+                title: if document.title.is_empty() {
+                    old.title.clone()
+                } else {
+                    document.title
+                },
+                ..document
+            };
+        } else if let Some(same) = state.by_fingerprint.get(&fingerprint(&document)) {
+            if !is_trusted(&document.origin)
+                && state.known.get(same).is_some_and(|known| known.is_trusted)
+                && let Some(old) = self.ports.search.get(&self.collection, same).await?
+            {
+                // A stranger's copy brings nothing back.
+                return Ok(told(old));
+            }
+            document = self.merged(same, document).await?;
+        }
+        let contradicted = state.contradicted_by(&document);
+        // The new one first: a stop between the two leaves one too many and loses nothing.
+        self.store(&document).await?;
+        state.insert(&document);
+        if let Some(old) = replaced
+            && old.id != document.id
+        {
+            self.erase(state, &old.id).await?;
+        }
+        for id in contradicted {
+            self.supersede(state, &id, &document.id, now).await?;
+        }
+        Ok(document)
+    }
+
+    async fn discard(&self, id: String) -> Result<(), ClientError> {
+        self.load().await?;
+        let mut state = self.state.write().await;
+        Ok(self.erase(state.get_or_insert_default(), &id).await?)
+    }
+}
+
+/// Those that fit into one answer, from the first on.
+fn within_bytes(found: Vec<MemoryDocument>) -> Vec<MemoryDocument> {
+    let mut bytes = 0;
+    let has_room = |document: &MemoryDocument| -> bool {
+        bytes += document.text.len();
+        bytes <= FOUND_BYTES_MAX
+    };
+    found.into_iter().take_while(has_room).collect()
+}
+
+/// Whether a document has every one of these words, which are in lower case.
+fn holds(document: &MemoryDocument, words: &[&str]) -> bool {
+    let text = [&document.title, &document.text, &document.tags.join(" ")]
+        .map(|text| text.to_lowercase())
+        .join(" ");
+    words.iter().all(|word| text.contains(word))
+}
+
+/// What an index knows of a name.
+fn around(index: &Index, name: &str, limit: usize) -> MemoryGraph {
+    let graph = index.graph();
+    let mut known = MemoryGraph {
+        nodes: index.passages() + index.entities.iter().flatten().count(),
+        edges: graph.edges() / 2,
+        ..MemoryGraph::default()
+    };
+    let Some(number) = index.entity_named(name) else {
+        return known;
+    };
+    let entity = index.entity(number);
+    known.name = Some(entity.surface().to_owned());
+    let mut passages: Vec<u32> = entity.about.iter().collect();
+    let mentioned = entity.mentioned_in();
+    passages.extend(
+        mentioned
+            .into_iter()
+            .filter(|it| !passages.contains(it))
+            .collect::<Vec<_>>(),
+    );
+    let place = |number: &u32| {
+        let passage = index.passage(*number);
+        (passage.label.to_string(), passage.document.to_string())
+    };
+    let of_name: BTreeSet<String> = passages.iter().map(|it| place(it).1).collect();
+    known.passages = passages.iter().take(limit).map(place).collect();
+    let ranks = graph.page_rank(&[(graph.names_from + number, 1.0)]);
+    let others = (0..index.entities.len() as u32)
+        .filter(|it| *it != number && index.entities[*it as usize].is_some());
+    let mut others: Vec<(f32, u32)> = others
+        .map(|it| (ranks[(graph.names_from + it) as usize], it))
+        .filter(|it| it.0 > 0.0)
+        .collect();
+    others.sort_by(|a, b| {
+        b.0.total_cmp(&a.0)
+            .then_with(|| index.entity(a.1).key.cmp(&index.entity(b.1).key))
+    });
+    let total: f32 = others.iter().map(|(rank, _)| rank).sum();
+    let related = others.into_iter().take(limit).map(|(rank, it)| {
+        let other = index.entity(it);
+        let with: BTreeSet<String> = other
+            .about
+            .iter()
+            .chain(other.mentioned_in())
+            .map(|it| place(&it).1)
+            .collect();
+        MemoryRelation {
+            name: other.surface().to_owned(),
+            weight: rank / total,
+            documents: with.intersection(&of_name).cloned().collect(),
+        }
+    });
+    known.related = related.collect();
+    known
+}
+
+impl GraphMemory {
+    /// The memory of the owner of the home.
+    pub fn new(ports: Ports) -> Self {
+        Self::in_collection(ports, COLLECTION.into(), VECTORS.into())
+    }
+
+    /// The memory of another owner. Nothing of it is in any other memory.
+    pub fn of(ports: Ports, owner: &str) -> Self {
+        Self::in_collection(
+            ports,
+            format!("{COLLECTION}/{owner}").into(),
+            format!("{VECTORS}/{owner}").into(),
+        )
+    }
+
+    fn in_collection(ports: Ports, collection: Arc<str>, table: Arc<str>) -> Self {
+        Self {
+            ports,
+            collection,
+            table,
+            state: Arc::default(),
+        }
+    }
+
+    /// Reads what is stored, if that has not been done.
+    async fn load(&self) -> Result<(), StorageError> {
+        if self.state.read().await.is_some() {
+            return Ok(());
+        }
+        let mut held = self.state.write().await;
+        if held.is_some() {
+            return Ok(());
+        }
+        let mut state = State::default();
+        let mut after = String::new();
+        loop {
+            let page = self
+                .ports
+                .search
+                .scan(&self.collection, &after, READ_MAX)
+                .await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.id.clone();
+            page.into_iter()
+                .map(told)
+                .for_each(|document| state.insert(&document));
+            tokio::task::yield_now().await;
+        }
+        self.load_vectors(&mut state).await?;
+        *held = Some(state);
+        Ok(())
+    }
+
+    /// Gives passages the vectors that were computed before.
+    async fn load_vectors(&self, state: &mut State) -> Result<(), StorageError> {
+        let Some(embedder) = &self.ports.embedder else {
+            return Ok(());
+        };
+        let mut wanted: HashMap<String, Vec<u32>> = HashMap::new();
+        for id in &state.unembedded {
+            for (passage, hash) in state.index.without_vector(id) {
+                wanted
+                    .entry(key_of(&hash, embedder.space()))
+                    .or_default()
+                    .push(passage);
+            }
+        }
+        let mut after = String::new();
+        while !wanted.is_empty() {
+            let page = self
+                .ports
+                .records
+                .scan(&self.table, "", &after, READ_MAX)
+                .await?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after.clone_from(last);
+            for (key, vector) in page {
+                for passage in wanted.remove(&key).unwrap_or_default() {
+                    state.index.set_vector(passage, &from_bytes(&vector.value));
+                }
+            }
+        }
+        let index = &state.index;
+        state
+            .unembedded
+            .retain(|id| !index.without_vector(id).is_empty());
+        let kept = self.ports.records.get(&self.table, VECTOR_GRAPH).await?;
+        if state
+            .index
+            .settle_vectors(kept.as_ref().map(|it| &*it.value))
+        {
+            self.keep_vector_graph(&state.index).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps how vectors are found, where there are so many that it takes long to make.
+    async fn keep_vector_graph(&self, index: &Index) -> Result<(), StorageError> {
+        let Some(bytes) = index.vector_graph() else {
+            return Ok(());
+        };
+        let change = Change {
+            table: self.table.to_string(),
+            key: VECTOR_GRAPH.to_owned(),
+            value: Some(bytes.into()),
+            expected_version: None,
+        };
+        self.ports.records.commit(vec![change]).await
+    }
+
+    /// Computes vectors that are missing, in batches, and keeps them. What fails is tried again with the next question;
+    /// until then passages are found by words and names.
+    async fn embed_passages(&self) {
+        let Some(embedder) = &self.ports.embedder else {
+            return;
+        };
+        for _ in 0..EMBEDDED_AT_ONCE_MAX / EMBEDDED_TOGETHER {
+            let batch = self.unembedded_batch().await;
+            if batch.is_empty() {
+                return;
+            }
+            let texts: Vec<String> = batch.iter().map(|(_, _, text)| text.clone()).collect();
+            let vectors = match embedder.embed(&texts).await {
+                Ok(vectors) => vectors,
+                Err(error) => {
+                    tracing::warn!(%error, "passages of the memory have no vectors yet");
+                    return;
+                }
+            };
+            let changes = batch
+                .iter()
+                .zip(&vectors)
+                .map(|((_, hash, _), vector)| Change {
+                    table: self.table.to_string(),
+                    key: key_of(hash, embedder.space()),
+                    value: Some(to_bytes(vector)),
+                    expected_version: None,
+                });
+            if let Err(error) = self.ports.records.commit(changes.collect()).await {
+                tracing::warn!(%error, "vectors of the memory were not kept; they are computed again");
+            }
+            let mut state = self.state.write().await;
+            let Some(state) = state.as_mut() else {
+                return;
+            };
+            for ((id, hash, _), vector) in batch.iter().zip(&vectors) {
+                // The document may have gone or changed meanwhile.
+                for (passage, other) in state.index.without_vector(id) {
+                    if other == *hash {
+                        state.index.set_vector(passage, vector);
+                    }
+                }
+            }
+            state.index.settle_vectors(None);
+            for (id, _, _) in &batch {
+                if state.index.without_vector(id).is_empty() {
+                    state.unembedded.remove(id);
+                }
+            }
+        }
+    }
+
+    /// Some passages without a vector: their documents, hashes and texts.
+    async fn unembedded_batch(&self) -> Vec<(String, [u8; 32], String)> {
+        let mut ids = Vec::new();
+        {
+            let state = self.state.read().await;
+            let Some(state) = state.as_ref() else {
+                return Vec::new();
+            };
+            let mut count = 0;
+            for id in &state.unembedded {
+                ids.push(id.clone());
+                count += state.index.without_vector(id).len();
+                if count >= EMBEDDED_TOGETHER {
+                    break;
+                }
+            }
+        }
+        let mut batch = Vec::new();
+        for id in ids {
+            let Ok(Some(document)) = self.ports.search.get(&self.collection, &id).await else {
+                continue;
+            };
+            let state = self.state.read().await;
+            let Some(index) = state.as_ref().map(|state| &state.index) else {
+                continue;
+            };
+            let texts = index.unembedded(&id, &document.text).into_iter();
+            batch.extend(
+                texts.map(|(passage, text)| (id.clone(), index.passage(passage).hash, text)),
+            );
+        }
+        batch.truncate(EMBEDDED_TOGETHER);
+        batch
+    }
+
+    async fn vector(&self, text: &str) -> Option<Vec<f32>> {
+        let embedder = self.ports.embedder.as_ref()?;
+        let vectors = embedder.embed(&[text.to_owned()]).await.ok()?;
+        vectors.into_iter().next()
+    }
+
+    async fn hit(&self, found: Found) -> Result<Option<MemoryHit>, StorageError> {
+        let stored = self
+            .ports
+            .search
+            .get(&self.collection, &found.document)
+            .await?;
+        Ok(stored.map(told).and_then(|mut document| {
+            document.text = document.text.get(found.at.clone())?.to_owned();
+            Some(MemoryHit {
+                document,
+                begins_at: found.at.start,
+                score: found.score,
+                reasons: found.reasons,
+            })
+        }))
+    }
+
+    /// A document that says the same as one that is there: one of both, with the tags of both. It holds again if it did
+    /// not, and is the person's or the agent's if one of both is.
+    async fn merged(
+        &self,
+        same: &str,
+        new: MemoryDocument,
+    ) -> Result<MemoryDocument, StorageError> {
+        let Some(old) = self
+            .ports
+            .search
+            .get(&self.collection, same)
+            .await?
+            .map(told)
+        else {
+            return Ok(new);
+        };
+        let mut tags = old.tags.clone();
+        let others = new.tags.into_iter().filter(|tag| !old.tags.contains(tag));
+        tags.extend(others);
+        tags.truncate(titan_protocol::TAGS_MAX);
+        let origin = match is_trusted(&old.origin) || !is_trusted(&new.origin) {
+            true => old.origin.clone(),
+            false => new.origin,
+        };
+        Ok(MemoryDocument {
+            tags,
+            origin,
+            valid_until: new.valid_until,
+            superseded_by: None,
+            ..old
+        })
+    }
+
+    async fn store(&self, document: &MemoryDocument) -> Result<(), StorageError> {
+        self.ports
+            .search
+            .upsert(&self.collection, vec![stored(document)])
+            .await
+    }
+
+    /// Makes a document history: another says otherwise.
+    async fn supersede(
+        &self,
+        state: &mut State,
+        id: &str,
+        by: &str,
+        now: UnixMillis,
+    ) -> Result<(), StorageError> {
+        let Some(mut old) = self.ports.search.get(&self.collection, id).await?.map(told) else {
+            return Ok(());
+        };
+        old.valid_until = Some(old.valid_until.unwrap_or(now).min(now));
+        old.superseded_by = Some(by.to_owned());
+        self.store(&old).await?;
+        self.changed(state, &old);
+        Ok(())
+    }
+
+    /// Takes over what of a document is not its text.
+    fn changed(&self, state: &mut State, document: &MemoryDocument) {
+        state
+            .index
+            .set_valid_until(&document.id, document.valid_until);
+        if let Some(known) = state.known.get_mut(&document.id) {
+            known.superseded_by.clone_from(&document.superseded_by);
+        }
+    }
+
+    /// Deletes a document from text, vectors and names, and from what names it.
+    async fn erase(&self, state: &mut State, id: &str) -> Result<(), StorageError> {
+        let hashes = state.index.hashes(id);
+        self.ports
+            .search
+            .remove(&self.collection, &[id.to_owned()])
+            .await?;
+        let mut changes = Vec::new();
+        for hash in hashes {
+            // A vector that another passage of the same text needs is computed again.
+            let prefix = key_of(&hash, "");
+            let spaces = self
+                .ports
+                .records
+                .scan(&self.table, &prefix, &prefix, READ_MAX)
+                .await?;
+            changes.extend(spaces.into_iter().map(|(key, _)| Change {
+                table: self.table.to_string(),
+                key,
+                value: None,
+                expected_version: None,
+            }));
+        }
+        if !changes.is_empty() {
+            self.ports.records.commit(changes).await?;
+        }
+        state.remove(id);
+        self.keep_vector_graph(&state.index).await?;
+        let naming = state
+            .known
+            .iter()
+            .filter(|(_, known)| known.superseded_by.as_deref() == Some(id));
+        let naming: Vec<String> = naming.map(|(other, _)| other.clone()).collect();
+        for other in naming {
+            if let Some(mut document) = self
+                .ports
+                .search
+                .get(&self.collection, &other)
+                .await?
+                .map(told)
+            {
+                document.superseded_by = None;
+                self.store(&document).await?;
+                self.changed(state, &document);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_of(hash: &[u8; 32], space: &str) -> String {
+    format!("{}/{space}", blake3::Hash::from_bytes(*hash).to_hex())
+}
+
+fn to_bytes(vector: &[f32]) -> Bytes {
+    vector
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect::<Vec<u8>>()
+        .into()
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect()
+}

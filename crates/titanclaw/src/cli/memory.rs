@@ -1,0 +1,492 @@
+//! `titanclaw memory search|show|add|edit|forget|graph|why|export|import`: what is known over sessions.
+
+use super::{Context, Exit, engine_runtime};
+use crate::wire::{self, Need};
+use anyhow::{Context as _, bail};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use titan_memory::{from_markdown, time_of, to_markdown};
+use titan_protocol::{
+    DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, HITS_MAX, Memory, MemoryDocument, MemoryDraft, MemoryHit,
+    MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReason,
+};
+
+/// Characters of an id that are shown, and that name a document if no other begins so.
+const ID_CHARS: usize = 10;
+/// Files that one import reads.
+const FILES_MAX: usize = 10_000;
+/// Folders within one another that are gone into.
+const DEPTH_MAX: usize = 16;
+/// What files of text end with.
+const TEXT_ENDINGS: &[&str] = &["md", "markdown", "txt", "rst", "org", "adoc"];
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Find what answers a question, by words, meaning and names
+    Search {
+        /// The question; without one, the newest
+        question: Vec<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 8)]
+        limit: usize,
+        /// What no longer holds too
+        #[arg(long)]
+        history: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a document as a file
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Keep a note, or what a file says
+    Add {
+        /// The note
+        text: Vec<String>,
+        /// A word to find it by; may be given again
+        #[arg(long = "tag", value_name = "WORD")]
+        tags: Vec<String>,
+        /// When it ceases to hold: a day or a moment
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
+    /// Change a document: to another text, or to what a file says that `show` wrote
+    Edit {
+        /// Its id, or the beginning of it
+        id: String,
+        /// The text that takes its place
+        #[arg(required_unless_present = "from")]
+        text: Vec<String>,
+        /// A file as `show` writes it
+        #[arg(long, value_name = "FILE", conflicts_with = "text")]
+        from: Option<PathBuf>,
+    },
+    /// Delete documents for good
+    Forget {
+        /// Their ids, or the beginnings of them
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Show what is known of a name: what it is connected with, and what is about it
+    Graph {
+        /// The name
+        #[arg(required = true)]
+        name: Vec<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 12)]
+        limit: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show why documents answer a question, and over which names they were come to
+    Why {
+        /// The question
+        #[arg(required = true)]
+        question: Vec<String>,
+    },
+    /// Write every document into a folder, as files that can be read, changed and imported again
+    Export {
+        /// The folder, which is made
+        folder: PathBuf,
+    },
+    /// Keep what files say: those that export wrote, or any text
+    Import {
+        /// Files, or folders of them
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// You wrote them: they may contradict what was said before
+        #[arg(long)]
+        mine: bool,
+    },
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    context.home.must_be_a_folder()?;
+    engine_runtime()?.block_on(async {
+        let attached = wire::attach(context, Need::Records).await?;
+        let done = obey(context, attached.memory.as_ref(), arguments.command).await;
+        attached.close().await?;
+        done
+    })?;
+    Ok(Exit::Completed)
+}
+
+async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyhow::Result<()> {
+    let output = context.output();
+    match command {
+        Command::Search {
+            question,
+            limit,
+            history,
+            json,
+        } => {
+            let hits = search(memory, question.join(" "), limit, history).await?;
+            for hit in &hits {
+                match json {
+                    true => output.json(hit)?,
+                    false => output.text(&line(&hit.document))?,
+                }
+            }
+            if hits.is_empty() {
+                context.say("nothing is known of that");
+            }
+        }
+        Command::Show { id } => output.text(&to_markdown(&find(memory, &id).await?))?,
+        Command::Add { text, tags, until } => {
+            let draft = MemoryDraft {
+                text: text.join(" "),
+                tags,
+                valid_until: until
+                    .map(|until| time_of(&until))
+                    .transpose()
+                    .map_err(anyhow::Error::msg)?,
+                ..MemoryDraft::default()
+            };
+            output.text(&line(&memory.keep(draft).await?))?;
+        }
+        Command::Edit { id, text, from } => {
+            let old = find(memory, &id).await?;
+            let draft = match from {
+                Some(path) => changed(&old, &path)?,
+                None => MemoryDraft {
+                    text: text.join(" "),
+                    ..draft_of(&old)
+                },
+            };
+            let draft = MemoryDraft {
+                replaces: Some(old.id),
+                ..draft
+            };
+            output.text(&line(&memory.keep(draft).await?))?;
+        }
+        Command::Forget { ids } => {
+            for id in ids {
+                let document = find(memory, &id).await?;
+                memory.discard(document.id.clone()).await?;
+                context.say(&format!("{} is deleted for good", short(&document.id)));
+            }
+        }
+        Command::Graph { name, limit, json } => {
+            let name = name.join(" ");
+            let known = memory.graph(name.clone(), limit).await?;
+            if json {
+                return output.json(&known);
+            }
+            let Some(found) = &known.name else {
+                bail!(
+                    "nothing is known of {name:?}; the memory knows {} names and passages",
+                    known.nodes
+                );
+            };
+            output.text(&format!("{found}\n"))?;
+            for relation in &known.related {
+                let documents: Vec<&str> = relation.documents.iter().map(|id| short(id)).collect();
+                output.text(&format!(
+                    "  {:4.1} %  {}  ({})\n",
+                    relation.weight * 100.0,
+                    relation.name,
+                    documents.join(", ")
+                ))?;
+            }
+            for (label, id) in &known.passages {
+                output.text(&format!("  {}  {label}\n", short(id)))?;
+            }
+        }
+        Command::Why { question } => {
+            for hit in search(memory, question.join(" "), 8, false).await? {
+                output.text(&line(&hit.document))?;
+                for reason in &hit.reasons {
+                    output.text(&format!("    {}\n", reason_words(reason)))?;
+                }
+                output.text(&format!(
+                    "    {:.3} in all; {}\n",
+                    hit.score,
+                    origin_words(&hit.document)
+                ))?;
+            }
+        }
+        Command::Export { folder } => export(context, memory, &folder).await?,
+        Command::Import { paths, mine } => import(context, memory, &paths, mine).await?,
+    }
+    Ok(())
+}
+
+async fn search(
+    memory: &dyn Memory,
+    text: String,
+    limit: usize,
+    with_history: bool,
+) -> anyhow::Result<Vec<MemoryHit>> {
+    if !text.trim().is_empty() {
+        let question = MemoryQuestion {
+            text,
+            limit: limit.clamp(1, HITS_MAX),
+            with_history,
+        };
+        return Ok(memory.recall(question).await?);
+    }
+    let newest = MemoryQuery {
+        limit,
+        ..MemoryQuery::default()
+    };
+    let newest = memory.find(newest).await?.into_iter();
+    let hits = newest.map(|document| MemoryHit {
+        document,
+        begins_at: 0,
+        score: 0.0,
+        reasons: Vec::new(),
+    });
+    Ok(hits.collect())
+}
+
+/// The document whose id begins so.
+async fn find(memory: &dyn Memory, id: &str) -> anyhow::Result<MemoryDocument> {
+    if let Some(document) = memory.get(id.to_owned()).await? {
+        return Ok(document);
+    }
+    let after = MemoryQuery {
+        after: Some(id.to_owned()),
+        limit: 2,
+        ..MemoryQuery::default()
+    };
+    let after = memory.find(after).await?;
+    let mut found = after
+        .into_iter()
+        .filter(|document| id.len() >= 4 && document.id.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(document), None) => Ok(document),
+        (None, _) => bail!("there is no document {id:?}; titanclaw memory search names some"),
+        (Some(_), Some(_)) => bail!("more than one document begins with {id:?}; give more of it"),
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..ID_CHARS).unwrap_or(id)
+}
+
+/// A document on one line: its id, what it is called, what it says, and what no longer holds of it.
+fn line(document: &MemoryDocument) -> String {
+    let text: Vec<&str> = document.text.split_whitespace().collect();
+    let title = match document.title.is_empty() {
+        true => String::new(),
+        false => format!("{}: ", document.title),
+    };
+    let tags = match document.tags.is_empty() {
+        true => String::new(),
+        false => format!(" [{}]", document.tags.join(", ")),
+    };
+    let past = match document.superseded_by.as_deref() {
+        Some(newer) => format!(" (no longer: {})", short(newer)),
+        None => String::new(),
+    };
+    format!(
+        "{}  {title}{}{tags}{past}\n",
+        short(&document.id),
+        text.join(" ")
+    )
+}
+
+fn origin_words(document: &MemoryDocument) -> String {
+    let from = match &document.origin {
+        MemoryOrigin::Person => "written by you".to_owned(),
+        MemoryOrigin::Turn { session, turn } => format!("kept in session {session}, turn {turn}"),
+        MemoryOrigin::Untrusted => "written by others".to_owned(),
+        MemoryOrigin::System => "written by the engine".to_owned(),
+    };
+    match &document.source {
+        Some(source) => format!("{from}, read from {source}"),
+        None => from,
+    }
+}
+
+fn reason_words(reason: &MemoryReason) -> String {
+    match reason {
+        MemoryReason::Words { words } => format!("has the words {}", words.join(", ")),
+        MemoryReason::Meaning { likeness } => format!("means something like it ({likeness:.2})"),
+        MemoryReason::Named { name } => format!("is about {name}"),
+        MemoryReason::Linked { path } => format!("comes by {}", path.join(" → ")),
+    }
+}
+
+fn draft_of(document: &MemoryDocument) -> MemoryDraft {
+    MemoryDraft {
+        kind: document.kind,
+        title: document.title.clone(),
+        text: document.text.clone(),
+        tags: document.tags.clone(),
+        source: document.source.clone(),
+        origin: document.origin.clone(),
+        valid_until: document.valid_until,
+        replaces: None,
+    }
+}
+
+/// A document as a file says that it is now.
+fn changed(document: &MemoryDocument, path: &Path) -> anyhow::Result<MemoryDraft> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} can't be read", path.display()))?;
+    from_markdown(&text, &document.title, "").map_err(anyhow::Error::msg)
+}
+
+async fn export(context: &Context, memory: &dyn Memory, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("{} can't be made", folder.display()))?;
+    let mut count = 0;
+    let mut after = String::new();
+    loop {
+        let some = MemoryQuery {
+            after: Some(after.clone()),
+            limit: DOCUMENTS_MAX,
+            ..MemoryQuery::default()
+        };
+        let some = memory.find(some).await?;
+        let Some(last) = some.last() else {
+            break;
+        };
+        after.clone_from(&last.id);
+        for document in &some {
+            let path = folder.join(format!("{}.md", file_name(document)));
+            std::fs::write(&path, to_markdown(document))
+                .with_context(|| format!("{} can't be written", path.display()))?;
+        }
+        count += some.len();
+    }
+    context.say(&format!("{count} documents are in {}", folder.display()));
+    Ok(())
+}
+
+/// The first words of a document, and the beginning of its id, so that no two have one name.
+fn file_name(document: &MemoryDocument) -> String {
+    const WORDS: usize = 6;
+    let called = match document.title.is_empty() {
+        true => &document.text,
+        false => &document.title,
+    };
+    let words = called
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(WORDS);
+    let mut words: Vec<String> = words
+        .map(|word| word.chars().take(24).flat_map(char::to_lowercase).collect())
+        .collect();
+    words.push(short(&document.id).to_owned());
+    words.join("-")
+}
+
+async fn import(
+    context: &Context,
+    memory: &dyn Memory,
+    paths: &[PathBuf],
+    mine: bool,
+) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    for path in paths {
+        let found = std::fs::symlink_metadata(path)
+            .with_context(|| format!("{} can't be read", path.display()))?;
+        match found.is_dir() {
+            true => walk(path, 0, &mut files)?,
+            false => files.push(path.clone()),
+        }
+    }
+    let mut kept = 0;
+    for path in &files {
+        match read(path) {
+            Err(why) => context.say(&format!("{} is left out: {why}", path.display())),
+            Ok(text) => {
+                let name = path
+                    .file_stem()
+                    .map(|name| name.to_string_lossy().into_owned());
+                let source = std::path::absolute(path)?.display().to_string();
+                let draft = from_markdown(&text, &name.unwrap_or_default(), &source);
+                let draft = draft.map_err(|why| {
+                    anyhow::anyhow!("{} is not understood: {why}", path.display())
+                })?;
+                let origin = match mine {
+                    true => MemoryOrigin::Person,
+                    false => draft.origin.clone(),
+                };
+                match memory.keep(MemoryDraft { origin, ..draft }).await {
+                    Ok(_) => kept += 1,
+                    Err(why) => context.say(&format!("{} is left out: {why}", path.display())),
+                }
+            }
+        }
+    }
+    context.say(&format!("{kept} of {} files are kept", files.len()));
+    Ok(())
+}
+
+/// The files of text in a folder, by name. No link is followed, and nothing that is hidden is gone into.
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))?;
+    let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let kind = entry.file_type()?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') || kind.is_symlink() {
+            continue;
+        }
+        if kind.is_dir() && depth < DEPTH_MAX {
+            walk(&path, depth + 1, files)?;
+        } else if kind.is_file() && is_text(&path) {
+            files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            bail!(
+                "there are more than {FILES_MAX} files below {}; import folders of it one by one",
+                folder.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn is_text(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| {
+        TEXT_ENDINGS
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}
+
+/// The text of a file: one that is a file itself, is not too large, and holds no key.
+fn read(path: &Path) -> Result<String, String> {
+    let found = std::fs::symlink_metadata(path).map_err(|why| why.to_string())?;
+    if !found.is_file() {
+        return Err("it is a link, or no file".to_owned());
+    }
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let is_secret = name.starts_with(".env")
+        || name.starts_with("id_")
+        || ["pem", "key", "p12", "pfx", "kdbx"]
+            .iter()
+            .any(|end| name.ends_with(&format!(".{end}")));
+    if is_secret {
+        return Err("it is called as files of keys are".to_owned());
+    }
+    let mut text = String::new();
+    let file = File::open(path).map_err(|why| why.to_string())?;
+    file.take(DOCUMENT_BYTES_MAX as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|why| why.to_string())?;
+    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+        return Err("it holds a private key".to_owned());
+    }
+    Ok(text)
+}
