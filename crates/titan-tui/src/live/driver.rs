@@ -17,7 +17,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use titan_protocol::{BoxStream, Client, ClientError, Memory, MemoryQuery, Record, UnixMillis};
+use titan_protocol::{
+    BoxStream, Client, ClientError, Memory, MemoryKind, MemoryQuery, Record, UnixMillis,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The shortest time between two drawings: 60 a second.
@@ -332,7 +334,9 @@ async fn notes(memory: Arc<dyn Memory>, words: String, change: Option<NoteChange
     };
     let query = MemoryQuery {
         words: words.clone(),
+        kind: Some(MemoryKind::Note),
         limit: NOTES_MAX,
+        ..MemoryQuery::default()
     };
     match memory.find(query).await {
         Ok(documents) => Reply::Notes {

@@ -81,6 +81,7 @@ impl Draft {
             text,
             tags: tags.collect(),
             replaces: self.of.clone(),
+            ..MemoryDraft::default()
         }
     }
 }
@@ -186,6 +187,9 @@ impl Notes {
                 Some(MemoryOrigin::Turn { session, .. }) => return Wish::Session(*session),
                 Some(MemoryOrigin::Person) => {
                     self.told = Some("you wrote it; it came from no session".to_owned());
+                }
+                Some(MemoryOrigin::Untrusted | MemoryOrigin::System) => {
+                    self.told = Some("it came from no session".to_owned());
                 }
                 None => {}
             },
@@ -380,6 +384,8 @@ impl Notes {
             MemoryOrigin::Turn { session, .. } => {
                 format!("a tool kept it in session {} (o shows it)", short(*session))
             }
+            MemoryOrigin::Untrusted => "strangers may have written it".to_owned(),
+            MemoryOrigin::System => "the engine wrote it".to_owned(),
         };
         let changed = document.changed_at.map(moment);
         let changed = changed.map_or(String::new(), |at| format!(" · you changed it {at}"));

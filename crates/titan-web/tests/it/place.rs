@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes, Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion, ModelError, ModelInfo, Op, Override,
-    ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting, SettingKind, SettingList,
-    Settings, TurnChanges, TurnId, UnixMillis, Usage,
+    BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes,
+    Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument,
+    MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
+    ModelError, ModelInfo, Op, Override, ProviderSetting, Record, Seq, SessionId, SessionSummary,
+    Setting, SettingKind, SettingList, Settings, TurnChanges, TurnId, UnixMillis, Usage,
 };
 use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

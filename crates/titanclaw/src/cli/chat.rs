@@ -394,6 +394,8 @@ impl<'a> Chat<'a> {
         let query = MemoryQuery {
             words: words.to_owned(),
             limit: NOTES_SHOWN_MAX,
+            kind: Some(titan_protocol::MemoryKind::Note),
+            ..MemoryQuery::default()
         };
         let notes = self.attached.memory.find(query).await?;
         if notes.is_empty() {

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use titan_protocol::{
-    BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory,
+    MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo,
+    Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -261,7 +263,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
-    use titan_protocol::{Event, JobCall, JobStage, MemoryKind, MemoryOrigin, MemoryReason, MemoryRelation, TurnOptions, Usage};
+    use titan_protocol::{
+        Event, JobCall, JobStage, MemoryKind, MemoryOrigin, MemoryReason, MemoryRelation,
+        TurnOptions, Usage,
+    };
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Remembers ops, and gives a fixed log to followers, which then wait for ever.

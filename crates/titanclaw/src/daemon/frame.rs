@@ -5,7 +5,9 @@ use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use titan_protocol::{
-    ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryGraph,
+    MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId,
+    SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};

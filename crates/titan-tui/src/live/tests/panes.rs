@@ -524,6 +524,10 @@ fn note(n: u8, text: &str, tags: &[&str], origin: MemoryOrigin) -> MemoryDocumen
         origin,
         at: 0,
         changed_at: None,
+        title: String::new(),
+        source: None,
+        valid_until: None,
+        superseded_by: None,
     }
 }
 
@@ -691,6 +695,7 @@ fn a_note_is_added_and_stays_in_the_form_until_it_is_kept() {
         text: "The key is under\nthe mat".into(),
         tags: vec!["home".into(), "door".into()],
         replaces: None,
+        ..MemoryDraft::default()
     };
     let keep = recall("", Some(NoteChange::Keep(draft)));
     assert_eq!(app.key(Key::Enter), std::slice::from_ref(&keep));
@@ -733,6 +738,7 @@ fn a_note_is_changed_in_its_place() {
         text: "The cat is called Minka.\nShe is old.!".into(),
         tags: vec!["cat".into()],
         replaces: Some("note 1".into()),
+        ..MemoryDraft::default()
     };
     let keep = recall("", Some(NoteChange::Keep(draft)));
     assert_eq!(app.key(Key::Enter), [keep]);
