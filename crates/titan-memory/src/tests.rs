@@ -550,7 +550,7 @@ fn entry(n: u8, version: u8) -> Entry {
     let name = |at: u8| names[usize::from(at) % names.len()];
     Entry {
         id: format!("d{n}"),
-        title: if n % 3 == 0 {
+        title: if n.is_multiple_of(3) {
             name(n).into()
         } else {
             String::new()
@@ -628,7 +628,7 @@ async fn what_a_tool_kept_is_changed_by_the_person_and_keeps_its_origin() {
     assert_eq!(changed.tags, ["taste", "tea"]);
     assert_eq!((&changed.origin, changed.at), (&origin, old.at));
     assert!(changed.changed_at.is_some() && changed.id != old.id);
-    assert_eq!(all(&memory).await, [changed.clone()]);
+    assert_eq!(all(&memory).await, std::slice::from_ref(&changed));
     assert_eq!(texts(&memory, "tea").await, ["The person likes green tea."]);
     memory.discard(changed.id.clone()).await.unwrap();
     assert_eq!(all(&memory).await, []);
