@@ -10,9 +10,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use titan_protocol::{Care, Draft, MakeError, ToolSpec, Workbench, WorkbenchError};
-use titan_sandbox::{Closed, HostWorkbench};
-use titan_wasm::{Bench, Compiler, Config, OpenBench, Toolchain, WasmHost};
+use titan_protocol::{Care, Draft, MakeError, ToolSpec};
+use titan_sandbox::open_closed;
+use titan_wasm::{Compiler, Config, Toolchain, WasmHost};
 
 /// Times that each tool is made; what counts of a tool is the middle.
 const ROUNDS: usize = 5;
@@ -63,11 +63,11 @@ pub(super) fn jit_repair(setup: &Setup) -> Result<Vec<Row>> {
             let line = draft.source.lines().count() + 1;
             draft.source.push_str("fn wrong() -> u32 { \"text\" }\n");
             let started = Instant::now();
-            let checked = compiler.check(&draft).await;
+            let made = compiler.compile(&draft, Care::Once).await;
             samples.push(millis(started));
-            match checked {
+            match made {
                 Err(MakeError::Wrong(told)) if told.contains(&format!("tool.rs:{line}:")) => {}
-                other => bail!("{}: {other:?}", draft.spec.name),
+                other => bail!("{}: {:?}", draft.spec.name, other.err()),
             }
         }
         Ok(vec![
@@ -208,19 +208,6 @@ fn toolchain() -> Toolchain {
         programs: std::env::split_paths(&path)
             .filter(|folder| folder.is_absolute())
             .collect(),
-        open: open_bench(),
+        open: Arc::new(open_closed),
     }
-}
-
-fn open_bench() -> OpenBench {
-    Arc::new(|folder, bench: &Bench| {
-        let closed = Closed {
-            reads: bench.reads.clone(),
-            address_bytes_max: bench.address_bytes_max,
-            processor_seconds_max: bench.processor_seconds_max,
-        };
-        let opened = HostWorkbench::open_closed(folder, closed);
-        let opened = opened.map_err(|error| WorkbenchError::Failed(error.to_string()))?;
-        Ok(Arc::new(opened) as Arc<dyn Workbench>)
-    })
 }

@@ -11,6 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+/// What a place is whose programs reach nothing that is not named: for compilers, which are fed what a stranger wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// What they may read and run besides the place itself. What is not there is left out.
+    pub reads: Vec<PathBuf>,
+    /// Addresses that a process may take, in bytes.
+    pub address_bytes_max: u64,
+    /// Time on a processor that a process may take, in seconds.
+    pub processor_seconds_max: u64,
+}
+
 /// A place with files and processes: the host, an overlay, a container.
 ///
 /// Paths given as text are the model's: relative ones start at the root, `~` is the person's home, and links are

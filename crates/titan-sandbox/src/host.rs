@@ -20,7 +20,7 @@ mod tree;
 use async_trait::async_trait;
 use bytes::Bytes;
 use confine::{Bounds, Leave};
-pub use confine::{Closed, Confinement, Kept, Part};
+pub use confine::{Confinement, Kept, Part};
 use environment::Environment;
 use futures::{StreamExt, stream};
 use path::Places;
@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use titan_protocol::{
-    BoxStream, Captured, Command, Effect, Entry, EntryKind, Metadata, ProcessEvent, Resolved,
-    Survey, WalkOptions, Workbench, WorkbenchError,
+    BoxStream, Captured, Closed, Command, Effect, Entry, EntryKind, Metadata, ProcessEvent,
+    Resolved, Survey, WalkOptions, Workbench, WorkbenchError,
 };
 
 /// Entries that are walked at a time. A thread is held for so many, and none while their reader is busy with them:
@@ -104,6 +104,16 @@ impl Shared {
     }
 }
 
+/// Opens a folder as a place whose programs reach nothing that is not named.
+///
+/// # Errors
+/// When the folder can't be opened.
+pub fn open_closed(folder: &Path, closed: &Closed) -> Result<Arc<dyn Workbench>, WorkbenchError> {
+    let opened = HostWorkbench::open_closed(folder, closed.clone());
+    let opened = opened.map_err(|error| WorkbenchError::Failed(error.to_string()))?;
+    Ok(Arc::new(opened))
+}
+
 impl HostWorkbench {
     /// Opens a workspace. Looks at the file system, but starts nothing and writes nothing.
     ///
@@ -140,7 +150,7 @@ impl HostWorkbench {
     ///
     /// # Errors
     /// See [`HostError`].
-    pub fn open_closed(root: &Path, closed: Closed) -> Result<Self, HostError> {
+    fn open_closed(root: &Path, closed: Closed) -> Result<Self, HostError> {
         let root = open_root(root)?;
         // No path of it is given to a tool, so there is no home to keep apart.
         let places = Arc::new(Places::new(root, PathBuf::from("/proc"), None));

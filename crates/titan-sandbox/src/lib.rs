@@ -11,4 +11,4 @@ mod egress;
 mod host;
 
 pub use egress::{EgressConfig, EgressConfigError, GuardedEgress, ProxyConfig};
-pub use host::{Closed, Confinement, HostConfig, HostError, HostWorkbench, Kept, Part};
+pub use host::{Confinement, HostConfig, HostError, HostWorkbench, Kept, Part, open_closed};

@@ -40,6 +40,6 @@ pub use shelf::{Shelf, ShelfError};
 pub use slots::{Change, KeptError, Slots, load_kept};
 pub use tool::ComponentTool;
 pub use toolchain::{
-    Bench, Candidate, Class, Compiler, OpenBench, PrepareError, Progress, Ready, Toolchain,
+    Candidate, Class, Compiler, OpenBench, PrepareError, Progress, Ready, Toolchain,
 };
 pub use trouble::{CallError, Halt};

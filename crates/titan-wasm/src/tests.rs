@@ -1,5 +1,6 @@
 //! What hostile and broken components do, and what is said about it.
 
+pub(crate) mod compiler;
 mod documented;
 mod forged;
 mod fuzz;

@@ -1,7 +1,7 @@
 //! The compiler for generated tools: looked for on this machine, prepared once, believed only after it compiled a tool that ran.
 //!
 //! No program is started here but through the [`OpenBench`] that the host is given: a place that is closed to everything
-//! but what a [`Bench`] names.
+//! but what a [`Closed`] names.
 
 mod compile;
 mod find;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Command, Exit, ProcessEvent, Workbench, WorkbenchError};
+use titan_protocol::{Closed, Command, Exit, ProcessEvent, Workbench, WorkbenchError};
 
 /// The target of all generated tools.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -33,20 +33,9 @@ const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/
 /// Bytes that a compiler may say.
 const OUTPUT_BYTES_MAX: u64 = 8 << 20;
 
-/// What a place for compilers is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bench {
-    /// What programs there may read and run besides the place itself.
-    pub reads: Vec<PathBuf>,
-    /// Addresses that a process may take, in bytes.
-    pub address_bytes_max: u64,
-    /// Time on a processor that a process may take, in seconds.
-    pub processor_seconds_max: u64,
-}
-
 /// Opens a folder as a place for compilers: without network, without environment, closed to all that is not named.
 pub type OpenBench =
-    Arc<dyn Fn(&Path, &Bench) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
+    Arc<dyn Fn(&Path, &Closed) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
 
 /// Where a toolchain is looked for, and where what is prepared lies.
 #[derive(Clone)]

@@ -30,7 +30,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
-use titan_protocol::{Effect, WorkbenchError};
+use titan_protocol::{Closed, Effect, WorkbenchError};
 use warden::{Absent, Ends, Fence, Identity, Lifeline, Mounts, Namespaces, Stage};
 
 /// Processes and threads that one program may have at a time. The least that the kernel takes for a namespace is 301.
@@ -170,17 +170,6 @@ fn removed(effects: &[Effect]) -> Vec<PathBuf> {
         _ => None,
     });
     written.filter(|_| only_deletes && runs).collect()
-}
-
-/// What a place is whose programs reach nothing that is not named: for compilers, which are fed what a stranger wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// What they may read and run besides the place itself. What is not there is left out.
-    pub reads: Vec<PathBuf>,
-    /// Addresses that a process may take, in bytes.
-    pub address_bytes_max: u64,
-    /// Time on a processor that a process may take, in seconds.
-    pub processor_seconds_max: u64,
 }
 
 /// How well something is kept.

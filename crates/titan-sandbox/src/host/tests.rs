@@ -1,6 +1,6 @@
 //! The host as a place to work: the contract, and what only a real file system and real processes can show.
 
-use super::{Closed, HostConfig, HostError, HostWorkbench};
+use super::{HostConfig, HostError, HostWorkbench};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use titan_protocol::{
-    Command, EntryKind, Exit, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
+    Closed, Command, EntryKind, Exit, ProcessEvent, WalkOptions, Workbench, WorkbenchError,
 };
 use titan_testkit::workbench::workbench_contract;
 

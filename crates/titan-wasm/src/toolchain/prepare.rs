@@ -2,7 +2,7 @@
 //! tool that compiles and gives what it should. It is built beside its place and put there whole.
 
 use super::compile::Compiler;
-use super::{Bench, Candidate, Class, Order, READY, Ready, TARGET, Toolchain, run, stamp};
+use super::{Candidate, Class, Order, READY, Ready, TARGET, Toolchain, run, stamp};
 use crate::artefacts::own_folder;
 use crate::host::WasmHost;
 use crate::prelude::ARCHIVE;
@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Care, Draft, Example, ToolSpec, Workbench};
+use titan_protocol::{Care, Closed, Draft, Example, ToolSpec, Workbench};
 
 /// How long one build may take.
 const BUILD_MAX: Duration = Duration::from_secs(3600);
@@ -280,12 +280,12 @@ impl<'a> Build<'a> {
             ]
             .map(PathBuf::from),
         );
-        let bench = Bench {
+        let closed = Closed {
             reads,
             address_bytes_max: 16 << 30,
             processor_seconds_max: 3600,
         };
-        let bench = (toolchain.open)(folder, &bench)
+        let bench = (toolchain.open)(folder, &closed)
             .map_err(|error| step(candidate, "a place for it", error.to_string()))?;
         Ok(Self {
             candidate,

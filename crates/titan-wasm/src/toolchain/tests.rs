@@ -2,59 +2,20 @@
 
 use super::compile::Compiler;
 use super::*;
-use crate::host::{Config, WasmHost};
-use std::fs::File;
+use crate::host::WasmHost;
+use crate::tests::compiler;
 use titan_protocol::{Care, Draft, MakeError, ToolSpec};
-use titan_sandbox::{Closed, HostWorkbench};
+use titan_sandbox::{HostWorkbench, open_closed};
 
 /// Time on a processor that compilers get here: tests don't wait as long as people do.
 const SECONDS_MAX: u64 = 3;
 
-fn open() -> OpenBench {
-    Arc::new(|folder, bench: &Bench| {
-        let closed = Closed {
-            reads: bench.reads.clone(),
-            address_bytes_max: bench.address_bytes_max,
-            processor_seconds_max: bench.processor_seconds_max,
-        };
-        let opened = HostWorkbench::open_closed(folder, closed);
-        let opened = opened.map_err(|error| WorkbenchError::Failed(error.to_string()))?;
-        Ok(Arc::new(opened) as Arc<dyn Workbench>)
-    })
-}
-
-/// The toolchain of all test runs, prepared once, and a host; `None`, and the test is skipped, where there is none.
+/// A compiler that is ready, and a host; `None`, and the test is skipped, where there is none.
 async fn prepared() -> Option<(Toolchain, Ready, WasmHost, tempfile::TempDir)> {
-    let cache = PathBuf::from(std::env::var_os("HOME")?).join(".cache/titanclaw");
-    std::fs::create_dir_all(&cache).unwrap();
-    // Tests are processes of their own, and one of them prepares.
-    let lock = File::create(cache.join("jit.lock")).unwrap();
-    lock.lock().unwrap();
-    let toolchain = Toolchain {
-        folder: cache.join("jit"),
-        named: None,
-        rustup: Vec::new(),
-        programs: Vec::new(),
-        open: open(),
-    };
+    let (toolchain, ready) = compiler::prepared().await?;
     let folder = tempfile::tempdir().unwrap();
-    let host = WasmHost::open(Config::new(
-        folder.path().join("artefacts"),
-        folder.path().join("tools"),
-    ))
-    .unwrap();
-    let ready = match toolchain.ready() {
-        Some(ready) => Ok(ready),
-        None => toolchain.prepare(&host, |_| {}).await,
-    };
-    match ready {
-        Ok(ready) => Some((toolchain, ready, host, folder)),
-        Err(PrepareError::Missing(why)) => {
-            titan_testkit::skip("program:rust-wasm", why);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+    let host = compiler::host(folder.path());
+    Some((toolchain, ready, host, folder))
 }
 
 fn draft(source: &str) -> Draft {
@@ -182,21 +143,10 @@ async fn assert_refused(compiler: &Compiler, draft: &Draft) {
 
 #[tokio::test]
 async fn s24_a_source_that_keeps_the_compiler_busy_is_given_up() {
-    let Some((mut toolchain, ready, ..)) = prepared().await else {
+    let Some((toolchain, ready, ..)) = prepared().await else {
         return;
     };
-    let open = open();
-    toolchain.open = Arc::new(move |folder, bench: &Bench| {
-        let processor_seconds_max = SECONDS_MAX;
-        open(
-            folder,
-            &Bench {
-                processor_seconds_max,
-                ..bench.clone()
-            },
-        )
-    });
-    let compiler = Compiler::new(toolchain, ready);
+    let compiler = Compiler::new(compiler::hurried(toolchain, SECONDS_MAX), ready);
     for source in [
         "#[allow(long_running_const_eval)] const N: u64 = { let mut n = 0u64; loop { n = n.wrapping_add(1); if n == u64::MAX { break n } } };\nfn run(_: &str) -> Result<String> { Ok(N.to_string()) }",
         "macro_rules! m { ($($t:tt)*) => { m!($($t)* $($t)*) } }\nm!(a a);\nfn run(_: &str) -> Result<String> { fail(\"\") }",
@@ -267,7 +217,7 @@ async fn a_machine_without_a_compiler_says_what_to_install() {
         named: Some(folder.path().join("rustc")),
         rustup: Vec::new(),
         programs: Vec::new(),
-        open: open(),
+        open: Arc::new(open_closed),
     };
     assert_eq!(toolchain.ready(), None);
     let found = toolchain.find().await;
@@ -278,11 +228,7 @@ async fn a_machine_without_a_compiler_says_what_to_install() {
         "{missing}"
     );
     assert!(missing.contains("titanclaw toolchain prepare"), "{missing}");
-    let host = WasmHost::open(Config::new(
-        folder.path().join("artefacts"),
-        folder.path().join("tools"),
-    ))
-    .unwrap();
+    let host = compiler::host(folder.path());
     let prepared = toolchain.prepare(&host, |_| {}).await;
     assert!(
         matches!(prepared, Err(PrepareError::Missing(_))),

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use titan_forge::ForgeTool;
-use titan_protocol::{Care, Draft, ToolKeeper, ToolMaker, Workbench, WorkbenchError};
-use titan_sandbox::{Closed, Confinement, HostWorkbench};
-use titan_wasm::{Bench, Candidate, Maker, OpenBench, Progress, Ready, Toolchain, WasmHost};
+use titan_protocol::{Care, Draft, ToolKeeper, ToolMaker};
+use titan_sandbox::{Confinement, open_closed};
+use titan_wasm::{Candidate, Maker, Progress, Ready, Toolchain, WasmHost};
 
 /// The toolchain that the config and this machine name.
 ///
@@ -45,22 +45,8 @@ fn described(context: &Context, config: &Config) -> Toolchain {
         programs: std::env::split_paths(path)
             .filter(|folder| folder.is_absolute())
             .collect(),
-        open: open_bench(),
+        open: Arc::new(open_closed),
     }
-}
-
-/// Places for compilers, confined as all programs are.
-fn open_bench() -> OpenBench {
-    Arc::new(|folder, bench: &Bench| {
-        let closed = Closed {
-            reads: bench.reads.clone(),
-            address_bytes_max: bench.address_bytes_max,
-            processor_seconds_max: bench.processor_seconds_max,
-        };
-        let opened = HostWorkbench::open_closed(folder, closed);
-        let opened = opened.map_err(|error| WorkbenchError::Failed(error.to_string()))?;
-        Ok(Arc::new(opened) as Arc<dyn Workbench>)
-    })
 }
 
 /// What there is of a toolchain.
