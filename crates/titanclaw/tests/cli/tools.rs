@@ -297,13 +297,13 @@ async fn m7_a_component_comes_changes_is_taken_back_and_goes_while_the_engine_ru
     tokio::task::block_in_place(|| {
         assert_eq!(place.run(&["daemon", "start"]).exit, Some(0));
         place.says("not offered");
-        place.added(&version("one"));
-        place.says("one");
-        place.replaced(&version("two"));
-        place.says("two");
+        place.added(&version("version 1"));
+        place.says("version 1");
+        place.replaced(&version("version 2"));
+        place.says("version 2");
         let back = place.run(&["tools", "rollback", "version"]);
         assert!(back.err.contains("has taken it up"), "{back:?}");
-        place.says("one");
+        place.says("version 1");
         // What does not work where it is tried is not kept.
         let broken = Guest::new("version", &run("unreachable"));
         let file = place.component(&broken);
@@ -312,12 +312,12 @@ async fn m7_a_component_comes_changes_is_taken_back_and_goes_while_the_engine_ru
             told.contains("it is not kept") && told.contains("unreachable"),
             "{told}"
         );
-        place.says("one");
+        place.says("version 1");
         // What is not tried, and breaks off when it is called, is taken back.
         place.replaced(&broken);
-        place.hears("one");
+        place.hears("version 1");
         let kept = std::fs::read(place.home().join("tools/version.wasm")).expect("the file");
-        assert_eq!(kept, version("one").bytes());
+        assert_eq!(kept, version("version 1").bytes());
         assert_eq!(place.run(&["tools", "remove", "version"]).exit, Some(0));
         place.says("not offered");
         assert_eq!(place.run(&["daemon", "stop"]).exit, Some(0));
