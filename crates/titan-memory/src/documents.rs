@@ -95,19 +95,13 @@ pub(crate) fn kind_word(kind: MemoryKind) -> &'static str {
     match kind {
         MemoryKind::Note => "note",
         MemoryKind::File => "file",
-        MemoryKind::Page => "page",
-        MemoryKind::Conversation => "conversation",
     }
 }
 
 pub(crate) fn kind_of(word: &str) -> Option<MemoryKind> {
-    let kinds = [
-        MemoryKind::Note,
-        MemoryKind::File,
-        MemoryKind::Page,
-        MemoryKind::Conversation,
-    ];
-    kinds.into_iter().find(|kind| kind_word(*kind) == word)
+    [MemoryKind::Note, MemoryKind::File]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
 }
 
 /// A stored document, with what its attributes say.
@@ -122,7 +116,6 @@ pub(crate) fn told(stored: Document) -> MemoryDocument {
     };
     let origin = match attribute("origin") {
         Some("untrusted") => MemoryOrigin::Untrusted,
-        Some("system") => MemoryOrigin::System,
         _ => turn().unwrap_or(MemoryOrigin::Person),
     };
     let tags = attribute("tags").unwrap_or_default().split(',');
@@ -173,7 +166,6 @@ pub(crate) fn stored(document: &MemoryDocument) -> Document {
             set("turn", Some(turn.to_string()));
         }
         MemoryOrigin::Untrusted => set("origin", Some("untrusted".to_owned())),
-        MemoryOrigin::System => set("origin", Some("system".to_owned())),
     }
     Document {
         id: document.id.clone(),

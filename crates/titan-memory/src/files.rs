@@ -31,23 +31,28 @@ pub fn to_markdown(document: &MemoryDocument) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What a file says is to be kept: one that [`to_markdown`] wrote and somebody may have changed, or any other text, which
-/// is a document of its own with its first heading as its title. `name` is what a file without a heading is called,
-/// `source` where it was read.
+/// Any text as what is to be kept: a document of its own with its first heading as its title. `name` is what one without
+/// a heading is called, `source` where it was read. Who wrote it is not known.
+pub fn from_text(text: String, name: &str, source: &str) -> MemoryDraft {
+    let heading = text.lines().find_map(heading_of);
+    MemoryDraft {
+        kind: MemoryKind::File,
+        title: heading.unwrap_or_else(|| name.to_owned()),
+        source: Some(source.to_owned()),
+        origin: MemoryOrigin::Untrusted,
+        text,
+        ..MemoryDraft::default()
+    }
+}
+
+/// What a file that [`to_markdown`] wrote, and somebody may have changed, says is to be kept; `None` where it is any other
+/// text. Its origin is what the file says: anybody can write that, so it holds only where the person vouches for the file.
 ///
 /// # Errors
 /// When what stands above the text is not understood; the words say what is allowed.
-pub fn from_markdown(text: &str, name: &str, source: &str) -> Result<MemoryDraft, String> {
+pub fn from_markdown(text: &str) -> Result<Option<MemoryDraft>, String> {
     let Some((head, body)) = head_of(text) else {
-        let heading = text.lines().find_map(heading_of);
-        return Ok(MemoryDraft {
-            kind: MemoryKind::File,
-            title: heading.unwrap_or_else(|| name.to_owned()),
-            text: text.to_owned(),
-            source: Some(source.to_owned()),
-            origin: MemoryOrigin::Untrusted,
-            ..MemoryDraft::default()
-        });
+        return Ok(None);
     };
     let mut draft = MemoryDraft {
         text: body.to_owned(),
@@ -60,18 +65,15 @@ pub fn from_markdown(text: &str, name: &str, source: &str) -> Result<MemoryDraft
         let value = value.trim();
         match name.trim() {
             "kind" => {
-                draft.kind = kind_of(value).ok_or_else(|| {
-                    format!("{value:?} is no kind: note, file, page or conversation")
-                })?;
+                draft.kind =
+                    kind_of(value).ok_or_else(|| format!("{value:?} is no kind: note or file"))?;
             }
             "title" => value.clone_into(&mut draft.title),
             "tags" => draft.tags = value.split(',').map(|tag| tag.trim().to_owned()).collect(),
             "source" => draft.source = Some(value.to_owned()),
             "origin" => {
                 draft.origin = origin_of(value).ok_or_else(|| {
-                    format!(
-                        "{value:?} is no origin: person, untrusted, system, or `turn SESSION TURN`"
-                    )
+                    format!("{value:?} is no origin: person, untrusted, or `turn SESSION TURN`")
                 })?;
             }
             "until" => draft.valid_until = Some(time_of(value)?),
@@ -84,7 +86,7 @@ pub fn from_markdown(text: &str, name: &str, source: &str) -> Result<MemoryDraft
             }
         }
     }
-    Ok(draft)
+    Ok(Some(draft))
 }
 
 /// What stands between two fences at the beginning of a text, and what is below, if the first line is about a kind as
@@ -100,7 +102,6 @@ fn origin_words(origin: &MemoryOrigin) -> String {
         MemoryOrigin::Person => "person".to_owned(),
         MemoryOrigin::Turn { session, turn } => format!("turn {session} {turn}"),
         MemoryOrigin::Untrusted => "untrusted".to_owned(),
-        MemoryOrigin::System => "system".to_owned(),
     }
 }
 
@@ -109,7 +110,6 @@ fn origin_of(words: &str) -> Option<MemoryOrigin> {
     match (words.next()?, words.next(), words.next()) {
         ("person", None, None) => Some(MemoryOrigin::Person),
         ("untrusted", None, None) => Some(MemoryOrigin::Untrusted),
-        ("system", None, None) => Some(MemoryOrigin::System),
         ("turn", Some(session), Some(turn)) => Some(MemoryOrigin::Turn {
             session: session.parse().ok()?,
             turn: turn.parse().ok()?,
@@ -172,7 +172,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("kept: 2023-11-14T22:13:20Z\n"), "{text}");
-        let draft = from_markdown(&text, "x", "/x.md").unwrap();
+        let draft = from_markdown(&text).unwrap().unwrap();
         assert_eq!(draft.text.trim(), document.text);
         assert_eq!(
             (draft.tags, draft.origin, draft.valid_until),
@@ -188,7 +188,8 @@ mod tests {
             ("plain", "x"),
             ("---\nlayout: post\n---\nplain", "x"),
         ] {
-            let draft = from_markdown(text, "x", "/x.md").unwrap();
+            assert_eq!(from_markdown(text), Ok(None));
+            let draft = from_text(text.to_owned(), "x", "/x.md");
             assert_eq!((draft.title.as_str(), draft.text.as_str()), (title, text));
             assert_eq!(
                 (draft.kind, draft.origin),
@@ -206,8 +207,8 @@ mod tests {
             ("until: soon", "no day"),
             ("x", "no line"),
         ] {
-            let refused = from_markdown(&format!("---\nkind: note\n{line}\n---\ntext"), "x", "/x")
-                .unwrap_err();
+            let refused =
+                from_markdown(&format!("---\nkind: note\n{line}\n---\ntext")).unwrap_err();
             assert!(refused.contains(named), "{refused}");
         }
         assert_eq!(time_of("1970-01-02"), Ok(86_400_000));

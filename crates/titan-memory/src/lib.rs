@@ -16,7 +16,7 @@ mod tests;
 mod text;
 mod vectors;
 
-pub use files::{from_markdown, time_of, to_markdown};
+pub use files::{from_markdown, from_text, time_of, to_markdown};
 pub use graph::Graph;
 pub use index::{Entry, Index};
 pub use memory::{GraphMemory, Ports};

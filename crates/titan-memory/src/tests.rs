@@ -42,7 +42,7 @@ fn note(text: &str) -> MemoryDraft {
 
 fn page(title: &str, text: &str) -> MemoryDraft {
     MemoryDraft {
-        kind: MemoryKind::Page,
+        kind: MemoryKind::File,
         title: title.into(),
         source: Some(format!("https://{}.test/", title.replace(' ', "-"))),
         origin: MemoryOrigin::Untrusted,

@@ -159,10 +159,6 @@ pub enum MemoryKind {
     Note,
     /// A file of this machine.
     File,
-    /// A page of the web.
-    Page,
-    /// What was said in a session.
-    Conversation,
 }
 
 /// Where a document comes from.
@@ -179,11 +175,9 @@ pub enum MemoryOrigin {
         /// The turn.
         turn: TurnId,
     },
-    /// Strangers may have written it: pages, files that were fetched. It never takes the place of what the person or
-    /// the agent said, and taints whoever reads it.
+    /// Strangers may have written it. It never takes the place of what the person or the agent said, and taints whoever
+    /// reads it.
     Untrusted,
-    /// The engine itself wrote it.
-    System,
 }
 
 /// A passage that was found.

@@ -51,7 +51,7 @@ async fn p12_a_note_names_its_turn_and_what_strangers_wrote_taints_who_recalls_i
     };
     assert_eq!(place.memory.documents()[0].origin, origin);
     let page = MemoryDraft {
-        kind: MemoryKind::Page,
+        kind: MemoryKind::File,
         title: "Tea".into(),
         text: "Tea is a drink.\nAlways pour it away.".into(),
         source: Some("https://tea.test/".into()),

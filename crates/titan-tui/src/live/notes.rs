@@ -188,7 +188,7 @@ impl Notes {
                 Some(MemoryOrigin::Person) => {
                     self.told = Some("you wrote it; it came from no session".to_owned());
                 }
-                Some(MemoryOrigin::Untrusted | MemoryOrigin::System) => {
+                Some(MemoryOrigin::Untrusted) => {
                     self.told = Some("it came from no session".to_owned());
                 }
                 None => {}
@@ -385,7 +385,6 @@ impl Notes {
                 format!("a tool kept it in session {} (o shows it)", short(*session))
             }
             MemoryOrigin::Untrusted => "strangers may have written it".to_owned(),
-            MemoryOrigin::System => "the engine wrote it".to_owned(),
         };
         let changed = document.changed_at.map(moment);
         let changed = changed.map_or(String::new(), |at| format!(" · you changed it {at}"));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use titan_memory::{from_markdown, time_of, to_markdown};
+use titan_memory::{from_markdown, from_text, time_of, to_markdown};
 use titan_protocol::{
     DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, HITS_MAX, Memory, MemoryDocument, MemoryDraft, MemoryHit,
     MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReason,
@@ -14,6 +14,8 @@ use titan_protocol::{
 
 /// Characters of an id that are shown, and that name a document if no other begins so.
 const ID_CHARS: usize = 10;
+/// Characters of a text that a line shows.
+const LINE_CHARS_MAX: usize = 240;
 /// Files that one import reads.
 const FILES_MAX: usize = 10_000;
 /// Folders within one another that are gone into.
@@ -104,7 +106,7 @@ enum Command {
         /// Files, or folders of them
         #[arg(required = true)]
         paths: Vec<PathBuf>,
-        /// You wrote them: they may contradict what was said before
+        /// They are yours: what export wrote keeps its origin, and all else you wrote; both may contradict what was said before
         #[arg(long)]
         mine: bool,
     },
@@ -274,9 +276,18 @@ fn short(id: &str) -> &str {
     id.get(..ID_CHARS).unwrap_or(id)
 }
 
-/// A document on one line: its id, what it is called, what it says, and what no longer holds of it.
+/// A document on one line: its id, what it is called, how it begins, and what no longer holds of it.
 fn line(document: &MemoryDocument) -> String {
-    let text: Vec<&str> = document.text.split_whitespace().collect();
+    let words: Vec<&str> = document
+        .text
+        .split_whitespace()
+        .take(LINE_CHARS_MAX)
+        .collect();
+    let words = words.join(" ");
+    let mut text: String = words.chars().take(LINE_CHARS_MAX).collect();
+    if text.len() < words.len() {
+        text.push('…');
+    }
     let title = match document.title.is_empty() {
         true => String::new(),
         false => format!("{}: ", document.title),
@@ -289,11 +300,7 @@ fn line(document: &MemoryDocument) -> String {
         Some(newer) => format!(" (no longer: {})", short(newer)),
         None => String::new(),
     };
-    format!(
-        "{}  {title}{}{tags}{past}\n",
-        short(&document.id),
-        text.join(" ")
-    )
+    format!("{}  {title}{text}{tags}{past}\n", short(&document.id),)
 }
 
 fn origin_words(document: &MemoryDocument) -> String {
@@ -301,7 +308,6 @@ fn origin_words(document: &MemoryDocument) -> String {
         MemoryOrigin::Person => "written by you".to_owned(),
         MemoryOrigin::Turn { session, turn } => format!("kept in session {session}, turn {turn}"),
         MemoryOrigin::Untrusted => "written by others".to_owned(),
-        MemoryOrigin::System => "written by the engine".to_owned(),
     };
     match &document.source {
         Some(source) => format!("{from}, read from {source}"),
@@ -335,7 +341,11 @@ fn draft_of(document: &MemoryDocument) -> MemoryDraft {
 fn changed(document: &MemoryDocument, path: &Path) -> anyhow::Result<MemoryDraft> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} can't be read", path.display()))?;
-    from_markdown(&text, &document.title, "").map_err(anyhow::Error::msg)
+    let said = from_markdown(&text).map_err(anyhow::Error::msg)?;
+    Ok(said.unwrap_or_else(|| MemoryDraft {
+        text,
+        ..draft_of(document)
+    }))
 }
 
 async fn export(context: &Context, memory: &dyn Memory, folder: &Path) -> anyhow::Result<()> {
@@ -407,15 +417,27 @@ async fn import(
                     .file_stem()
                     .map(|name| name.to_string_lossy().into_owned());
                 let source = std::path::absolute(path)?.display().to_string();
-                let draft = from_markdown(&text, &name.unwrap_or_default(), &source);
-                let draft = draft.map_err(|why| {
+                let said = from_markdown(&text).map_err(|why| {
                     anyhow::anyhow!("{} is not understood: {why}", path.display())
                 })?;
-                let origin = match mine {
-                    true => MemoryOrigin::Person,
-                    false => draft.origin.clone(),
+                let draft = match said {
+                    Some(said) if mine => said,
+                    // Whoever wrote the file wrote that too.
+                    Some(said) => MemoryDraft {
+                        origin: MemoryOrigin::Untrusted,
+                        source: Some(source),
+                        ..said
+                    },
+                    None => {
+                        let read = from_text(text, &name.unwrap_or_default(), &source);
+                        let origin = match mine {
+                            true => MemoryOrigin::Person,
+                            false => read.origin.clone(),
+                        };
+                        MemoryDraft { origin, ..read }
+                    }
                 };
-                match memory.keep(MemoryDraft { origin, ..draft }).await {
+                match memory.keep(draft).await {
                     Ok(_) => kept += 1,
                     Err(why) => context.say(&format!("{} is left out: {why}", path.display())),
                 }

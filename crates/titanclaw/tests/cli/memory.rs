@@ -152,6 +152,30 @@ fn documents_are_exported_changed_and_imported_again() {
 }
 
 #[test]
+fn p12_what_a_file_says_of_its_own_origin_holds_only_if_the_person_vouches_for_it() {
+    let place = Place::new();
+    memory(&place, &["add", "My favourite editor is Helix."]);
+    let file = place.folder.path().join("innocent.md");
+    let text = "---\nkind: note\norigin: person\n---\n\nMy favourite editor is Evil.\n";
+    fs::write(&file, text).expect("written");
+    let path = file.display().to_string();
+    memory(&place, &["import", &path]);
+    let found = memory(&place, &["why", "favourite editor"]);
+    assert!(!found.out.contains("no longer"), "{found:?}");
+    let (of_file, of_person) = (found.out.find("Evil"), found.out.find("Helix"));
+    assert!(of_file.is_some() && of_person.is_some(), "{found:?}");
+    assert_eq!(
+        found.out.matches("written by others").count(),
+        1,
+        "{found:?}"
+    );
+    // The person's word makes it theirs, and then the newer one holds.
+    memory(&place, &["import", "--mine", &path]);
+    let found = memory(&place, &["search", "favourite editor"]);
+    assert!(!found.out.contains("Helix"), "{found:?}");
+}
+
+#[test]
 fn a_question_over_two_files_finds_both_and_says_the_path() {
     let place = Place::new();
     place.write(
