@@ -153,8 +153,9 @@ impl Drawing {
                 depth: depth.saturating_add(1),
                 is_in_text,
             },
-            ',' | '}' if depth == 0 => At::Between,
-            '}' | ']' if depth == 1 => At::Between,
+            ',' if depth == 0 => At::Between,
+            // One that closes more than was opened too.
+            '}' | ']' if depth <= 1 => At::Between,
             '}' | ']' => At::Other {
                 depth: depth - 1,
                 is_in_text,
@@ -296,6 +297,15 @@ mod tests {
         fn nothing_that_a_model_may_write_is_too_much(json in any::<String>()) {
             of(&[&json]).surface();
         }
+    }
+
+    #[test]
+    fn a_bracket_that_closes_more_than_was_opened_is_passed_over() {
+        let drawn = of(&[
+            r#"{"a":1]]}}"#,
+            r#","kind":"code","name":"x","content":"fn"}"#,
+        ]);
+        assert_eq!(drawn.surface().unwrap().content, "fn");
     }
 
     fn escaped(c: char) -> String {
