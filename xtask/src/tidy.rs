@@ -34,6 +34,7 @@ const HOMES: &[(&str, &str)] = &[
     ("llguidance", "titan-local"),
     ("toktrie", "titan-local"),
     ("wasmtime", "titan-wasm"),
+    ("wasmtime-wasi", "titan-wasm"),
     ("wasmparser", "titan-wasm"),
     ("axum", "titan-web"),
     ("clap", "titanclaw"),

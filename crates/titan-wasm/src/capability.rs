@@ -3,6 +3,7 @@
 use crate::bindings::first::titanclaw::tool as first;
 use crate::bindings::second::titanclaw::tool as second;
 use crate::guest::Guest;
+use crate::wasi;
 use std::fmt;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -21,17 +22,20 @@ pub enum Capability {
     Http,
     /// Calls of declared tools, by the one pipeline.
     Tools,
+    /// What programs of others are built for, WASI 0.2, without files, network and environment.
+    Wasi,
 }
 
 impl Capability {
     /// All that there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Log,
         Self::Clock,
         Self::Random,
         Self::State,
         Self::Http,
         Self::Tools,
+        Self::Wasi,
     ];
 
     /// The name by which components declare it.
@@ -43,6 +47,7 @@ impl Capability {
             Self::State => "state",
             Self::Http => "http",
             Self::Tools => "tools",
+            Self::Wasi => "wasi",
         }
     }
 
@@ -53,18 +58,26 @@ impl Capability {
 
     /// The one that is imported by this name.
     pub(crate) fn imported(import: &str) -> Option<Self> {
+        if wasi::is_import(import) {
+            return Some(Self::Wasi);
+        }
         let (name, version) = import.strip_prefix("titanclaw:tool/")?.split_once('@')?;
         let capability = Self::named(name)?;
         let is_there = match version {
             "0.1.0" => matches!(capability, Self::Log | Self::Clock | Self::Random),
-            version => version == "0.2.0",
+            version => version == "0.2.0" && capability != Self::Wasi,
         };
         is_there.then_some(capability)
     }
 
-    /// Whether what it gives comes from beyond the process, so that a call waits for it.
+    /// Whether what it gives comes from beyond the process.
     pub(crate) fn reaches_out(self) -> bool {
         matches!(self, Self::Http | Self::Tools)
+    }
+
+    /// Whether a call waits for what it gives.
+    pub(crate) fn waits(self) -> bool {
+        self.reaches_out() || self == Self::Wasi
     }
 
     /// Makes it importable, in every version that there is of it.
@@ -85,6 +98,7 @@ impl Capability {
             Self::State => second::state::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
             Self::Http => second::http::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
             Self::Tools => second::tools::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest),
+            Self::Wasi => wasi::link(linker),
         }
     }
 }

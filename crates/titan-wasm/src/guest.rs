@@ -6,13 +6,14 @@ use crate::bindings::second::titanclaw::tool::http::Response;
 use crate::reach::Reach;
 use crate::state::State;
 use crate::trouble::Halt;
+use crate::wasi::{Given, Wasi};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::ResourceLimiter;
 
 /// Bytes of lines that a call may log; what is more is left out.
-const LOG_BYTES_MAX: usize = 8 << 10;
+pub(crate) const LOG_BYTES_MAX: usize = 8 << 10;
 /// Entries of all tables of a call together.
 const TABLE_ELEMENTS_MAX: usize = 20_000;
 /// Core instances of a call; what the usual toolchains build has three.
@@ -48,6 +49,8 @@ pub(crate) struct Guest {
     state: Option<State>,
     /// `None` where nothing that it may import reaches out.
     reach: Option<Reach>,
+    /// Made when it is first asked for: few components do.
+    wasi: Option<Box<Wasi>>,
     until: Instant,
     is_stopped: Arc<AtomicBool>,
     memory_bytes: usize,
@@ -69,6 +72,7 @@ impl Guest {
             limits,
             state,
             reach,
+            wasi: None,
             until: Instant::now() + limits.wall_clock_max,
             is_stopped,
             memory_bytes: 0,
@@ -90,7 +94,21 @@ impl Guest {
 
     /// What it logged, and the way out that it had.
     pub(crate) fn into_parts(self) -> (String, Option<Reach>) {
-        (self.log, self.reach)
+        let printed = self.wasi.map(|wasi| wasi.log()).unwrap_or_default();
+        (self.log + &printed, self.reach)
+    }
+
+    /// Gives it what it sees of a machine, before it runs.
+    pub(crate) fn with_wasi(mut self, wasi: Wasi) -> Self {
+        self.wasi = Some(Box::new(wasi));
+        self
+    }
+
+    /// What it sees of a machine.
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
+        let limits = self.limits;
+        let empty = || Box::new(Wasi::new("", Given::default(), limits));
+        self.wasi.get_or_insert_with(empty)
     }
 
     fn host_call(&mut self) -> wasmtime::Result<()> {

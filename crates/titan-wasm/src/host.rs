@@ -3,7 +3,8 @@
 use crate::artefacts::Artefacts;
 use crate::bindings::{first, second};
 use crate::capability::Capability;
-use crate::component::{About, Component, Rooms, store};
+use crate::command;
+use crate::component::{About, Component, Entry, Rooms, store};
 use crate::engine;
 use crate::guest::{Guest, Limits};
 use crate::measure::measure;
@@ -90,7 +91,7 @@ pub enum LoadError {
     Malformed(String),
     /// It wants something that no component gets.
     #[error(
-        "the component wants {0:?}, which no component gets; there are log, clock, random, state, http and tools"
+        "the component wants {0:?}, which no component gets; there are log, clock, random, state, http, tools and wasi"
     )]
     Import(String),
     /// It imports what it does not declare.
@@ -102,6 +103,9 @@ pub enum LoadError {
     /// It is not of the world `tool`.
     #[error("the component is no tool: {0}")]
     NoTool(String),
+    /// It is a program that does not say what it is called.
+    #[error("the component is a command-line program, which has to be given a name")]
+    Nameless,
     /// It is not of the world `reflex`.
     #[error("the component is no reflex: {0}")]
     NoReflex(String),
@@ -163,7 +167,17 @@ impl WasmHost {
     /// See [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         measure(bytes)?;
-        self.linked(bytes, &self.compiled(bytes)?, &self.granted)
+        self.linked(bytes, None, &self.compiled(bytes)?, &self.granted)
+    }
+
+    /// The same for a component that may be a command-line program for WASI 0.2: that is called as is said here, and
+    /// described by what it prints when it is asked for `--help`. A tool says itself what it is called.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_as(&self, name: &str, bytes: &[u8]) -> Result<Component, LoadError> {
+        measure(bytes)?;
+        self.linked(bytes, Some(name), &self.compiled(bytes)?, &self.granted)
     }
 
     /// Makes a component ready that is run a single time: as [`WasmHost::load`], but compiled in a fraction of the time,
@@ -175,7 +189,7 @@ impl WasmHost {
         measure(bytes)?;
         let mut granted = self.granted.clone();
         granted.retain(|one| *one != Capability::State);
-        self.linked(bytes, &compile(&self.jit, bytes)?, &granted)
+        self.linked(bytes, None, &compile(&self.jit, bytes)?, &granted)
     }
 
     /// Deletes what was kept of a component.
@@ -189,11 +203,18 @@ impl WasmHost {
     fn linked(
         &self,
         bytes: &[u8],
+        name: Option<&str>,
         compiled: &component::Component,
         granted: &[Capability],
     ) -> Result<Component, LoadError> {
         let imported = imported(compiled)?;
-        let (spec, capabilities, declared) = spec::check(self.describe(compiled)?)?;
+        let command = command::entry(compiled);
+        let described = match (command, name) {
+            (None, _) => self.describe(compiled)?,
+            (Some(_), None) => return Err(LoadError::Nameless),
+            (Some(_), Some(name)) => command::spec(name),
+        };
+        let (spec, capabilities, declared) = spec::check(described)?;
         admit(&imported, &capabilities, granted)?;
         let linker = linker(compiled.engine(), &capabilities)?;
         let keeps = capabilities.contains(&Capability::State);
@@ -205,14 +226,21 @@ impl WasmHost {
             declared: Arc::new(declared),
             state: keeps.then(|| State::new(folder)),
         };
-        Ok(Component::new(
+        let component = Component::new(
             linker.instantiate_pre(compiled).map_err(no_tool)?,
-            export(compiled, "run")?,
+            match command {
+                Some(run) => Entry::Command(run),
+                None => Entry::Tool(export(compiled, "run")?),
+            },
             about,
             self.limits,
             self.ticker.clone(),
             self.rooms.clone(),
-        ))
+        );
+        match command {
+            Some(_) => command::with_help(component),
+            None => Ok(component),
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -8,6 +8,7 @@
 mod artefacts;
 mod bindings;
 mod capability;
+mod command;
 mod component;
 mod engine;
 mod guest;
@@ -25,6 +26,7 @@ mod ticker;
 mod tool;
 mod toolchain;
 mod trouble;
+mod wasi;
 
 #[cfg(test)]
 mod tests;

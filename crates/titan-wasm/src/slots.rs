@@ -137,7 +137,7 @@ impl Slots {
 /// # Errors
 /// When it can't be offered, or is another one than its file says.
 pub fn load_kept(host: &WasmHost, name: &str, bytes: &[u8]) -> Result<Component, KeptError> {
-    let component = host.load(bytes)?;
+    let component = host.load_as(name, bytes)?;
     let own = &component.spec().name;
     if own != name {
         return Err(KeptError::Name {

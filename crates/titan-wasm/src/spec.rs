@@ -107,9 +107,20 @@ fn name(name: String) -> Result<String, LoadError> {
     }
 }
 
+fn is_plain(c: char) -> bool {
+    c == '\n' || !(c.is_control() || is_hidden(c))
+}
+
+/// A text without what nobody sees.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace('\t', "  ")
+        .chars()
+        .filter(|c| is_plain(*c))
+        .collect()
+}
+
 fn description(text: String) -> Result<String, LoadError> {
     let text = text.trim_end().to_owned();
-    let is_plain = |c: char| c == '\n' || !(c.is_control() || is_hidden(c));
     let problem = if text.is_empty() {
         "is empty"
     } else if text.len() > DESCRIPTION_BYTES_MAX {

@@ -10,6 +10,7 @@ mod reaching;
 mod running;
 mod slots;
 mod tool;
+mod wasi;
 
 use crate::{CallError, Component, Config, Finished, Limits, LoadError, WasmHost};
 use std::sync::Arc;

@@ -61,7 +61,7 @@ impl ComponentTool {
         arguments: String,
         context: &ToolContext,
     ) -> Result<(Finished, Taint), ToolError> {
-        if self.component.reaches_out() {
+        if self.component.waits() {
             return self.component.call_out(&arguments, context).await;
         }
         let place = self.component.place().await?;

@@ -32,8 +32,8 @@ pub enum CallError {
         /// The most.
         max: usize,
     },
-    /// It asks others, which only a call of a tool can.
-    #[error("the component asks hosts or tools, which it can only do when it is called as a tool")]
+    /// It waits for others, which only a call of a tool can.
+    #[error("the component waits for others, which it can only do when it is called as a tool")]
     Outside,
     /// There are as many calls as there can be at once.
     #[error("too many components run at once; try again")]
@@ -77,6 +77,9 @@ impl CallError {
     pub(crate) fn of(error: &wasmtime::Error, guest: &Guest) -> Self {
         if let Some(halt) = error.downcast_ref::<Halt>() {
             return Self::Halted(*halt);
+        }
+        if let Some(over) = error.downcast_ref::<Self>() {
+            return over.clone();
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::Busy;

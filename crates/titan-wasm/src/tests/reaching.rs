@@ -290,7 +290,7 @@ fn one_that_asks_others_runs_only_as_a_tool() {
     let told = place.broken(&fetcher("https://api.example.com/"));
     assert_eq!(
         told,
-        "the component asks hosts or tools, which it can only do when it is called as a tool"
+        "the component waits for others, which it can only do when it is called as a tool"
     );
 }
 

@@ -139,9 +139,7 @@ async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyho
                     false => output.text(&line(&hit.document))?,
                 }
             }
-            if hits.is_empty() {
-                context.say("nothing is known of that");
-            }
+            say_if_none(context, &hits);
         }
         Command::Show { id } => output.text(&to_markdown(&find(memory, &id).await?))?,
         Command::Add { text, tags, until } => {
@@ -205,7 +203,8 @@ async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyho
             }
         }
         Command::Why { question } => {
-            for hit in search(memory, question.join(" "), 8, false).await? {
+            let hits = search(memory, question.join(" "), 8, false).await?;
+            for hit in &hits {
                 output.text(&line(&hit.document))?;
                 for reason in &hit.reasons {
                     output.text(&format!("    {}\n", reason_words(reason)))?;
@@ -216,11 +215,18 @@ async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyho
                     origin_words(&hit.document)
                 ))?;
             }
+            say_if_none(context, &hits);
         }
         Command::Export { folder } => export(context, memory, &folder).await?,
         Command::Import { paths, mine } => import(context, memory, &paths, mine).await?,
     }
     Ok(())
+}
+
+fn say_if_none(context: &Context, hits: &[MemoryHit]) {
+    if hits.is_empty() {
+        context.say("nothing is known of that");
+    }
 }
 
 async fn search(

@@ -204,7 +204,7 @@ fn add(
         .take(COMPONENT_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)
         .with_context(cause)?;
-    let component = wire::tools::examine(context, &bytes)?;
+    let component = wire::tools::examine(context, &named(file), &bytes)?;
     if let Some(arguments) = probe {
         let arguments = object(arguments)?;
         let called = wire::tools::call_of(context, component.clone(), arguments);
@@ -219,6 +219,12 @@ fn add(
     let name = &component.spec().name;
     wire::tools::add(context, &bytes, name, replaces)?;
     Ok(format!("{name} is kept and gets {}", gets(&component)))
+}
+
+/// What a command-line program in this file is called as a tool.
+fn named(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    stem.to_lowercase().replace(['-', '.', ' '], "_")
 }
 
 fn test(context: &Context, name: &str) -> anyhow::Result<Exit> {
@@ -273,7 +279,7 @@ async fn keep(context: &Context, name: &str) -> anyhow::Result<String> {
         bail!("no tool called {name:?} was written in the sessions that are kept");
     };
     let component = wire::forge::make(context, &draft).await?;
-    let ready = wire::tools::examine(context, &component)?;
+    let ready = wire::tools::examine(context, &draft.spec.name, &component)?;
     let failed = failed(context, &ready, &draft).await?;
     if !failed.is_empty() {
         bail!(
@@ -352,6 +358,7 @@ fn gets(component: &Component) -> String {
     let one = |one: &Capability| match one {
         Capability::Http => format!("http ({})", hosts.join(", ")),
         Capability::Tools => format!("tools ({})", component.tools().join(", ")),
+        Capability::Wasi => "wasi (no files, no network)".to_owned(),
         one => one.name().to_owned(),
     };
     let names: Vec<String> = component.capabilities().iter().map(one).collect();

@@ -63,13 +63,13 @@ pub(crate) fn find(context: &Context, name: &str) -> anyhow::Result<Component> {
     ready(&host(context)?, &shelf, name)
 }
 
-/// Makes a component ready that is not kept yet.
+/// Makes a component ready that is not kept yet. `name` is what a command-line program is called, which does not say so.
 ///
 /// # Errors
 /// When it can't be offered.
-pub(crate) fn examine(context: &Context, bytes: &[u8]) -> anyhow::Result<Component> {
+pub(crate) fn examine(context: &Context, name: &str, bytes: &[u8]) -> anyhow::Result<Component> {
     context.home.prepare()?;
-    let component = host(context)?.load(bytes)?;
+    let component = host(context)?.load_as(name, bytes)?;
     not_built_in(&component.spec().name)?;
     Ok(component)
 }

@@ -245,6 +245,48 @@ async fn a_component_that_was_damaged_keeps_no_engine_from_starting() {
     );
 }
 
+/// A command-line program that somebody built for WASI 0.2.
+const PROGRAM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../titan-wasm/test_data/program.wasm"
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_others_built_is_a_tool_and_sees_nothing_of_this_machine() {
+    let script = Script::choose(|request| match request.tool_results().last() {
+        Some(given) => Reply::text(given),
+        None => Reply::call("program", r#"{"args":["upper"],"stdin":"loud"}"#),
+    });
+    let server = ScriptServer::start(Wire::Chat, script).expect("a server on loopback");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        let added = place.run(&["tools", "add", PROGRAM]);
+        assert!(
+            added
+                .err
+                .contains("program is kept and gets wasi (no files, no network)"),
+            "{added:?}"
+        );
+        let shown = place.run(&["tools", "show", "program"]).out;
+        assert!(
+            shown.contains("upper    standard input in capital letters"),
+            "{shown}"
+        );
+        let asked = place.run(&["ask", "say it louder"]);
+        assert!(asked.out.contains("LOUD"), "{asked:?}");
+        let read = r#"{"args":["read","/etc/passwd"]}"#;
+        let by_hand = place.run(&["tools", "run", "program", read]);
+        assert!(by_hand.out.starts_with("Err("), "{by_hand:?}");
+        let odd = place.run(&["tools", "run", "program", r#"{"args":["frobnicate"]}"#]);
+        assert!(
+            odd.exit != Some(0)
+                && odd.err.contains("[the program failed]")
+                && odd.err.contains("usage: program"),
+            "{odd:?}"
+        );
+    });
+}
+
 /// A model that calls the tool `version` where it is offered, and says what that gave.
 fn server_that_asks_the_version() -> ScriptServer {
     let script = Script::choose(|request| {
