@@ -24,7 +24,7 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, ImageBytes, Job,
-    Journal, ModelInfo, Op, Provider, Record, Records, ReflexSummary, Seq, SessionId,
+    Journal, ModelInfo, Op, Projection, Provider, Record, Records, ReflexSummary, Seq, SessionId,
     SessionSummary, Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench,
     WorkbenchError,
 };
@@ -92,6 +92,8 @@ pub struct Parts {
     pub pipeline: Arc<Pipeline>,
     /// What may answer in a model's place.
     pub shortcut: Arc<dyn Shortcut>,
+    /// What was made of what was said, and goes with it.
+    pub projections: Vec<Arc<dyn Projection>>,
     /// The one way to the network.
     pub egress: Arc<dyn Egress>,
     /// Opens a session's workspace.

@@ -425,8 +425,10 @@ impl Session {
                 )));
             }
         }
-        // What was learned goes first, since what is learned is read from the journal.
-        parts.shortcut.forget(what).await?;
+        // What was made of it goes first, since that is made from the journal.
+        for projection in &parts.projections {
+            projection.forget(what).await?;
+        }
         forget::forget(parts, self.id, &branches, what).await?;
         for branch in branches {
             let log = self.shared.log(branch).await?;

@@ -15,8 +15,9 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use titan_protocol::{
-    Asked, Change, ClientError, EndedTurn, Forget, Journal, Judgement, Records, ReflexHost,
-    ReflexState, ReflexSummary, SessionId, Shortcut, StorageError, Taken, ToolSpec, UnixMillis,
+    Asked, Change, ClientError, EndedTurn, Forget, Journal, Judgement, Projection, Records,
+    ReflexHost, ReflexState, ReflexSummary, SessionId, Shortcut, StorageError, Taken, ToolSpec,
+    UnixMillis,
 };
 
 /// Reflexes that are kept, answers among them.
@@ -675,7 +676,10 @@ impl Shortcut for Reflexes {
         }
         Ok(self.store(reflex).await?)
     }
+}
 
+#[async_trait]
+impl Projection for Reflexes {
     async fn forget(&self, what: &Forget) -> Result<(), StorageError> {
         let (Forget::Session { session }
         | Forget::Turn { session, .. }

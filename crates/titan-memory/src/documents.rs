@@ -4,7 +4,7 @@ use crate::text::folded;
 use std::collections::BTreeMap;
 use titan_protocol::{
     BlobId, DOCUMENT_BYTES_MAX, Document, MemoryDocument, MemoryDraft, MemoryKind, MemoryOrigin,
-    NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX,
+    NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX, UnixMillis,
 };
 
 /// A draft with its text, title and tags as they are kept.
@@ -59,8 +59,25 @@ pub(crate) fn checked(draft: MemoryDraft) -> Result<MemoryDraft, String> {
     })
 }
 
+/// The document that a draft becomes.
+pub(crate) fn document_of(draft: MemoryDraft, now: UnixMillis) -> MemoryDocument {
+    MemoryDocument {
+        id: id_of(&draft),
+        kind: draft.kind,
+        title: draft.title,
+        text: draft.text,
+        tags: draft.tags,
+        source: draft.source,
+        origin: draft.origin,
+        at: now,
+        changed_at: None,
+        valid_until: draft.valid_until,
+        superseded_by: None,
+    }
+}
+
 /// The id of what a draft says: the hash of a note's text, and of all that tells another document apart.
-pub(crate) fn id_of(draft: &MemoryDraft) -> String {
+fn id_of(draft: &MemoryDraft) -> String {
     let hash = match draft.kind {
         MemoryKind::Note => BlobId::of(draft.text.as_bytes()),
         kind => {
@@ -81,7 +98,9 @@ pub(crate) fn fingerprint(document: &MemoryDocument) -> String {
     let source = document.source.as_deref().unwrap_or_default();
     let told_apart = match document.kind {
         MemoryKind::Note => words,
-        kind => [kind_word(kind), source, &words].join("\0"),
+        // The same question with the same answer is the same wherever it was asked.
+        MemoryKind::Conversation => [kind_word(document.kind), &words].join("\0"),
+        MemoryKind::File => [kind_word(document.kind), source, &words].join("\0"),
     };
     BlobId::of(told_apart.as_bytes()).to_string()
 }
@@ -95,11 +114,12 @@ pub(crate) fn kind_word(kind: MemoryKind) -> &'static str {
     match kind {
         MemoryKind::Note => "note",
         MemoryKind::File => "file",
+        MemoryKind::Conversation => "conversation",
     }
 }
 
 pub(crate) fn kind_of(word: &str) -> Option<MemoryKind> {
-    [MemoryKind::Note, MemoryKind::File]
+    [MemoryKind::Note, MemoryKind::File, MemoryKind::Conversation]
         .into_iter()
         .find(|kind| kind_word(*kind) == word)
 }

@@ -11,6 +11,7 @@ mod index;
 mod lexicon;
 mod memory;
 mod rank;
+mod said;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -3,7 +3,7 @@
 //! The store's documents are the truth. The index is made from them when the memory is first used, and each change goes
 //! to the store first.
 
-use crate::documents::{checked, fingerprint, id_of, is_trusted, stored, told};
+use crate::documents::{checked, document_of, fingerprint, is_trusted, stored, told};
 use crate::extract::{self, Claim};
 use crate::index::{Entry, Index};
 use crate::rank::{Found, Parts, Question};
@@ -12,11 +12,11 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use titan_protocol::{
-    Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Memory, MemoryDocument, MemoryDraft,
-    MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryRelation,
-    Query, Records, Search, StorageError, UnixMillis,
+    Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
+    MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
+    MemoryRelation, Query, Records, Search, Seq, StorageError, UnixMillis,
 };
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 /// Texts that one question is answered with, in bytes; the rest is found by its words.
 const FOUND_BYTES_MAX: usize = 4 << 20;
@@ -38,6 +38,8 @@ const RELATED_MAX: usize = 100;
 /// What a memory is made of.
 #[derive(Clone)]
 pub struct Ports {
+    /// What was said; without it only what is handed in is known.
+    pub journal: Option<Arc<dyn Journal>>,
     /// Where documents are kept.
     pub search: Arc<dyn Search>,
     /// Where vectors are kept.
@@ -51,19 +53,21 @@ pub struct Ports {
 /// What one owner knows. Clones are the same.
 #[derive(Clone)]
 pub struct GraphMemory {
-    ports: Ports,
-    collection: Arc<str>,
+    pub(crate) ports: Ports,
+    pub(crate) collection: Arc<str>,
     table: Arc<str>,
-    state: Arc<RwLock<Option<State>>>,
+    pub(crate) state: Arc<RwLock<Option<State>>>,
+    /// How far it has listened, if it has; one listens at a time.
+    pub(crate) listening: Arc<Mutex<Option<Seq>>>,
 }
 
 /// What is known of the stored documents without reading them again.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     index: Index,
     known: HashMap<String, Known>,
     /// Documents by what was said, however it was written.
-    by_fingerprint: HashMap<String, String>,
+    pub(crate) by_fingerprint: HashMap<String, String>,
     by_source: HashMap<String, String>,
     /// Documents that say something of what has one value at a time.
     by_claim: BTreeMap<String, BTreeSet<String>>,
@@ -80,16 +84,13 @@ struct Known {
 }
 
 impl State {
-    fn insert(&mut self, document: &MemoryDocument) {
+    pub(crate) fn insert(&mut self, document: &MemoryDocument) {
         self.remove(&document.id);
         let id = &document.id;
         let known = Known {
             fingerprint: fingerprint(document),
             source: document.source.clone(),
-            claims: match document.kind {
-                MemoryKind::Note => extract::claims(&document.text),
-                _ => Vec::new(),
-            },
+            claims: claims(document),
             is_trusted: is_trusted(&document.origin),
             superseded_by: document.superseded_by.clone(),
         };
@@ -143,6 +144,16 @@ impl State {
         self.index.remove(id);
     }
 
+    /// Documents whose source begins with one of these.
+    pub(crate) fn of_sources(&self, beginnings: &[String]) -> Vec<String> {
+        let is_meant = |source: &str| beginnings.iter().any(|it| source.starts_with(it));
+        let known = self.by_source.iter();
+        known
+            .filter(|(source, _)| is_meant(source))
+            .map(|(_, id)| id.clone())
+            .collect()
+    }
+
     /// The document that was read from the same place before. What strangers wrote takes the place of nothing else.
     fn of_same_source(&self, source: &str, origin: &MemoryOrigin) -> Option<String> {
         let id = self.by_source.get(source)?;
@@ -154,7 +165,7 @@ impl State {
     fn contradicted_by(&self, document: &MemoryDocument) -> Vec<String> {
         let mut found = BTreeSet::new();
         let trusted = is_trusted(&document.origin);
-        for claim in extract::claims(&document.text) {
+        for claim in claims(document) {
             for id in self.by_claim.get(&claim.of).into_iter().flatten() {
                 let Some(known) = self.known.get(id) else {
                     continue;
@@ -173,6 +184,14 @@ impl State {
             }
         }
         found.into_iter().collect()
+    }
+}
+
+/// What a note says of things that have one value at a time. Files and conversations say much that is not meant so.
+fn claims(document: &MemoryDocument) -> Vec<Claim> {
+    match document.kind {
+        MemoryKind::Note => extract::claims(&document.text),
+        MemoryKind::File | MemoryKind::Conversation => Vec::new(),
     }
 }
 
@@ -234,6 +253,7 @@ impl Memory for GraphMemory {
 
     async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
         self.load().await?;
+        self.listen().await?;
         self.embed_passages().await;
         let vector = self.vector(&question.text).await;
         let asked = Question {
@@ -256,6 +276,7 @@ impl Memory for GraphMemory {
 
     async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
         self.load().await?;
+        self.listen().await?;
         let state = self.state.read().await;
         Ok(state
             .as_ref()
@@ -284,19 +305,7 @@ impl Memory for GraphMemory {
                 }
             },
         };
-        let mut document = MemoryDocument {
-            id: id_of(&draft),
-            kind: draft.kind,
-            title: draft.title,
-            text: draft.text,
-            tags: draft.tags,
-            source: draft.source,
-            origin: draft.origin,
-            at: now,
-            changed_at: None,
-            valid_until: draft.valid_until,
-            superseded_by: None,
-        };
+        let mut document = document_of(draft, now);
         if let Some(old) = &replaced {
             document = MemoryDocument {
                 kind: old.kind,
@@ -424,10 +433,13 @@ impl GraphMemory {
         Self::in_collection(ports, COLLECTION.into(), VECTORS.into())
     }
 
-    /// The memory of another owner. Nothing of it is in any other memory.
+    /// The memory of another owner. Nothing of it is in any other memory, and what is said in the home is not in it.
     pub fn of(ports: Ports, owner: &str) -> Self {
         Self::in_collection(
-            ports,
+            Ports {
+                journal: None,
+                ..ports
+            },
             format!("{COLLECTION}/{owner}").into(),
             format!("{VECTORS}/{owner}").into(),
         )
@@ -439,11 +451,12 @@ impl GraphMemory {
             collection,
             table,
             state: Arc::default(),
+            listening: Arc::default(),
         }
     }
 
     /// Reads what is stored, if that has not been done.
-    async fn load(&self) -> Result<(), StorageError> {
+    pub(crate) async fn load(&self) -> Result<(), StorageError> {
         if self.state.read().await.is_some() {
             return Ok(());
         }
@@ -711,7 +724,7 @@ impl GraphMemory {
     }
 
     /// Deletes a document from text, vectors and names, and from what names it.
-    async fn erase(&self, state: &mut State, id: &str) -> Result<(), StorageError> {
+    pub(crate) async fn erase(&self, state: &mut State, id: &str) -> Result<(), StorageError> {
         let hashes = state.index.hashes(id);
         self.ports
             .search

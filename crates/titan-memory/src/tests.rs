@@ -1,5 +1,7 @@
 //! The memory as its callers see it: a store, questions and answers.
 
+mod said;
+
 use crate::{Entry, GraphMemory, Index, Parts, Ports, Question};
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -20,6 +22,7 @@ fn clock() -> UnixMillis {
 
 fn ports(store: &Arc<MemoryStore>, embedder: Option<Arc<dyn Embedder>>) -> Ports {
     Ports {
+        journal: Some(store.clone()),
         search: store.clone(),
         records: store.clone(),
         embedder,

@@ -159,6 +159,8 @@ pub enum MemoryKind {
     Note,
     /// A file of this machine.
     File,
+    /// A turn: what the person said, and the answer.
+    Conversation,
 }
 
 /// Where a document comes from.

@@ -44,11 +44,15 @@ pub trait Shortcut: Send + Sync {
     /// # Errors
     /// When there is none of this name, it can't be done, or it can't be stored.
     async fn judge(&self, name: &str, judgement: Judgement) -> Result<(), ClientError>;
+}
 
-    /// Deletes what was learned from something that the person has forgotten.
+/// Keeps something that was made of what was said.
+#[async_trait]
+pub trait Projection: Send + Sync {
+    /// Deletes what was made of something that the person has forgotten, before that itself is deleted.
     ///
     /// # Errors
-    /// When the store can't be written.
+    /// When the store can't be read or written.
     async fn forget(&self, what: &Forget) -> Result<(), StorageError>;
 }
 

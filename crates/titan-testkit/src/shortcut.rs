@@ -5,8 +5,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use titan_protocol::{
-    Asked, ClientError, EndedTurn, Forget, Judgement, ReflexCode, ReflexStep, ReflexSummary,
-    Shortcut, StorageError, Taken,
+    Asked, ClientError, EndedTurn, Forget, Judgement, Projection, ReflexCode, ReflexStep,
+    ReflexSummary, Shortcut, StorageError, Taken,
 };
 
 /// Answers the texts that it was given steps for, and remembers what was asked, judged and forgotten.
@@ -87,7 +87,10 @@ impl Shortcut for ScriptedShortcut {
     async fn judge(&self, name: &str, _: Judgement) -> Result<(), ClientError> {
         Err(ClientError::Refused(format!("there is no reflex {name}")))
     }
+}
 
+#[async_trait]
+impl Projection for ScriptedShortcut {
     async fn forget(&self, what: &Forget) -> Result<(), StorageError> {
         self.forgotten.lock().push(what.clone());
         Ok(())

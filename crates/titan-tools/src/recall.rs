@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use titan_protocol::{
-    Effect, HITS_MAX, Memory, MemoryDocument, MemoryOrigin, MemoryQuery, MemoryQuestion, Taint,
-    ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
+    Effect, HITS_MAX, Memory, MemoryDocument, MemoryKind, MemoryOrigin, MemoryQuery,
+    MemoryQuestion, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
 };
 
 /// Passages that one call gives unless it says otherwise.
@@ -38,7 +38,7 @@ impl WholeCall for Recall {
             json!({
                 "type": "object",
                 "properties": {
-                    "query": {"type": "string", "maxLength": QUERY_CHARS_MAX, "description": "Words to look for; empty for the newest"},
+                    "query": {"type": "string", "maxLength": QUERY_CHARS_MAX, "description": "Words to look for; empty for the newest notes"},
                     "limit": {"type": "integer", "minimum": 1, "maximum": HITS_MAX}
                 },
                 "required": ["query"],
@@ -72,6 +72,7 @@ impl WholeCall for Recall {
         let question = arguments.query.trim();
         let found = if question.is_empty() {
             let newest = MemoryQuery {
+                kind: Some(MemoryKind::Note),
                 limit,
                 ..MemoryQuery::default()
             };
@@ -89,7 +90,7 @@ impl WholeCall for Recall {
             .map_err(|error| ToolError::Reply(format!("the memory can't be searched: {error}")))?;
         let lines: Vec<String> = found.iter().map(line).collect();
         let text = if lines.is_empty() {
-            "[no note matches]".to_owned()
+            "[nothing is known of that]".to_owned()
         } else {
             lines.join("\n")
         };

@@ -253,7 +253,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     };
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
-    let memory: Arc<dyn Memory> = Arc::new(memory_of(&store));
+    let memory = Arc::new(memory_of(&store));
     let parts = parts(
         context,
         setting.as_ref(),
@@ -356,6 +356,7 @@ async fn open_store(context: &Context) -> anyhow::Result<Store> {
 /// What the owner of a home knows.
 fn memory_of(store: &Store) -> GraphMemory {
     GraphMemory::new(titan_memory::Ports {
+        journal: Some(store.journal()),
         search: store.search(),
         records: store.records(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
@@ -366,7 +367,7 @@ fn memory_of(store: &Store) -> GraphMemory {
 /// What outlives the process.
 struct Kept<'a> {
     store: &'a Store,
-    memory: Arc<dyn Memory>,
+    memory: Arc<GraphMemory>,
 }
 
 fn parts(
@@ -381,7 +382,7 @@ fn parts(
     let config = context.config()?;
     let Kept { store, memory } = kept;
     let tools = titan_tools::builtin(titan_tools::Ports {
-        memory,
+        memory: memory.clone(),
         journal: store.journal(),
         blobs: store.blobs(),
     });
@@ -403,6 +404,7 @@ fn parts(
         provider_for: Arc::new(move |session, turn, spent| late.scoped(session, turn, spent)),
         pipeline: Arc::new(pipeline),
         shortcut: learned.shortcut(),
+        projections: vec![learned.projection(), memory],
         egress: egress.clone(),
         open_workbench: workbenches(context, inherited()),
         now,

@@ -507,6 +507,7 @@ async fn open(tools: Vec<Arc<dyn Tool>>, model: Arc<GullibleModel>, rules: Rules
         provider_for: Arc::new(move |_, _, _| model.clone() as Arc<dyn Provider>),
         pipeline: Arc::new(pipeline),
         shortcut: Arc::new(ScriptedShortcut::default()),
+        projections: Vec::new(),
         egress: Arc::new(ScriptedEgress::new()),
         open_workbench: Arc::new(|_| Ok(Arc::new(MemoryWorkbench::new()) as Arc<dyn Workbench>)),
         at_rest: || {},

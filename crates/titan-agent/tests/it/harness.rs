@@ -120,6 +120,7 @@ impl Setup {
             blobs: store.clone(),
             provider_for: Arc::new(move |_, _, _| Arc::new(chat.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
+            projections: vec![Arc::new(shortcut.clone())],
             shortcut: Arc::new(shortcut),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),

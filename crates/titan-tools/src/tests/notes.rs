@@ -28,7 +28,7 @@ async fn what_was_remembered_is_recalled_once() {
     expect![[r#"
         effects: 
         output (private):
-        [no note matches]"#]]
+        [nothing is known of that]"#]]
     .assert_eq(&place.call("recall", json!({"query": "coffee"})).await);
     expect![[r#"
         effects: 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use titan_agent::Engine;
 use titan_forge::{About, Facts, Ports, Reflexes};
-use titan_protocol::{Client, ReflexHost, ReflexProgram, Shortcut};
+use titan_protocol::{Client, Projection, ReflexHost, ReflexProgram, Shortcut};
 use titan_store::Store;
 use titan_tui::render::{self, table};
 use titan_wasm::WasmHost;
@@ -65,6 +65,10 @@ impl Learned {
     }
 
     pub(super) fn shortcut(&self) -> Arc<dyn Shortcut> {
+        Arc::new(self.reflexes.clone())
+    }
+
+    pub(super) fn projection(&self) -> Arc<dyn Projection> {
         Arc::new(self.reflexes.clone())
     }
 
