@@ -38,7 +38,8 @@ pub(super) fn reflex_hit(setup: &Setup) -> Result<Vec<Row>> {
         home.configure(&server, Wire::Chat)?;
         home.add("\n[reflexes]\npromotion = \"proved\"\nsample = 0\n")?;
         for name in TEACHING {
-            std::fs::write(home.workspace().join(name), format!("{name}\n"))?;
+            let words = format!("{} words\n", name.len() + usize::from(name.as_bytes()[0]));
+            std::fs::write(home.workspace().join(name), words)?;
         }
         let daemon = Daemon::start(&setup.binary, home, Answers::Configured).await?;
         let mut records = control::follow(&daemon.socket(), None, 0).await?;
@@ -70,7 +71,11 @@ fn reads_out(request: &titan_testkit::server::Request) -> Reply {
             "shell",
             &json!({ "script": format!("cat {name}") }).to_string(),
         ),
-        Some(found) => Reply::text(&format!("{name} says: {}", found.trim())),
+        Some(found) => {
+            // What tools give stands between two marks.
+            let words = found.lines().find(|line| line.ends_with("words"));
+            Reply::text(&format!("{name} says: {}", words.unwrap_or_default()))
+        }
     }
 }
 
@@ -119,7 +124,7 @@ fn riddle(n: usize) -> String {
     ];
     let (animal, place) = (ANIMALS[n % 10], PLACES[n / 10 % 10]);
     format!(
-        "A farmer has {} {animal} in the {place} and all but {} run off. How many stay?",
+        "A farmer has {} {animal} in the {place} and all but {} walk off. How many stay?",
         n + 20,
         n % 17
     )

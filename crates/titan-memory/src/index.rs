@@ -47,6 +47,10 @@ pub struct Index {
     stem_documents: Vec<u32>,
     pub(crate) documents: BTreeMap<Arc<str>, Document>,
     pub(crate) passages: Vec<Option<Passage>>,
+    /// By passage: its words as they are counted. What every question looks at lies together.
+    pub(crate) lengths: Vec<Option<u32>>,
+    /// Documents that cease to hold, and when.
+    expiring: BTreeSet<(UnixMillis, Arc<str>)>,
     free_passages: Vec<u32>,
     pub(crate) entities: Vec<Option<Entity>>,
     free_entities: Vec<u32>,
@@ -87,7 +91,6 @@ pub(crate) struct Passage {
     pub(crate) key: u64,
     words: Vec<u32>,
     stems: Vec<(u32, u32)>,
-    length: u32,
     /// Names that it is about, as it writes them.
     pub(crate) about: Vec<(u32, Box<str>)>,
     /// Names that were found in it by what they look like.
@@ -243,8 +246,8 @@ impl Index {
                 .map(|name| aliases.get(&name.key).cloned().unwrap_or(name))
                 .collect();
             let number = self.insert_passage(entry, &id, ordinal as u32, piece, names);
+            lengths += u64::from(self.lengths[number as usize].unwrap_or_default());
             let passage = self.passage(number);
-            lengths += u64::from(passage.length);
             stems.extend(passage.stems.iter().map(|(stem, _)| *stem));
             document.passages.push(number);
         }
@@ -256,15 +259,21 @@ impl Index {
             .checked_div(document.passages.len() as u64)
             .unwrap_or(0);
         self.length_sum += document.mean_length;
+        if let Some(until) = entry.valid_until {
+            self.expiring.insert((until, Arc::clone(&id)));
+        }
         self.documents.insert(id, document);
         self.graph = OnceLock::new();
     }
 
     /// Removes a document and all that only it said. Whether it was there.
     pub fn remove(&mut self, id: &str) -> bool {
-        let Some(document) = self.documents.remove(id) else {
+        let Some((id, document)) = self.documents.remove_entry(id) else {
             return false;
         };
+        if let Some(until) = document.valid_until {
+            self.expiring.remove(&(until, id));
+        }
         self.length_sum -= document.mean_length;
         for stem in &document.stems {
             self.stem_documents[*stem as usize] -= 1;
@@ -278,8 +287,18 @@ impl Index {
 
     /// Changes until when a document holds.
     pub fn set_valid_until(&mut self, id: &str, valid_until: Option<UnixMillis>) {
-        if let Some(document) = self.documents.get_mut(id) {
-            document.valid_until = valid_until;
+        let Some((id, _)) = self.documents.get_key_value(id) else {
+            return;
+        };
+        let id = Arc::clone(id);
+        if let Some(document) = self.documents.get_mut(&id) {
+            let before = std::mem::replace(&mut document.valid_until, valid_until);
+            if let Some(until) = before {
+                self.expiring.remove(&(until, Arc::clone(&id)));
+            }
+        }
+        if let Some(until) = valid_until {
+            self.expiring.insert((until, id));
         }
     }
 
@@ -408,6 +427,7 @@ impl Index {
         }
         let number = self.free_passages.pop().unwrap_or_else(|| {
             self.passages.push(None);
+            self.lengths.push(None);
             self.passages.len() as u32 - 1
         });
         for (stem, count) in &counts {
@@ -444,13 +464,13 @@ impl Index {
             key: order_of(&format!("{id}/{ordinal}")),
             words,
             stems: counts.into_iter().collect(),
-            length,
             about: Vec::new(),
             mentions: Vec::new(),
             hash: *blake3::hash(embedded.as_bytes()).as_bytes(),
         };
         let key = passage.key;
         self.passages[number as usize] = Some(passage);
+        self.lengths[number as usize] = Some(length);
         self.match_names(number);
         let about = subject
             .iter()
@@ -481,6 +501,7 @@ impl Index {
         let Some(passage) = self.passages[number as usize].take() else {
             return;
         };
+        self.lengths[number as usize] = None;
         self.free_passages.push(number);
         self.vectors.remove(number);
         for (stem, _) in &passage.stems {
@@ -794,6 +815,15 @@ impl Index {
             .is_ok()
     }
 
+    /// The passages of documents that hold no longer.
+    pub(crate) fn ended(&self, now: UnixMillis) -> impl Iterator<Item = u32> + '_ {
+        self.expiring
+            .iter()
+            .take_while(move |(until, _)| *until <= now)
+            .filter_map(|(_, id)| self.documents.get(id))
+            .flat_map(|document| document.passages.iter().copied())
+    }
+
     /// BM25 of every passage, by its number.
     pub(crate) fn text_scores(&self, stems: &[u32]) -> Vec<f32> {
         let mut scores = vec![0.0; self.passages.len()];
@@ -802,7 +832,7 @@ impl Index {
         for stem in stems {
             let rarity = self.rarity(*stem);
             for posting in &self.postings[*stem as usize] {
-                let length = self.passage(posting.passage).length as f32;
+                let length = self.lengths[posting.passage as usize].unwrap_or_default() as f32;
                 let count = posting.count as f32;
                 let damped = count + K1 * (1.0 - B + B * length / mean.max(1.0));
                 scores[posting.passage as usize] += rarity * count * (K1 + 1.0) / damped;

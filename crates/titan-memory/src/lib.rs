@@ -15,6 +15,7 @@ mod said;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod vectors;
 
 pub use files::{from_markdown, from_text, time_of, to_markdown};

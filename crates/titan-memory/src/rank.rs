@@ -2,6 +2,7 @@
 
 use crate::index::Index;
 use crate::text;
+use crate::top::top;
 use std::collections::{BTreeMap, BTreeSet};
 use titan_protocol::{MemoryReason, UnixMillis};
 
@@ -118,15 +119,9 @@ impl Index {
 
     /// Which passages are of documents that hold.
     fn holding(&self, now: Option<UnixMillis>) -> Vec<bool> {
-        let mut holds: Vec<bool> = self.passages.iter().map(Option::is_some).collect();
-        if let Some(now) = now {
-            let ended = self
-                .documents
-                .values()
-                .filter(|it| it.valid_until.is_some_and(|until| until <= now));
-            for number in ended.flat_map(|document| &document.passages) {
-                holds[*number as usize] = false;
-            }
+        let mut holds: Vec<bool> = self.lengths.iter().map(Option::is_some).collect();
+        for number in now.into_iter().flat_map(|now| self.ended(now)) {
+            holds[number as usize] = false;
         }
         holds
     }
@@ -288,15 +283,12 @@ impl Index {
             let by_score = scores[*b as usize].total_cmp(&scores[*a as usize]);
             by_score.then_with(|| self.passage(*a).key.cmp(&self.passage(*b).key))
         };
-        let mut best: Vec<u32> = (0..scores.len() as u32)
-            .filter(|it| scores[*it as usize] > 0.0)
-            .collect();
-        if best.len() > limit && limit > 0 {
-            best.select_nth_unstable_by(limit - 1, best_first);
-            best.truncate(limit);
-        }
-        best.sort_unstable_by(best_first);
-        best
+        let above = scores.iter().enumerate().filter(|(_, score)| **score > 0.0);
+        let scored = above.map(|(number, score)| (number as u32, *score));
+        top(scored, limit, |a, b| best_first(&a.0, &b.0))
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// The answer: the best, but of one document no more than some as long as there are others.

@@ -1,6 +1,7 @@
 //! Vectors of passages: a flat scan over bytes, and a navigable graph (HNSW) where there are too many for that.
 
 use crate::hnsw::Hnsw;
+use crate::top::top;
 use std::collections::HashMap;
 
 /// Vectors that are scanned one by one; more of them are found through the graph.
@@ -156,14 +157,10 @@ impl Vectors {
             return graph.nearest(limit, &like);
         }
         let present = (0..self.scales.len() as u32).filter(|number| self.has(*number));
-        let mut all: Vec<(u32, f32)> = present.map(|number| (number, like(number))).collect();
-        let best_first = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if all.len() > limit {
-            all.select_nth_unstable_by(limit - 1, best_first);
-            all.truncate(limit);
-        }
-        all.sort_unstable_by(best_first);
-        all
+        let likenesses = present.map(|number| (number, like(number)));
+        top(likenesses, limit, |a, b| {
+            b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+        })
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -179,6 +179,7 @@ impl Place {
             provider_for: Arc::new(move |_, _, _| Arc::new(model.clone()) as Arc<dyn Provider>),
             pipeline: Arc::new(pipeline),
             shortcut: Arc::new(ScriptedShortcut::default()),
+            projections: Vec::new(),
             egress: Arc::new(ScriptedEgress::new()),
             open_workbench: Arc::new(move |_| Ok(workbench.clone())),
             trust_of: Arc::new(|_| None),

@@ -6,7 +6,7 @@ use crate::words::tokens;
 use crate::{Config, Promotion};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use titan_protocol::{Forget, Judgement, ReflexState, Shortcut};
+use titan_protocol::{Forget, Judgement, Projection, ReflexState, Shortcut};
 
 const PROVED: Config = Config {
     promotion: Promotion::Proved,

@@ -20,9 +20,9 @@ fn answered(text: &str) -> Event {
 fn called(name: &str) -> Event {
     Event::ToolCallReady {
         call: ToolCall {
-            id: CallId::new(),
+            id: CallId::new(TurnId::new(), 1),
             name: name.into(),
-            arguments: serde_json::Map::new(),
+            arguments: Default::default(),
         },
         origin: Origin::Model,
     }
@@ -30,7 +30,7 @@ fn called(name: &str) -> Event {
 
 fn gave(taint: Taint) -> Event {
     Event::ToolCallEnded {
-        call: CallId::new(),
+        call: CallId::new(TurnId::new(), 1),
         text: "something".into(),
         is_error: false,
         taint,

@@ -1,19 +1,8 @@
 //! Whole turns against a scripted server.
 
-use crate::Place;
+use crate::{Place, place_with};
 use serde_json::{Value, json};
 use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
-
-/// A place whose config names the server as the provider `scripted`.
-fn place_with(server: &ScriptServer) -> Place {
-    let place = Place::new();
-    let config = format!(
-        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
-        server.base_url()
-    );
-    place.write("home/config.toml", &config);
-    place
-}
 
 fn server(replies: impl IntoIterator<Item = Reply>) -> ScriptServer {
     let replies: Vec<Reply> = replies.into_iter().collect();

@@ -1,22 +1,12 @@
 //! What a hostile workspace tries on the built program.
 
-use crate::Place;
+use crate::{Place, place_with};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
 
 fn server(replies: Vec<Reply>) -> ScriptServer {
     ScriptServer::start(Wire::Chat, Script::replies(replies)).expect("a server on loopback")
-}
-
-fn place_with(server: &ScriptServer) -> Place {
-    let place = Place::new();
-    let config = format!(
-        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
-        server.base_url()
-    );
-    place.write("home/config.toml", &config);
-    place
 }
 
 /// Every file below a folder, as text.

@@ -1,19 +1,9 @@
 //! One process owns a home; all others attach to it.
 
-use crate::Place;
+use crate::{Place, place_with};
 use std::os::unix::fs::PermissionsExt;
 use titan_testkit::gate::Gate;
 use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
-
-fn place_with(server: &ScriptServer) -> Place {
-    let place = Place::new();
-    let config = format!(
-        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
-        server.base_url()
-    );
-    place.write("home/config.toml", &config);
-    place
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_in_the_background_is_started_used_and_stopped() {

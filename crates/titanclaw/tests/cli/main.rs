@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
+use titan_testkit::server::ScriptServer;
 
 /// A home, a workspace, and nothing of the machine's own environment.
 struct Place {
@@ -28,6 +29,17 @@ struct Done {
     exit: Option<i32>,
     out: String,
     err: String,
+}
+
+/// A place whose config names the server as the provider `scripted`.
+fn place_with(server: &ScriptServer) -> Place {
+    let place = Place::new();
+    let config = format!(
+        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
+        server.base_url()
+    );
+    place.write("home/config.toml", &config);
+    place
 }
 
 impl Place {

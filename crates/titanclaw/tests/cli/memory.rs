@@ -1,8 +1,9 @@
 //! `titanclaw memory` on a real store: each command is a process of its own, so that nothing lasts but what is stored.
 
-use crate::{Done, Place};
+use crate::{Done, Place, place_with};
 use std::fs;
 use std::os::unix::fs::symlink;
+use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
 
 fn memory(place: &Place, arguments: &[&str]) -> Done {
     let done = place.run(&[&["memory"], arguments].concat());
@@ -259,4 +260,35 @@ fn s20_an_import_follows_no_link_and_takes_no_keys() {
         !is_anywhere(&place.home(), "canary"),
         "nothing of it is kept"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_found_later_and_goes_with_its_session() {
+    let script = Script::choose(|request| match request.tool_results().last() {
+        Some(given) => Reply::text(given),
+        None if request.last_user_text().contains("did we say") => {
+            Reply::call("recall", r#"{"query": "the linker of the Zephyr build"}"#)
+        }
+        None => Reply::text("The linker of the Zephyr build is too old."),
+    });
+    let server = ScriptServer::start(Wire::Chat, script).expect("a server on loopback");
+    let place = place_with(&server);
+    tokio::task::block_in_place(|| {
+        place.run(&["ask", "Why does the Zephyr build fail?"]);
+        let recalled = place.run(&["ask", "What did we say about it?"]).out;
+        assert!(recalled.contains("is too old"), "{recalled}");
+        let found = memory(&place, &["search", "Zephyr", "linker"]).out;
+        assert_eq!(found.lines().count(), 1, "{found}");
+        let sessions = place.run(&["sessions", "list", "--json"]).out;
+        let session = sessions
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|session| session["title"].to_string().contains("Zephyr"))
+            .expect("the session");
+        let id = session["session"].as_str().expect("its id").to_owned();
+        let forgotten = place.run(&["sessions", "forget", "--yes", &id]);
+        assert_eq!(forgotten.exit, Some(0), "{forgotten:?}");
+        let after = place.run(&["memory", "search", "Zephyr", "linker"]);
+        assert_eq!(after.out, "", "{after:?}");
+    });
 }

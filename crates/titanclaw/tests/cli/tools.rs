@@ -1,6 +1,6 @@
 //! Tools that are components: added, shown, run by hand and by a model, and removed.
 
-use crate::Place;
+use crate::{Place, place_with};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use titan_testkit::component::{Guest, run};
@@ -158,17 +158,6 @@ fn what_is_no_component_is_not_kept() {
         }
     }
     assert!(!place.home().join("tools").exists());
-}
-
-/// A place whose config names the server as the provider `scripted`.
-fn place_with(server: &ScriptServer) -> Place {
-    let place = Place::new();
-    let config = format!(
-        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
-        server.base_url()
-    );
-    place.write("home/config.toml", &config);
-    place
 }
 
 fn server(replies: impl IntoIterator<Item = Reply>) -> ScriptServer {

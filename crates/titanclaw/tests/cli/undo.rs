@@ -1,6 +1,6 @@
 //! Undo and differences with real files, a real shell and a real store.
 
-use crate::{Done, Place};
+use crate::{Done, Place, place_with};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,16 +9,6 @@ use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
 
 /// The longest wait for a program's first change.
 const CHANGE_WAIT_MAX: Duration = Duration::from_secs(20);
-
-fn place_with(server: &ScriptServer) -> Place {
-    let place = Place::new();
-    let config = format!(
-        "[models]\nchat = \"scripted/m\"\n[[providers]]\nname = \"scripted\"\nkind = \"compatible\"\nbase_url = \"{}/v1\"\n",
-        server.base_url()
-    );
-    place.write("home/config.toml", &config);
-    place
-}
 
 fn server(replies: impl IntoIterator<Item = Reply>) -> ScriptServer {
     let replies: Vec<Reply> = replies.into_iter().collect();
