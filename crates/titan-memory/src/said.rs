@@ -225,6 +225,9 @@ impl Projection for GraphMemory {
             return Ok(());
         };
         self.load().await?;
+        // What was said until now is heard, so that nothing of it is read once more before the journal forgets it.
+        self.listen().await?;
+        let _nobody_listens = self.listening.lock().await;
         let sources = match what {
             Forget::Session { session } => vec![format!("session {session},")],
             Forget::Turn { session, turn } => vec![source(*session, *turn)],
