@@ -69,7 +69,7 @@ async fn stored(core: &Core, id: &BlobId) -> Result<Option<Bytes>, StorageError>
     found.map(|bytes| verified(id, bytes)).transpose()
 }
 
-fn verified(id: &BlobId, bytes: Vec<u8>) -> Result<Bytes, StorageError> {
+pub(crate) fn verified(id: &BlobId, bytes: Vec<u8>) -> Result<Bytes, StorageError> {
     if BlobId::of(&bytes) == *id {
         return Ok(Bytes::from(bytes));
     }

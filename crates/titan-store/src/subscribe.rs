@@ -50,6 +50,17 @@ impl Hub {
         }
     }
 
+    /// Something is not shown to anybody; all are told to read it in the journal.
+    pub(crate) fn lag(&self) {
+        let listeners = self.listeners.lock();
+        let of_sessions = listeners.to_session.values().flatten();
+        for mailbox in listeners.to_all.iter().chain(of_sessions) {
+            let mut letters = mailbox.0.lock();
+            letters.is_lagging = true;
+            letters.wake();
+        }
+    }
+
     /// What is published from now on.
     pub(crate) fn subscribe(self: &Arc<Self>, session: Option<SessionId>) -> Subscription {
         let mailbox = Arc::new(Mailbox::default());
