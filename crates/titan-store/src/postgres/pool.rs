@@ -75,6 +75,15 @@ impl Pool {
         })
     }
 
+    /// Connects for the first time. Nobody waits for a server that never was there.
+    pub(super) async fn begin(&self) -> Result<(), StorageError> {
+        match self.client().await {
+            Ok(_client) => Ok(()),
+            Err(Fault::Refused(error)) => Err(error),
+            Err(Fault::Database(error)) => Err(explain(&self.server, &error)),
+        }
+    }
+
     pub(super) fn server(&self) -> &Server {
         &self.server
     }
@@ -182,7 +191,7 @@ impl Pool {
         }
     }
 
-    pub(super) async fn client(&self) -> Result<Client, Fault> {
+    async fn client(&self) -> Result<Client, Fault> {
         self.connections.get().await.map_err(|error| match error {
             PoolError::Backend(error) => Fault::Database(error),
             other => Fault::Refused(StorageError::Failed(format!(

@@ -44,6 +44,7 @@ pub(super) async fn must_be_current(pool: &Pool) -> Result<(), StorageError> {
 }
 
 async fn check_server(pool: &Pool) -> Result<(), StorageError> {
+    pool.begin().await?;
     let said = "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')";
     let rows = pool.rows(said, &[]).await?;
     let (version, encoding): (i32, String) = (get(pool, &rows[0], 0)?, get(pool, &rows[0], 1)?);
