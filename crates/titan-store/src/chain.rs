@@ -90,16 +90,7 @@ impl Chain {
     /// Adds the link of a row that is being written, and gives its number.
     pub(crate) fn add(&mut self, sql: &Sql, row: RowContent<'_>) -> Result<i64, StorageError> {
         let link = self.next(row)?;
-        sql.execute(
-            "INSERT INTO chain (number, first_seq, salt, content, link) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                link.number,
-                link.first_seq,
-                link.salt,
-                link.content.to_vec(),
-                link.link.to_vec(),
-            ),
-        )?;
+        insert(sql, &link)?;
         Ok(link.number)
     }
 }
@@ -112,6 +103,21 @@ pub(crate) struct Link {
     pub(crate) salt: Option<Vec<u8>>,
     pub(crate) content: Hash,
     pub(crate) link: Hash,
+}
+
+/// Stores a link.
+pub(crate) fn insert(sql: &Sql, link: &Link) -> Result<(), StorageError> {
+    sql.execute(
+        "INSERT INTO chain (number, first_seq, salt, content, link) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            link.number,
+            link.first_seq,
+            link.salt.clone(),
+            link.content.to_vec(),
+            link.link.to_vec(),
+        ),
+    )?;
+    Ok(())
 }
 
 /// Lets a link no longer vouch for a row, since another one does.
@@ -190,7 +196,7 @@ pub fn check(home: &Path) -> Result<Checked, StorageError> {
     Ok(checked)
 }
 
-fn walk(sql: &Sql) -> Result<Checked, StorageError> {
+pub(crate) fn walk(sql: &Sql) -> Result<Checked, StorageError> {
     let mut walk = Walk::default();
     sql.rows(
         "SELECT chain.number, chain.first_seq, salt, content, link, last_seq, session, entries \
@@ -338,7 +344,7 @@ pub(crate) fn hash(bytes: Vec<u8>) -> Result<Hash, StorageError> {
     })
 }
 
-fn hex(hash: &Hash) -> String {
+pub(crate) fn hex(hash: &Hash) -> String {
     blake3::Hash::from_bytes(*hash).to_hex().to_string()
 }
 

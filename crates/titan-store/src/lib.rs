@@ -13,6 +13,7 @@ mod chain;
 mod journal;
 mod key;
 mod lock;
+mod migrate;
 mod postgres;
 mod ranking;
 mod readers;
@@ -28,7 +29,8 @@ mod writer;
 pub use backup::{Manifest, ManifestFile, Restored, backup, restore};
 pub use chain::{Checked, check};
 pub use key::KeySource;
-pub use postgres::{Server, check_server};
+pub use migrate::{Moved, move_to_home, move_to_server};
+pub use postgres::{Looked, Server, check_server, look_at};
 pub use secrets::{SecretEntry, Secrets};
 
 use blobs::{BlobFiles, create_folder, flush_folder, private_file};
@@ -82,6 +84,7 @@ impl StoreConfig {
 pub struct Store {
     ports: Ports,
     vault: Arc<Vault>,
+    is_alone: bool,
 }
 
 /// The ports of one backend.
@@ -125,6 +128,12 @@ impl Store {
         Arc::clone(&self.ports.blobs)
     }
 
+    /// Whether no other engine used the same database when this one opened it. A home has one engine; a server's database
+    /// may have many.
+    pub fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
     /// The secrets of one owner.
     pub fn secrets(&self, owner: &str) -> Secrets {
         Secrets::new(owner, self.records(), Arc::clone(&self.vault))
@@ -147,12 +156,13 @@ pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
         ))
     })?;
     let lock = Arc::new(HomeLock::acquire(home)?);
-    let ports = match &config.server {
+    let (ports, is_alone) = match &config.server {
         Some(server) => postgres::open(server, lock).await?,
-        None => open_home(config, lock).await?,
+        None => (open_home(config, lock).await?, true),
     };
     Ok(Store {
         ports,
+        is_alone,
         vault: Arc::new(Vault::new(KeyPlace::new(&config.key, home))),
     })
 }

@@ -218,7 +218,8 @@ fn read_document(row: &Row) -> Result<Document, StorageError> {
     })
 }
 
-fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), StorageError> {
+/// Adds a document whose id is free, as the newest.
+pub(crate) fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), StorageError> {
     let collection = collection.as_bytes().to_vec();
     if let Some(vector) = &document.vector {
         let select = "SELECT length(vector) FROM document \

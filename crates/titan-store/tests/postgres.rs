@@ -4,10 +4,15 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
 use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tempfile::TempDir;
-use titan_protocol::{Change, Delivery, Document, Event, Query, Record, SessionId};
-use titan_store::{Server, Store, StoreConfig, check_server, open};
+use titan_protocol::{
+    BlobId, Change, Delivery, Document, Event, Query, Record, SessionId, StorageError,
+};
+use titan_store::{
+    Server, Store, StoreConfig, check, check_server, move_to_home, move_to_server, open,
+};
 use titan_testkit::postgres::{Installed, PostgresServer};
 use titan_testkit::storage::{blobs_contract, journal_contract, records_contract, search_contract};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -529,9 +534,11 @@ async fn a_store_that_this_program_can_not_use_is_refused_in_words_without_its_p
         return;
     };
     let (address, home) = (postgres.database(), home());
+    let password = SecretString::from("hunter2hunter2".to_owned());
     let refused = async |address: &str| {
+        let server = Server::new(address, Some(&password), None);
         let config = StoreConfig {
-            server: Some(server(address)),
+            server: Some(server.expect("the address is understood")),
             ..StoreConfig::new(home.path())
         };
         match open(&config).await {
@@ -553,11 +560,195 @@ async fn a_store_that_this_program_can_not_use_is_refused_in_words_without_its_p
     let text = refused(&postgres.address("latin")).await;
     assert!(text.contains("UTF-8"), "{text}");
     for nobody in [
-        "postgres://me:hunter2hunter2@127.0.0.1:9/notes",
-        "postgres://me:hunter2hunter2@127.0.0.1:9/notes?sslmode=require",
+        "postgres://me@127.0.0.1:9/notes",
+        "postgres://me@127.0.0.1:9/notes?sslmode=require",
     ] {
         let text = refused(nobody).await;
         assert!(text.contains("can't be reached"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
+}
+
+/// What somebody sees of a store that has some of everything.
+async fn seen(store: &Store) -> String {
+    let (records, search, blobs) = (store.records(), store.search(), store.blobs());
+    let all_records = records.scan("table", "", "", 1_000).await;
+    let documents = search.scan("notes", "", 1_000).await;
+    let newest = Query {
+        limit: 1_000,
+        ..Query::default()
+    };
+    let newest = search.query("notes", newest).await.expect("it is searched");
+    let newest: Vec<String> = newest.into_iter().map(|hit| hit.document.id).collect();
+    let mut sizes = Vec::new();
+    for size in BLOBS {
+        let id = BlobId::of(&vec![b'b'; size]);
+        let got = blobs.get(&id).await.expect("a blob is read");
+        sizes.push(got.map(|bytes| bytes.len()));
+    }
+    let secret = store.secrets("person").get("key").await;
+    let secret = secret.expect("the key opens it").expect("it is there");
+    format!(
+        "{:?}\n{:?}\n{:?}\n{newest:?}\n{sizes:?}\n{}",
+        all(store).await,
+        all_records.expect("records are read"),
+        documents.expect("documents are read"),
+        secret.value.expose_secret()
+    )
+}
+
+const BLOBS: [usize; 3] = [0, 10, 100_000];
+
+async fn fill_with_some_of_everything(store: &Store) {
+    let sessions = [SessionId::new(), SessionId::new()];
+    for n in 0..300 {
+        append(store, sessions[n % 2], &[&format!("event {n}"), "nul \0"]).await;
+        if n % 50 == 0 {
+            store.journal().sync().await.expect("it syncs");
+        }
+    }
+    let forgotten = store.journal().tombstone(sessions[0], &[1]).await;
+    forgotten.expect("it is forgotten");
+    for n in 0..300 {
+        let change = Change {
+            table: "table".into(),
+            key: format!("key {n} \0"),
+            value: Some(Bytes::from(vec![n as u8; 3])),
+            expected_version: Some(0),
+        };
+        let committed = store.records().commit(vec![change]).await;
+        committed.expect("a record is taken");
+    }
+    let document = |n: usize| Document {
+        id: format!("{}", n % 290),
+        text: format!("note {n}"),
+        vector: Some(vec![n as f32, 1.0]),
+        attributes: [("n".to_owned(), n.to_string())].into(),
+    };
+    for n in 0..300 {
+        let taken = store.search().upsert("notes", vec![document(n)]).await;
+        taken.expect("a note is taken");
+    }
+    for size in BLOBS {
+        let put = store.blobs().put(Bytes::from(vec![b'b'; size])).await;
+        put.expect("a blob is taken");
+    }
+    let secret = SecretString::from("sesame".to_owned());
+    let sealed = store.secrets("person").put("key", None, secret).await;
+    sealed.expect("a secret is sealed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_moves_to_a_server_and_back_with_all_that_it_holds() {
+    let Some(postgres) = PostgresServer::start(Installed::WithVectors) else {
+        return;
+    };
+    let (address, home) = (postgres.database(), home());
+    let store = open(&StoreConfig::new(home.path())).await;
+    let store = store.expect("the home opens");
+    fill_with_some_of_everything(&store).await;
+    let held = seen(&store).await;
+    let busy = move_to_server(home.path(), &server(&address)).await;
+    assert!(matches!(busy, Err(StorageError::Locked(_))), "{busy:?}");
+    drop(store);
+    let moved = move_to_server(home.path(), &server(&address)).await;
+    let moved = moved.expect("the store moves");
+    assert_eq!((moved.records, moved.documents, moved.blobs), (301, 290, 3));
+    let again = move_to_server(home.path(), &server(&address)).await;
+    let again = again.expect_err("only what is empty is filled").to_string();
+    assert!(again.contains("holds a store already"), "{again}");
+
+    // The same home, and its key, with the server's database.
+    let store = open_at(&address, &home).await;
+    assert_eq!(seen(&store).await, held);
+    let checked = check_server(&server(&address)).await.expect("it is read");
+    assert_eq!(
+        (checked.links, checked.newest, checked.wrong),
+        (moved.links, moved.newest_link.clone(), None)
+    );
+    let further = append(&store, SessionId::new(), &["further"]).await;
+    assert_eq!(further[0].seq, 601, "places go on");
+    let near = Query {
+        vector: Some(vec![1.0, 0.0]),
+        limit: 1,
+        ..Query::default()
+    };
+    let hits = store.search().query("notes", near).await;
+    assert_eq!(hits.expect("it is searched").len(), 1);
+
+    let back = tempfile::tempdir().expect("a folder for the test");
+    let busy = move_to_home(&server(&address), back.path()).await;
+    assert!(matches!(busy, Err(StorageError::Locked(_))), "{busy:?}");
+    let held = seen(&store).await;
+    drop(store);
+    let moved = loop {
+        // The server notices a little later that the engine is gone.
+        match move_to_home(&server(&address), back.path()).await {
+            Err(StorageError::Locked(_)) => tokio::task::yield_now().await,
+            moved => break moved.expect("the store moves back"),
+        }
+    };
+    let taken = move_to_home(&server(&address), back.path()).await;
+    let taken = taken.expect_err("only what is empty is filled").to_string();
+    assert!(taken.contains("holds a store already"), "{taken}");
+    std::fs::copy(
+        home.path().join("secrets.key"),
+        back.path().join("secrets.key"),
+    )
+    .expect("the key is copied");
+    let checked = check(back.path()).expect("it is read");
+    assert_eq!(
+        (checked.links, checked.newest, checked.wrong),
+        (moved.links, moved.newest_link, None)
+    );
+    let store = open(&StoreConfig::new(back.path())).await;
+    assert_eq!(seen(&store.expect("it opens")).await, held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_is_cut_short_leaves_nothing_and_is_made_again() {
+    let Some(mut postgres) = PostgresServer::start(Installed::Plain) else {
+        return;
+    };
+    let (address, source) = (postgres.database(), home());
+    let store = open(&StoreConfig::new(source.path())).await;
+    let store = store.expect("the home opens");
+    fill_with_some_of_everything(&store).await;
+    drop(store);
+    // A damaged row near the end: the reader fails when most of it has arrived.
+    let blobs = source.path().join("blobs");
+    let damaged = BlobId::of(&[b'b'; BLOBS[2]]);
+    let (head, rest) = damaged.as_str().split_at(2);
+    let file = blobs.join(head).join(rest);
+    let whole = std::fs::read(&file).expect("the blob's file is read");
+    std::fs::write(&file, b"damaged").expect("it is damaged");
+    let cut = move_to_server(source.path(), &server(&address)).await;
+    let cut = cut.expect_err("what is damaged does not move").to_string();
+    assert!(cut.contains("no longer matches its hash"), "{cut}");
+    let rows =
+        "SELECT (SELECT count(*) FROM titanclaw.journal), (SELECT count(*) FROM titanclaw.record)";
+    assert_eq!(postgres.psql(&address, rows), "0|0");
+    std::fs::write(&file, whole).expect("it is mended");
+
+    let moved = move_to_server(source.path(), &server(&address)).await;
+    let moved = moved.expect("it moves now");
+    let target = home();
+    let edit = "UPDATE titanclaw.chain SET link = content WHERE number = 7";
+    let kept = "CREATE TABLE kept AS SELECT number, link FROM titanclaw.chain";
+    postgres.psql(&address, kept);
+    postgres.psql(&address, edit);
+    let cut = move_to_home(&server(&address), target.path()).await;
+    let cut = cut.expect_err("a broken chain does not move").to_string();
+    assert!(cut.contains("link 7"), "{cut}");
+    assert!(!target.path().join("titanclaw.db").exists());
+    assert!(!target.path().join("titanclaw.db.incoming").exists());
+    let mend =
+        "UPDATE titanclaw.chain SET link = kept.link FROM kept WHERE kept.number = chain.number";
+    postgres.psql(&address, mend);
+    postgres.kill();
+    let gone = move_to_home(&server(&address), target.path()).await;
+    assert!(gone.is_err() && !target.path().join("titanclaw.db").exists());
+    postgres.start_again();
+    let back = move_to_home(&server(&address), target.path()).await;
+    assert_eq!(back.expect("it moves now"), moved);
 }

@@ -4,8 +4,8 @@
 //! told at once if it is next; what lies before it, another engine's, is read first. A connection of its own listens for
 //! the others; whenever it is made anew, and whenever it hears something, what is not told yet is read from the journal.
 
-use super::journal;
 use super::pool::{Pool, Tries};
+use super::{ENGINES, journal};
 use crate::subscribe::{Hub, Subscription};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,9 @@ async fn listen_once(
     };
     let look = async {
         client
-            .batch_execute(&format!("LISTEN {CHANNEL}"))
+            .batch_execute(&format!(
+                "LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({ENGINES})"
+            ))
             .await
             .map_err(explain)?;
         *tries = Tries::begin(ALWAYS);

@@ -9,6 +9,7 @@
 mod blobs;
 mod follow;
 mod journal;
+mod migrate;
 mod pool;
 mod records;
 mod schema;
@@ -16,6 +17,7 @@ mod search;
 mod server;
 mod vectors;
 
+pub(crate) use migrate::{fill, read_out};
 pub use server::Server;
 
 use crate::Ports;
@@ -32,13 +34,59 @@ use tokio::task::JoinSet;
 use tokio_postgres::Row;
 use vectors::Vectors;
 
+/// The lock that every engine shares while it listens: "titan" in numbers, and five.
+const ENGINES: i64 = 0x7469_7461_6e05;
 /// Links that are read at one time.
 const LINKS_READ_MAX: i64 = 1_000;
 
-/// Opens the store on a server, making its schema if it is not there.
-pub(crate) async fn open(server: &Server, lock: Arc<HomeLock>) -> Result<Ports, StorageError> {
+/// What a server is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// PostgreSQL's version.
+    pub version: String,
+    /// pgvector's, where it is in use.
+    pub vectors: Option<String>,
+    /// Engines that use the database now.
+    pub n_engines: u64,
+    /// Whether what it calls committed would survive a power cut.
+    pub is_durable: bool,
+}
+
+/// Looks at a server; writes nothing.
+///
+/// # Errors
+/// When it can't be reached or asked.
+pub async fn look_at(server: &Server) -> Result<Looked, StorageError> {
+    let pool = Pool::new(server)?;
+    pool.begin().await?;
+    let ask = "SELECT current_setting('server_version'), \
+               (SELECT extversion FROM pg_extension WHERE extname = 'vector'), current_setting('fsync')::bool";
+    let rows = pool.rows(ask, &[]).await?;
+    Ok(Looked {
+        version: get(&pool, &rows[0], 0)?,
+        vectors: get(&pool, &rows[0], 1)?,
+        is_durable: get(&pool, &rows[0], 2)?,
+        n_engines: n_engines(&pool).await?,
+    })
+}
+
+/// Engines that listen now.
+async fn n_engines(pool: &Pool) -> Result<u64, StorageError> {
+    let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
+                 AND (classid::bigint << 32) + objid::bigint = $1 \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let rows = pool.rows(count, &[&ENGINES]).await?;
+    Ok(get::<i64>(pool, &rows[0], 0)? as u64)
+}
+
+/// Opens the store on a server, making its schema if it is not there. Tells whether no other engine uses it.
+pub(crate) async fn open(
+    server: &Server,
+    lock: Arc<HomeLock>,
+) -> Result<(Ports, bool), StorageError> {
     let pool = Arc::new(Pool::new(server)?);
     schema::migrate(&pool).await?;
+    let is_alone = n_engines(&pool).await? == 0;
     let vectors = Vectors::open(&pool).await?;
     let follower = Arc::new(Follower::new(journal::last_seq(&pool).await?));
     let (appends, waiting) = mpsc::channel(WAITING_APPENDS_MAX);
@@ -57,7 +105,7 @@ pub(crate) async fn open(server: &Server, lock: Arc<HomeLock>) -> Result<Ports, 
         _tasks: tasks,
         _lock: lock,
     });
-    Ok(Ports::of(core))
+    Ok((Ports::of(core), is_alone))
 }
 
 /// What all ports share. Dropping it ends its tasks; what an append waits for is then undecided, as when it is dropped.

@@ -117,6 +117,19 @@ impl Pool {
         Err(error.into())
     }
 
+    /// Looks at something in one transaction, once: who looks may have told others what it saw.
+    pub(super) async fn look<W: Work>(&self, work: &W) -> Result<W::Done, StorageError> {
+        let look = async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await?;
+            work.run(&transaction).await
+        };
+        look.await.map_err(|fault| match fault {
+            Fault::Refused(error) => error,
+            Fault::Database(error) => explain(&self.server, &error),
+        })
+    }
+
     /// What became of a transaction whose answer was lost.
     async fn was_committed(&self, number: &str) -> Result<bool, StorageError> {
         let mut tries = Tries::begin(UNDECIDED_MAX);
@@ -285,9 +298,12 @@ pub(super) fn explain(server: &Server, error: &Error) -> StorageError {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        return StorageError::Failed(format!(
-            "{server} can't be reached ({text}): check that it runs, and that the address in store.url is right"
-        ));
+        return StorageError::Failed(match is_lost(error) || text.contains("connect") {
+            true => format!(
+                "{server} can't be reached ({text}): check that it runs, and that the address in store.url is right"
+            ),
+            false => format!("{server} and this titanclaw don't understand each other: {text}"),
+        });
     };
     let next = match said.code() {
         code if *code == SqlState::INVALID_PASSWORD

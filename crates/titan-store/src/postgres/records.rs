@@ -70,7 +70,7 @@ impl Core {
 struct Commit(Vec<Change>);
 
 /// A table and a key.
-type Place<'a> = (&'a [u8], &'a [u8]);
+pub(super) type Place<'a> = (&'a [u8], &'a [u8]);
 
 #[async_trait]
 impl Work for Commit {
@@ -103,7 +103,7 @@ impl Work for Commit {
 }
 
 /// A place with the version and the value that it gets.
-type Put<'a> = (Place<'a>, i64, &'a [u8]);
+pub(super) type Put<'a> = (Place<'a>, i64, &'a [u8]);
 
 /// What the changes come to, one after the other, if each meets the version that it expects.
 fn decide<'a>(
@@ -137,7 +137,7 @@ fn decide<'a>(
     ))
 }
 
-async fn write_all(transaction: &Transaction<'_>, put: &[Put<'_>]) -> Result<(), Fault> {
+pub(super) async fn write_all(transaction: &Transaction<'_>, put: &[Put<'_>]) -> Result<(), Fault> {
     let insert = "INSERT INTO record (collection, key, version, value) \
                   SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[]) \
                   ON CONFLICT (collection, key) DO UPDATE SET version = EXCLUDED.version, value = EXCLUDED.value";

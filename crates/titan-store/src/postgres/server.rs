@@ -28,6 +28,8 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// How long sent bytes may stay unanswered by the other machine.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 /// What every connection is told. An engine that hangs in a transaction gives its locks back.
+/// What it is told unless its address says otherwise: a commit is on the disk when it returns.
+const DEFAULTS: &str = "-c synchronous_commit=on";
 const SETTINGS: &str =
     "-c search_path=titanclaw,public -c idle_in_transaction_session_timeout=15000";
 const PORT: u16 = 5432;
@@ -41,8 +43,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Understands `postgres://user@host:port/database`, with parameters as libpq has them. `password` goes before one
-    /// in the address. A server on another machine is spoken to by TLS, and its certificate is checked: against
+    /// Understands `postgres://user@host:port/database`, with parameters as libpq has them, but no password: that
+    /// comes beside it. A server on another machine is spoken to by TLS, and its certificate is checked: against
     /// `authorities`, a PEM file, or else against what this system trusts. Only `sslmode=disable` turns that off.
     /// Connects to nothing.
     ///
@@ -61,6 +63,13 @@ impl Server {
         if config.get_hosts().is_empty() || config.get_dbname().is_none() {
             return Err(not_understood());
         }
+        if config.get_password().is_some() {
+            return Err(StorageError::Failed(
+                "the address of the store holds a password, and config files are read by many: take it out, put it into \
+                 an environment variable and name that in store.password_env"
+                    .to_owned(),
+            ));
+        }
         if let Some(password) = password {
             config.password(password.expose_secret());
         }
@@ -76,10 +85,8 @@ impl Server {
             SslMode::Disable => None,
             _ => Some(MakeRustlsConnect::new(trust(authorities)?)),
         };
-        let options = match config.get_options() {
-            Some(own) => format!("{own} {SETTINGS}"),
-            None => SETTINGS.to_owned(),
-        };
+        let own = config.get_options().unwrap_or_default();
+        let options = format!("{DEFAULTS} {own} {SETTINGS}");
         config
             .options(options)
             .application_name("titanclaw")
@@ -221,7 +228,9 @@ mod tests {
 
     #[test]
     fn what_is_told_of_a_server_holds_no_password() {
-        let server = server("postgres://me:hunter2hunter2@db.example:5433/notes?sslmode=disable");
+        let password = SecretString::from("hunter2hunter2".to_owned());
+        let address = "postgres://me@db.example:5433/notes?sslmode=disable";
+        let server = Server::new(address, Some(&password), None).expect("it is understood");
         let told = format!("{server} {server:?}");
         assert_eq!(
             told,
@@ -231,6 +240,8 @@ mod tests {
             "postgres://me:hunter2/3@db.example:x/notes",
             "postgres://me:hunter2@db.example/notes?hunter2=1",
             "postgres://me:hunter2@db.example",
+            "postgres://me:hunter2@db.example/notes",
+            "postgres://me@db.example/notes?password=hunter2",
             "hunter2",
         ] {
             let refused = Server::new(odd, None, None).expect_err("it is no address");
