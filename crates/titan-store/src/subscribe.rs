@@ -232,6 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_shown_is_told_as_a_lag_to_all() {
+        let hub = Arc::new(Hub::default());
+        let session = SessionId::from_u128(1);
+        let mut subscriptions = [hub.subscribe(Some(session)), hub.subscribe(None)];
+        hub.publish(session, &batch(session, 1..3));
+        hub.lag();
+        hub.publish(session, &batch(session, 9..10));
+        for subscription in &mut subscriptions {
+            assert_eq!(now(subscription), Some(Some(1)));
+            assert_eq!(now(subscription), Some(Some(2)));
+            assert_eq!(now(subscription), Some(Some(1_000_002)), "lagged after 2");
+            assert_eq!(now(subscription), None);
+        }
+    }
+
+    #[test]
     fn a_dropped_subscription_leaves_nothing_behind() {
         let hub = Arc::new(Hub::default());
         let session = SessionId::from_u128(1);

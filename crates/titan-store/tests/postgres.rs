@@ -5,6 +5,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use titan_protocol::{
@@ -751,4 +752,53 @@ async fn a_move_that_is_cut_short_leaves_nothing_and_is_made_again() {
     postgres.start_again();
     let back = move_to_home(&server(&address), target.path()).await;
     assert_eq!(back.expect("it moves now"), moved);
+}
+
+#[tokio::test]
+async fn a_server_elsewhere_is_spoken_to_by_tls_and_has_to_be_the_one_that_is_trusted() {
+    let Some(mut postgres) = PostgresServer::start(Installed::Plain) else {
+        return;
+    };
+    let Some((port, certificate)) = postgres.start_again_with_tls("open sesame") else {
+        return;
+    };
+    let home = home();
+    let to = async |parameters: &str, password: &str, authorities: Option<&Path>| {
+        let address = format!("postgres://guest@127.0.0.1:{port}/postgres{parameters}");
+        let password = SecretString::from(password.to_owned());
+        let config = StoreConfig {
+            server: Some(Server::new(&address, Some(&password), authorities)?),
+            ..StoreConfig::new(home.path())
+        };
+        open(&config).await
+    };
+    let refused = |opened: Result<Store, StorageError>| match opened {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it is refused"),
+    };
+    let tls = "?sslmode=verify-full";
+    let store = to(tls, "open sesame", Some(&certificate)).await;
+    let store = store.expect("a server that is trusted is used");
+    append(&store, SessionId::new(), &["over TLS"]).await;
+    assert_eq!(all(&store).await.len(), 1);
+    drop(store);
+
+    let text = refused(to(tls, "wrong", Some(&certificate)).await);
+    assert!(
+        text.contains("check the user in store.url and the password"),
+        "{text}"
+    );
+    let text = refused(to(tls, "open sesame", None).await);
+    assert!(
+        text.contains("certificate"),
+        "a stranger's is not trusted: {text}"
+    );
+    let text = refused(to("", "open sesame", None).await);
+    assert!(
+        text.contains("no encryption"),
+        "the server takes nothing in the clear: {text}"
+    );
+    let missing = home.path().join("missing.pem");
+    let text = refused(to(tls, "open sesame", Some(&missing)).await);
+    assert!(text.contains("missing.pem can't be read"), "{text}");
 }

@@ -87,7 +87,7 @@ impl PostgresServer {
         let made = make.stdin(Stdio::null()).output().expect("initdb starts");
         assert!(made.status.success(), "initdb: {made:?}");
         Some(Self {
-            process: serve(&programs, folder.path()),
+            process: serve(&programs, folder.path(), &IN_THE_CLEAR),
             programs,
             folder,
             n_databases: AtomicU32::new(0),
@@ -143,7 +143,62 @@ impl PostgresServer {
     /// Starts it again after it was killed.
     pub fn start_again(&mut self) {
         // A killed server's children still hold what it had.
-        self.process = serve(&self.programs, self.folder.path());
+        self.process = serve(&self.programs, self.folder.path(), &IN_THE_CLEAR);
+    }
+
+    /// Starts it again so that it is reached over TLS alone, by the user `guest` with a password. Gives the port on
+    /// 127.0.0.1 and the file of its certificate; `None`, and the test is skipped, where there is no `openssl` to make
+    /// that with.
+    ///
+    /// # Panics
+    /// When it can't be made or the server does not start.
+    pub fn start_again_with_tls(&mut self, password: &str) -> Option<(u16, PathBuf)> {
+        let certificate = self.make_certificate()?;
+        let local = self.address("postgres");
+        self.psql(
+            &local,
+            &format!("CREATE ROLE guest LOGIN SUPERUSER PASSWORD '{password}'"),
+        );
+        let rules =
+            format!("local all {USER} trust\nhostssl all guest 127.0.0.1/32 scram-sha-256\n");
+        let written = std::fs::write(self.folder.path().join("data/pg_hba.conf"), rules);
+        written.expect("the rules are written");
+        self.kill();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+        let port = free.expect("a port is free").port();
+        let files = ["certificate", "key"].map(|name| self.folder.path().join(name));
+        let settings = [
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", files[0].display()),
+            format!("ssl_key_file={}", files[1].display()),
+        ];
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        self.process = serve(&self.programs, self.folder.path(), &settings);
+        Some((port, certificate))
+    }
+
+    /// A certificate for this machine that vouches for itself, and its key.
+    fn make_certificate(&self) -> Option<PathBuf> {
+        let at = |name: &str| self.folder.path().join(name);
+        let wanted = "[req]\ndistinguished_name = name\nx509_extensions = more\nprompt = no\n[name]\nCN = localhost\n\
+                      [more]\nsubjectAltName = DNS:localhost, IP:127.0.0.1\nbasicConstraints = critical, CA:FALSE\n";
+        std::fs::write(at("wanted"), wanted).expect("what is wanted is written");
+        let mut make = Command::new("openssl");
+        make.args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
+        make.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-config"]);
+        make.arg(at("wanted")).arg("-keyout").arg(at("key"));
+        match make.arg("-out").arg(at("certificate")).output() {
+            Ok(made) => {
+                assert!(made.status.success(), "openssl: {made:?}");
+                Some(at("certificate"))
+            }
+            Err(error) => {
+                skip("program:openssl", error);
+                None
+            }
+        }
     }
 
     /// The folder that all its files are in.
@@ -152,18 +207,17 @@ impl PostgresServer {
     }
 }
 
-fn serve(programs: &Path, folder: &Path) -> Running {
+/// Nobody but a socket in its folder is listened to.
+const IN_THE_CLEAR: [&str; 1] = ["listen_addresses="];
+
+fn serve(programs: &Path, folder: &Path, settings: &[&str]) -> Running {
     let until = Instant::now() + START_MAX;
     loop {
         let mut server = as_nobody(&programs.join("postgres"));
         server.arg("-D").arg(folder.join("data"));
         server.arg("-k").arg(folder);
-        for setting in [
-            "listen_addresses=",
-            "fsync=off",
-            "full_page_writes=off",
-            "shared_buffers=16MB",
-        ] {
+        let unflushed = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB"];
+        for setting in unflushed.iter().chain(settings) {
             server.args(["-c", setting]);
         }
         server.stdin(Stdio::null());
@@ -171,7 +225,7 @@ fn serve(programs: &Path, folder: &Path) -> Running {
         server.stdout(Stdio::null()).stderr(log);
         let mut running = Running(server.spawn().expect("postgres starts"));
         while Instant::now() < until {
-            if is_ready(programs, folder) {
+            if is_ready(programs, folder, settings) {
                 return running;
             }
             let ended = running.0.try_wait().expect("a child can be looked at");
@@ -186,8 +240,10 @@ fn serve(programs: &Path, folder: &Path) -> Running {
     }
 }
 
-fn is_ready(programs: &Path, folder: &Path) -> bool {
+fn is_ready(programs: &Path, folder: &Path, settings: &[&str]) -> bool {
     let mut ask = Command::new(programs.join("pg_isready"));
+    let port = settings.iter().find_map(|it| it.strip_prefix("port="));
+    ask.args(port.map(|port| format!("--port={port}")));
     ask.arg("--host").arg(folder).arg("--quiet");
     ask.status().is_ok_and(|status| status.success())
 }

@@ -38,8 +38,13 @@ impl Vectors {
         let are_there = is_usable(pool).await?;
         if are_there {
             let mut adopt = Adopt { after: i64::MIN };
-            while let Some(after) = pool.write(&adopt).await? {
+            let mut lengths = HashSet::new();
+            while let Some((after, adopted)) = pool.write(&adopt).await? {
+                lengths.extend(adopted);
                 adopt = Adopt { after };
+            }
+            for length in lengths {
+                pool.write(&Index(length)).await?;
             }
         }
         Ok(Self {
@@ -155,16 +160,17 @@ impl Work for Create {
     }
 }
 
-/// Gives some vectors that pgvector does not have to it, and tells how far it came; `None` when that was all.
+/// Gives some vectors that pgvector does not have to it, and tells how far it came and how long they were; `None` when
+/// that was all.
 struct Adopt {
     after: i64,
 }
 
 #[async_trait]
 impl Work for Adopt {
-    type Done = Option<i64>;
+    type Done = Option<(i64, HashSet<usize>)>;
 
-    async fn run(&self, transaction: &Transaction<'_>) -> Result<Option<i64>, Fault> {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<Self::Done, Fault> {
         lock(transaction).await?;
         let column = "SELECT 1 FROM pg_attribute \
                       WHERE attrelid = 'document'::regclass AND attname = 'near' AND NOT attisdropped";
@@ -178,10 +184,12 @@ impl Work for Adopt {
         let rows = transaction
             .query(select, &[&self.after, &COPIED_MAX])
             .await?;
-        let mut last = None;
+        let (mut last, mut lengths) = (None, HashSet::new());
         for row in &rows {
             let place: i64 = row.try_get(0)?;
-            let near = literal(&decode_vector(row.try_get(1)?));
+            let vector = decode_vector(row.try_get(1)?);
+            let near = literal(&vector);
+            lengths.extend(near.is_some().then_some(vector.len()));
             transaction
                 .execute(
                     "UPDATE document SET near = $2::text::vector WHERE place = $1",
@@ -190,7 +198,7 @@ impl Work for Adopt {
                 .await?;
             last = Some(place);
         }
-        Ok(last)
+        Ok(last.map(|last| (last, lengths)))
     }
 }
 
