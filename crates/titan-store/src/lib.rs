@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use subscribe::Hub;
 use titan_protocol::{Blobs, Journal, Records, Search, StorageError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use writer::{Queue, QueueOwner};
 
 /// How much the database may grow to unless the configuration says otherwise: 64 GiB.
@@ -84,7 +84,18 @@ impl StoreConfig {
 pub struct Store {
     ports: Ports,
     vault: Arc<Vault>,
-    is_alone: bool,
+    company: Company,
+}
+
+/// Other engines on the same database.
+#[derive(Clone)]
+enum Company {
+    /// A home has one engine.
+    Never,
+    /// Some use it already.
+    IsThere,
+    /// Those that come wait until this engine lets them in.
+    WaitsOutside(watch::Sender<bool>),
 }
 
 /// The ports of one backend.
@@ -128,10 +139,18 @@ impl Store {
         Arc::clone(&self.ports.blobs)
     }
 
-    /// Whether no other engine used the same database when this one opened it. A home has one engine; a server's database
-    /// may have many.
+    /// Whether no other engine uses the same database until this one [shares](Store::share) it. A home has one engine; a
+    /// server's database may have many.
     pub fn is_alone(&self) -> bool {
-        self.is_alone
+        !matches!(self.company, Company::IsThere)
+    }
+
+    /// Lets other engines use the same database, which wait for that in [`open`]. Whoever opened it to do something alone
+    /// calls this afterwards; it ends with the store at the latest.
+    pub fn share(&self) {
+        if let Company::WaitsOutside(shares) = &self.company {
+            shares.send_replace(true);
+        }
     }
 
     /// The secrets of one owner.
@@ -156,13 +175,13 @@ pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
         ))
     })?;
     let lock = Arc::new(HomeLock::acquire(home)?);
-    let (ports, is_alone) = match &config.server {
+    let (ports, company) = match &config.server {
         Some(server) => postgres::open(server, lock).await?,
-        None => (open_home(config, lock).await?, true),
+        None => (open_home(config, lock).await?, Company::Never),
     };
     Ok(Store {
         ports,
-        is_alone,
+        company,
         vault: Arc::new(Vault::new(KeyPlace::new(&config.key, home))),
     })
 }

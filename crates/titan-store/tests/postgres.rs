@@ -12,7 +12,7 @@ use titan_protocol::{
     BlobId, Change, Delivery, Document, Event, Query, Record, SessionId, StorageError,
 };
 use titan_store::{
-    Server, Store, StoreConfig, check, check_server, move_to_home, move_to_server, open,
+    Server, Store, StoreConfig, check, check_server, look_at, move_to_home, move_to_server, open,
 };
 use titan_testkit::postgres::{Installed, PostgresServer};
 use titan_testkit::storage::{blobs_contract, journal_contract, records_contract, search_contract};
@@ -34,7 +34,9 @@ async fn open_at(address: &str, home: &TempDir) -> Store {
         server: Some(server(address)),
         ..StoreConfig::new(home.path())
     };
-    open(&config).await.expect("the store opens")
+    let store = open(&config).await.expect("the store opens");
+    store.share();
+    store
 }
 
 fn text(text: &str) -> Event {
@@ -236,6 +238,33 @@ async fn what_several_engines_append_has_places_without_gaps_and_is_seen_once_by
     }
     let checked = check_server(&server(&address)).await.expect("it is read");
     assert_eq!(checked.wrong, None);
+}
+
+#[tokio::test]
+async fn an_engine_that_opens_a_database_alone_is_so_until_it_lets_others_in() {
+    let Some(postgres) = PostgresServer::start(Installed::Plain) else {
+        return;
+    };
+    let (address, homes) = (postgres.database(), [home(), home()]);
+    let config = |n: usize| StoreConfig {
+        server: Some(server(&address)),
+        ..StoreConfig::new(homes[n].path())
+    };
+    let first = open(&config(0)).await.expect("the store opens");
+    assert!(first.is_alone());
+    let other = config(1);
+    let mut second = Box::pin(open(&other));
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while postgres.psql(&address, waits) == "0" {
+        let opened = futures::poll!(&mut second);
+        assert!(opened.is_pending(), "nobody is let in yet");
+        tokio::task::yield_now().await;
+    }
+    first.share();
+    let second = second.await.expect("the store opens");
+    assert!(!second.is_alone());
+    let both = look_at(&server(&address)).await.expect("it is looked at");
+    assert_eq!(both.n_engines, 2);
 }
 
 #[tokio::test]

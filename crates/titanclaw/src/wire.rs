@@ -279,6 +279,8 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         offered.look().iter().for_each(|told| context.say(told));
     }
     let engine = Arc::new(Engine::open(parts, engine_config).await?);
+    // What was left open is ended.
+    store.share();
     learned.tell_of(&engine);
     if let Some(recovered) = engine.status().await?.recovered {
         tracing::warn!(

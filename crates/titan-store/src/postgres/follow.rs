@@ -4,14 +4,16 @@
 //! told at once if it is next; what lies before it, another engine's, is read first. A connection of its own listens for
 //! the others; whenever it is made anew, and whenever it hears something, what is not told yet is read from the journal.
 
-use super::pool::{Pool, Tries};
+use super::pool::{Pool, Tries, explain};
 use super::{ENGINES, journal};
 use crate::subscribe::{Hub, Subscription};
+use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use titan_protocol::{Record, Seq, SessionId, StorageError};
 use tokio::sync::{Mutex, watch};
-use tokio_postgres::AsyncMessage;
+use tokio::task::JoinSet;
+use tokio_postgres::{AsyncMessage, Client, Error};
 
 /// Where engines tell each other the last position.
 pub(super) const CHANNEL: &str = "titanclaw_journal";
@@ -19,6 +21,8 @@ pub(super) const CHANNEL: &str = "titanclaw_journal";
 const READ_MAX: usize = 1_024;
 /// The longest pause between tries to listen again is that of `Tries`; it is tried for as long as the store is open.
 const ALWAYS: Duration = Duration::from_secs(86_400);
+/// How long an engine that opens the database alone may take until it lets others in.
+const JOIN_MAX: &str = "60s";
 
 /// All subscribers of one engine, and how far they have been told.
 pub(super) struct Follower {
@@ -93,11 +97,89 @@ impl Follower {
     }
 }
 
-/// Listens for what others append, for as long as the store is open.
-pub(super) async fn listen(pool: Arc<Pool>, follower: Arc<Follower>) {
+/// The connection that listens. It also holds the lock by which engines know of each other.
+pub(super) struct Ear {
+    client: Client,
+    heard: watch::Receiver<()>,
+    _moving: JoinSet<()>,
+}
+
+impl Ear {
+    /// The first one of an engine. Tells whether no other engine uses the database; if so, others that open it wait until
+    /// this one [shares](Ear::share).
+    pub(super) async fn open(pool: &Pool) -> Result<(Self, bool), StorageError> {
+        let ear = Self::connect(pool).await?;
+        let explain = |error| explain(pool.server(), &error);
+        let alone = "SELECT pg_try_advisory_lock($1)";
+        let row = ear.client.query_one(alone, &[&ENGINES]).await;
+        let is_alone: bool = row.and_then(|row| row.try_get(0)).map_err(explain)?;
+        if !is_alone {
+            ear.join().await.map_err(explain)?;
+        }
+        Ok((ear, is_alone))
+    }
+
+    async fn connect(pool: &Pool) -> Result<Self, StorageError> {
+        let explain = |error| explain(pool.server(), &error);
+        let (client, mut messages) = pool.server().connect().await.map_err(explain)?;
+        let (hear, heard) = watch::channel(());
+        let mut moving = JoinSet::new();
+        moving.spawn(async move {
+            // The stream also moves the connection; it ends with it.
+            while let Some(Ok(message)) = messages.next().await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    hear.send_replace(());
+                }
+            }
+        });
+        let listen = client.batch_execute(&format!("LISTEN {CHANNEL}")).await;
+        listen.map_err(explain)?;
+        Ok(Self {
+            client,
+            heard,
+            _moving: moving,
+        })
+    }
+
+    /// Counts as an engine beside others, as soon as the one that opened the database alone lets others in.
+    async fn join(&self) -> Result<(), Error> {
+        let join =
+            format!("SET lock_timeout = '{JOIN_MAX}'; SELECT pg_advisory_lock_shared({ENGINES})");
+        self.client.batch_execute(&join).await
+    }
+
+    /// Lets others in where this engine was alone.
+    async fn share(&self) -> Result<(), Error> {
+        let share =
+            format!("SELECT pg_advisory_lock_shared({ENGINES}), pg_advisory_unlock({ENGINES})");
+        self.client.batch_execute(&share).await
+    }
+}
+
+/// Listens for what others append, for as long as the store is open. `shares` says when others are let in.
+pub(super) async fn listen(
+    pool: Arc<Pool>,
+    follower: Arc<Follower>,
+    first: Ear,
+    mut shares: watch::Receiver<bool>,
+) {
     let mut tries = Tries::begin(ALWAYS);
+    let mut ear = Some(first);
     loop {
-        match listen_once(&pool, &follower, &mut tries).await {
+        let listened = async {
+            let mut ear = match ear.take() {
+                Some(first) => first,
+                None => {
+                    let ear = Ear::connect(&pool).await?;
+                    let joined = ear.join().await;
+                    joined.map_err(|error| explain(pool.server(), &error))?;
+                    ear
+                }
+            };
+            tries = Tries::begin(ALWAYS);
+            follow(&pool, &follower, &mut ear, &mut shares).await
+        };
+        match listened.await {
             Ok(()) => tracing::info!(server = %pool.server(), "the connection that listens ended"),
             Err(error) => tracing::warn!(%error, "what other engines append can't be listened for"),
         }
@@ -105,41 +187,24 @@ pub(super) async fn listen(pool: Arc<Pool>, follower: Arc<Follower>) {
     }
 }
 
-async fn listen_once(
+/// Ends with the connection.
+async fn follow(
     pool: &Pool,
     follower: &Follower,
-    tries: &mut Tries,
+    ear: &mut Ear,
+    shares: &mut watch::Receiver<bool>,
 ) -> Result<(), StorageError> {
-    let explain = |error| super::pool::explain(pool.server(), &error);
-    let (client, mut messages) = pool.server().connect().await.map_err(explain)?;
-    let (heard, mut wake) = watch::channel(());
-    let hear = async move {
-        use futures::StreamExt;
-        // The stream also moves the connection; it ends with it.
-        while let Some(Ok(message)) = messages.next().await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                heard.send_replace(());
-            }
-        }
-    };
-    let look = async {
-        client
-            .batch_execute(&format!(
-                "LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({ENGINES})"
-            ))
-            .await
-            .map_err(explain)?;
-        *tries = Tries::begin(ALWAYS);
+    loop {
         // First what was appended while nobody listened.
-        loop {
-            follower.look(pool).await?;
-            if wake.changed().await.is_err() {
+        follower.look(pool).await?;
+        tokio::select! {
+            heard = ear.heard.changed() => if heard.is_err() {
                 return Ok(());
+            },
+            // Ends once, with a store that is dropped, and this with it.
+            Ok(()) = shares.changed() => {
+                ear.share().await.map_err(|error| explain(pool.server(), &error))?;
             }
         }
-    };
-    tokio::select! {
-        () = hear => Ok(()),
-        looked = look => looked,
     }
 }

@@ -202,21 +202,24 @@ async fn insert(transaction: &Transaction<'_>, piece: Piece) -> Result<(), Fault
 pub(crate) async fn read_out(server: &Server, outlet: Outlet) -> Result<(), StorageError> {
     let pool = Pool::new(server)?;
     schema::must_be_current(&pool).await?;
-    pool.look(&ReadOut(outlet)).await
+    pool.look(&ReadOut(Mutex::new(Some(outlet)))).await
 }
 
-struct ReadOut(Outlet);
+/// Where pieces go, which can be used once.
+struct ReadOut(Mutex<Option<Outlet>>);
 
 #[async_trait]
 impl Work for ReadOut {
     type Done = ();
 
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
+        let Some(outlet) = &self.0.lock().await.take() else {
+            return Err(Fault::Refused(cut_short()));
+        };
         transaction
             .batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?;
         lock_out_engines(transaction).await?;
-        let outlet = &self.0;
         let journal =
             "SELECT first_seq, last_seq, session, entries, vouched FROM journal ORDER BY first_seq";
         each_piece(transaction, outlet, journal, Piece::Journal, |row| {

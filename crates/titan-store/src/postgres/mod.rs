@@ -20,16 +20,16 @@ mod vectors;
 pub(crate) use migrate::{fill, read_out};
 pub use server::Server;
 
-use crate::Ports;
 use crate::chain::{self, Checked, Link, RowContent, Walk};
 use crate::lock::HomeLock;
-use follow::Follower;
+use crate::{Company, Ports};
+use follow::{Ear, Follower};
 use journal::{Append, WAITING_APPENDS_MAX};
 use pool::Pool;
 use schema::get;
 use std::sync::Arc;
 use titan_protocol::StorageError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_postgres::Row;
 use vectors::Vectors;
@@ -79,14 +79,14 @@ async fn n_engines(pool: &Pool) -> Result<u64, StorageError> {
     Ok(get::<i64>(pool, &rows[0], 0)? as u64)
 }
 
-/// Opens the store on a server, making its schema if it is not there. Tells whether no other engine uses it.
+/// Opens the store on a server, making its schema if it is not there.
 pub(crate) async fn open(
     server: &Server,
     lock: Arc<HomeLock>,
-) -> Result<(Ports, bool), StorageError> {
+) -> Result<(Ports, Company), StorageError> {
     let pool = Arc::new(Pool::new(server)?);
     schema::migrate(&pool).await?;
-    let is_alone = n_engines(&pool).await? == 0;
+    let (ear, is_alone) = Ear::open(&pool).await?;
     let vectors = Vectors::open(&pool).await?;
     let follower = Arc::new(Follower::new(journal::last_seq(&pool).await?));
     let (appends, waiting) = mpsc::channel(WAITING_APPENDS_MAX);
@@ -96,7 +96,13 @@ pub(crate) async fn open(
         Arc::clone(&follower),
         waiting,
     ));
-    tasks.spawn(follow::listen(Arc::clone(&pool), Arc::clone(&follower)));
+    let (shares, shared) = watch::channel(false);
+    tasks.spawn(follow::listen(
+        Arc::clone(&pool),
+        Arc::clone(&follower),
+        ear,
+        shared,
+    ));
     let core = Arc::new(Core {
         pool,
         follower,
@@ -105,7 +111,11 @@ pub(crate) async fn open(
         _tasks: tasks,
         _lock: lock,
     });
-    Ok((Ports::of(core), is_alone))
+    let company = match is_alone {
+        true => Company::WaitsOutside(shares),
+        false => Company::IsThere,
+    };
+    Ok((Ports::of(core), company))
 }
 
 /// What all ports share. Dropping it ends its tasks; what an append waits for is then undecided, as when it is dropped.

@@ -25,8 +25,8 @@ const UNDECIDED_MAX: Duration = Duration::from_secs(30);
 /// What the parameters of a statement are.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// Something that is written in one transaction. It is run again from its beginning when the transaction was undone, so
-/// it changes nothing but the database.
+/// Something that is written or looked at in one transaction. It is run again from its beginning when the transaction was
+/// undone, so it changes nothing but the database.
 #[async_trait]
 pub(super) trait Work: Send + Sync {
     type Done: Send;
@@ -117,17 +117,22 @@ impl Pool {
         Err(error.into())
     }
 
-    /// Looks at something in one transaction, once: who looks may have told others what it saw.
+    /// Looks at something in one transaction, which writes nothing; again from its beginning when the connection broke.
     pub(super) async fn look<W: Work>(&self, work: &W) -> Result<W::Done, StorageError> {
-        let look = async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await?;
-            work.run(&transaction).await
-        };
-        look.await.map_err(|fault| match fault {
-            Fault::Refused(error) => error,
-            Fault::Database(error) => explain(&self.server, &error),
-        })
+        let mut tries = Tries::begin(OUTAGE_MAX);
+        loop {
+            match self.look_once(work).await {
+                Ok(seen) => return Ok(seen),
+                Err(Fault::Refused(error)) => return Err(error),
+                Err(Fault::Database(error)) => self.pause(&mut tries, error).await?,
+            }
+        }
+    }
+
+    async fn look_once<W: Work>(&self, work: &W) -> Result<W::Done, Fault> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        work.run(&transaction).await
     }
 
     /// What became of a transaction whose answer was lost.

@@ -101,7 +101,7 @@ impl Vectors {
             wanted,
             limit,
         };
-        let mut ranking = pool.write(&nearest).await?;
+        let mut ranking = pool.look(&nearest).await?;
         sort_best_first(&mut ranking);
         Ok((ranking.len() == limit).then_some(ranking))
     }
