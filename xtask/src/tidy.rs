@@ -29,6 +29,8 @@ const DEV_EDGES: &[(&str, &str)] = &[
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
 const HOMES: &[(&str, &str)] = &[
     ("libsql", "titan-store"),
+    ("tokio-postgres", "titan-store"),
+    ("deadpool-postgres", "titan-store"),
     ("reqwest", "titan-sandbox"),
     ("tokenizers", "titan-local"),
     ("llguidance", "titan-local"),

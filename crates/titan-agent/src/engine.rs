@@ -60,6 +60,9 @@ pub struct Config {
     pub reads_along: bool,
     /// The person's own instruction files: name and content, the most general first.
     pub identity: Vec<(String, String)>,
+    /// Whether no other engine writes to the same store. Only then is what was left open ended at the start: elsewhere
+    /// another engine may be at it.
+    pub is_alone: bool,
     /// The home directory, for the status.
     pub home: PathBuf,
     /// The program's version, for the status.
@@ -189,7 +192,10 @@ impl Engine {
     /// When the store fails.
     pub async fn open(parts: Parts, config: Config) -> Result<Self, StorageError> {
         let baselines = Baselines::default();
-        let recovered = recover(&parts, &baselines).await?;
+        let recovered = match config.is_alone {
+            true => recover(&parts, &baselines).await?,
+            false => Recovered::default(),
+        };
         let started_at = (parts.now)();
         let at_rest = parts.at_rest;
         let shared = Shared {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use titan_protocol::{BlobId, Blobs, StorageError};
 
 /// Blobs up to this size are kept in the database.
-const IN_DATABASE_BYTES_MAX: usize = 64 * 1_024;
+pub(crate) const IN_DATABASE_BYTES_MAX: usize = 64 * 1_024;
 
 #[async_trait]
 impl Blobs for Core {
@@ -69,7 +69,7 @@ async fn stored(core: &Core, id: &BlobId) -> Result<Option<Bytes>, StorageError>
     found.map(|bytes| verified(id, bytes)).transpose()
 }
 
-fn verified(id: &BlobId, bytes: Vec<u8>) -> Result<Bytes, StorageError> {
+pub(crate) fn verified(id: &BlobId, bytes: Vec<u8>) -> Result<Bytes, StorageError> {
     if BlobId::of(&bytes) == *id {
         return Ok(Bytes::from(bytes));
     }
@@ -107,7 +107,7 @@ impl BlobFiles {
         self.folder.join(head).join(rest)
     }
 
-    fn put(&self, bytes: &[u8]) -> Result<BlobId, StorageError> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<BlobId, StorageError> {
         let id = BlobId::of(bytes);
         if !matches!(self.get(&id), Ok(Some(_))) {
             self.write(&self.path_of(&id), bytes)
@@ -139,6 +139,37 @@ impl BlobFiles {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.explain("read", &error)),
         }
+    }
+
+    /// All of them, one after the other; what has no name of a blob is none.
+    pub(crate) fn all(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(BlobId, Bytes), StorageError>>, StorageError> {
+        let mut ids: Vec<BlobId> = Vec::new();
+        let mut list = || -> io::Result<()> {
+            for head in fs::read_dir(&self.folder)? {
+                let head = head?;
+                if !head.file_type()?.is_dir() {
+                    continue;
+                }
+                for rest in fs::read_dir(head.path())? {
+                    let rest = rest?.file_name();
+                    let name =
+                        [head.file_name(), rest].map(|part| part.to_string_lossy().into_owned());
+                    ids.extend(name.concat().parse::<BlobId>().ok());
+                }
+            }
+            Ok(())
+        };
+        match list() {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(self.explain("listed", &error));
+            }
+            _ => {}
+        }
+        ids.sort_unstable();
+        let read = move |id: BlobId| Ok(self.get(&id)?.map(|bytes| (id, bytes)));
+        Ok(ids.into_iter().filter_map(move |id| read(id).transpose()))
     }
 
     fn delete(&self, id: &BlobId) -> Result<(), StorageError> {

@@ -9,7 +9,7 @@
 //! the database has made all of it anew. A backup's manifest holds the newest link of its day, to compare with.
 
 use crate::schema::{self, MIGRATIONS};
-use crate::sql::{Row, Sql, bytes, integer, optional_bytes, text};
+use crate::sql::{Sql, bytes, integer, optional_bytes, text};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ const SALT_BYTES: usize = 16;
 /// Journal rows that are chained at one time when a store is upgraded.
 const ADOPTED_MAX: i64 = 256;
 
-type Hash = [u8; HASH_BYTES];
+pub(crate) type Hash = [u8; HASH_BYTES];
 
 /// The end of the chain, in one transaction.
 pub(crate) struct Chain {
@@ -45,7 +45,7 @@ impl Chain {
         let end = sql.first(newest, (), |row| {
             Ok(Self {
                 number: integer(row, 0)?,
-                link: hash_of(row, 1)?,
+                link: hash(bytes(row, 1)?)?,
             })
         })?;
         Ok(end.unwrap_or(Self {
@@ -59,8 +59,18 @@ impl Chain {
         hex(&self.link)
     }
 
-    /// Adds the link of a row that is being written, and gives its number.
-    pub(crate) fn add(&mut self, sql: &Sql, row: RowContent<'_>) -> Result<i64, StorageError> {
+    /// A chain that ends with this link.
+    pub(crate) fn at(number: i64, link: Hash) -> Self {
+        Self { number, link }
+    }
+
+    /// The number and the hash of its last link.
+    pub(crate) fn place(&self) -> (i64, Hash) {
+        (self.number, self.link)
+    }
+
+    /// Makes the link of a row that is being written. The caller stores it in the row's own transaction.
+    pub(crate) fn next(&mut self, row: RowContent<'_>) -> Result<Link, StorageError> {
         let mut salt = [0; SALT_BYTES];
         SysRng.try_fill_bytes(&mut salt).map_err(|error| {
             StorageError::Failed(format!("the system gives no randomness: {error}"))
@@ -68,18 +78,46 @@ impl Chain {
         let content = content_hash(&salt, row);
         self.number += 1;
         self.link = link_hash(&self.link, self.number, row.first_seq, &content);
-        sql.execute(
-            "INSERT INTO chain (number, first_seq, salt, content, link) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                self.number,
-                row.first_seq,
-                salt.to_vec(),
-                content.to_vec(),
-                self.link.to_vec(),
-            ),
-        )?;
-        Ok(self.number)
+        Ok(Link {
+            number: self.number,
+            first_seq: row.first_seq,
+            salt: Some(salt.to_vec()),
+            content,
+            link: self.link,
+        })
     }
+
+    /// Adds the link of a row that is being written, and gives its number.
+    pub(crate) fn add(&mut self, sql: &Sql, row: RowContent<'_>) -> Result<i64, StorageError> {
+        let link = self.next(row)?;
+        insert(sql, &link)?;
+        Ok(link.number)
+    }
+}
+
+/// A link as it is stored.
+pub(crate) struct Link {
+    pub(crate) number: i64,
+    pub(crate) first_seq: i64,
+    /// Gone where another link vouches for the row by now.
+    pub(crate) salt: Option<Vec<u8>>,
+    pub(crate) content: Hash,
+    pub(crate) link: Hash,
+}
+
+/// Stores a link.
+pub(crate) fn insert(sql: &Sql, link: &Link) -> Result<(), StorageError> {
+    sql.execute(
+        "INSERT INTO chain (number, first_seq, salt, content, link) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            link.number,
+            link.first_seq,
+            link.salt.clone(),
+            link.content.to_vec(),
+            link.link.to_vec(),
+        ),
+    )?;
+    Ok(())
 }
 
 /// Lets a link no longer vouch for a row, since another one does.
@@ -158,70 +196,91 @@ pub fn check(home: &Path) -> Result<Checked, StorageError> {
     Ok(checked)
 }
 
-fn walk(sql: &Sql) -> Result<Checked, StorageError> {
-    let mut chain = Chain {
-        number: 0,
-        link: [0; HASH_BYTES],
-    };
-    let mut rewritten = 0;
-    let mut wrong = None;
+pub(crate) fn walk(sql: &Sql) -> Result<Checked, StorageError> {
+    let mut walk = Walk::default();
     sql.rows(
         "SELECT chain.number, chain.first_seq, salt, content, link, last_seq, session, entries \
          FROM chain LEFT JOIN journal ON journal.first_seq = chain.first_seq AND vouched = chain.number \
          ORDER BY chain.number",
         (),
         |row| {
-            let (number, first_seq) = (integer(row, 0)?, integer(row, 1)?);
-            let salt = optional_bytes(row, 2)?;
-            let content = hash_of(row, 3)?;
-            let expected = link_hash(&chain.link, chain.number + 1, first_seq, &content);
-            wrong = match &salt {
-                _ if number != chain.number + 1 => Some("a link before it is missing"),
-                _ if hash_of(row, 4)? != expected => Some("it does not follow from the one before"),
-                Some(salt) => differs(row, first_seq, salt, &content)?,
-                None => None,
-            }
-            .map(|why| broken(number, first_seq, why));
-            if wrong.is_some() {
-                return Ok(ControlFlow::Break(()));
-            }
-            rewritten += u64::from(salt.is_none());
-            chain = Chain {
-                number,
-                link: expected,
+            let link = Link {
+                number: integer(row, 0)?,
+                first_seq: integer(row, 1)?,
+                salt: optional_bytes(row, 2)?,
+                content: hash(bytes(row, 3)?)?,
+                link: hash(bytes(row, 4)?)?,
             };
-            Ok(ControlFlow::Continue(()))
+            let Some(entries) = optional_bytes(row, 7)? else {
+                return Ok(walk.step(&link, None));
+            };
+            let vouched = RowContent {
+                first_seq: link.first_seq,
+                last_seq: integer(row, 5)?,
+                session: &text(row, 6)?,
+                entries: &entries,
+            };
+            Ok(walk.step(&link, Some(vouched)))
         },
     )?;
-    Ok(Checked {
-        links: chain.number as u64,
-        rewritten,
-        newest: hex(&chain.link),
-        wrong,
-    })
+    Ok(walk.checked())
+}
+
+/// A look at all links, from the first on, each with the row that it vouches for now.
+pub(crate) struct Walk {
+    chain: Chain,
+    rewritten: u64,
+    wrong: Option<String>,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            chain: Chain::at(0, [0; HASH_BYTES]),
+            rewritten: 0,
+            wrong: None,
+        }
+    }
+}
+
+impl Walk {
+    /// Looks at the next link; the first that is wrong ends it.
+    pub(crate) fn step(&mut self, link: &Link, vouched: Option<RowContent<'_>>) -> ControlFlow<()> {
+        let number = self.chain.number + 1;
+        let expected = link_hash(&self.chain.link, number, link.first_seq, &link.content);
+        let wrong = match &link.salt {
+            _ if link.number != number => Some("a link before it is missing"),
+            _ if link.link != expected => Some("it does not follow from the one before"),
+            Some(salt) => differs(vouched, salt, &link.content),
+            None => None,
+        };
+        if let Some(why) = wrong {
+            self.wrong = Some(broken(link.number, link.first_seq, why));
+            return ControlFlow::Break(());
+        }
+        self.rewritten += u64::from(link.salt.is_none());
+        self.chain = Chain::at(number, expected);
+        ControlFlow::Continue(())
+    }
+
+    /// What was found.
+    pub(crate) fn checked(self) -> Checked {
+        Checked {
+            links: self.chain.number as u64,
+            rewritten: self.rewritten,
+            newest: self.chain.link(),
+            wrong: self.wrong,
+        }
+    }
 }
 
 /// Why the journal row that a link vouches for is not what it was, if so.
-fn differs(
-    row: &Row,
-    first_seq: i64,
-    salt: &[u8],
-    content: &Hash,
-) -> Result<Option<&'static str>, StorageError> {
-    let Some(entries) = optional_bytes(row, 7)? else {
-        return Ok(Some("its events are gone"));
-    };
-    let (last_seq, session) = (integer(row, 5)?, text(row, 6)?);
-    let found = content_hash(
-        salt,
-        RowContent {
-            first_seq,
-            last_seq,
-            session: &session,
-            entries: &entries,
-        },
-    );
-    Ok((found != *content).then_some("its events were changed"))
+fn differs(vouched: Option<RowContent<'_>>, salt: &[u8], content: &Hash) -> Option<&'static str> {
+    match vouched {
+        None => Some("its events are gone"),
+        Some(row) if content_hash(salt, row) != *content => Some("its events were changed"),
+        Some(_) => None,
+    }
 }
 
 fn broken(number: i64, first_seq: i64, why: &str) -> String {
@@ -233,18 +292,20 @@ fn broken(number: i64, first_seq: i64, why: &str) -> String {
 
 /// A journal row that no link vouches for.
 fn unvouched(sql: &Sql) -> Result<Option<String>, StorageError> {
-    let found = sql.first(
-        "SELECT first_seq FROM journal WHERE NOT EXISTS (SELECT 1 FROM chain \
-         WHERE number = vouched AND chain.first_seq = journal.first_seq AND salt IS NOT NULL) LIMIT 1",
-        (),
-        |row| integer(row, 0),
-    )?;
-    Ok(found.map(|first_seq| {
-        format!(
-            "no link of the chain vouches for the events from position {first_seq}: something besides this program \
-             wrote them. Restore a backup (titanclaw restore FILE)"
-        )
-    }))
+    let found = sql.first(UNVOUCHED, (), |row| integer(row, 0))?;
+    Ok(found.map(not_vouched_for))
+}
+
+/// The first position of a journal row that no link vouches for; any database understands it.
+pub(crate) const UNVOUCHED: &str = "SELECT first_seq FROM journal WHERE NOT EXISTS (SELECT 1 FROM chain \
+    WHERE number = vouched AND chain.first_seq = journal.first_seq AND salt IS NOT NULL) LIMIT 1";
+
+/// What is said of such a row.
+pub(crate) fn not_vouched_for(first_seq: i64) -> String {
+    format!(
+        "no link of the chain vouches for the events from position {first_seq}: something besides this program \
+         wrote them. Restore a backup (titanclaw restore FILE)"
+    )
 }
 
 fn damaged_page(sql: &Sql) -> Result<Option<String>, StorageError> {
@@ -274,15 +335,16 @@ fn link_hash(before: &Hash, number: i64, first_seq: i64, content: &Hash) -> Hash
     *hasher.finalize().as_bytes()
 }
 
-fn hash_of(row: &Row, idx: i32) -> Result<Hash, StorageError> {
-    bytes(row, idx)?.try_into().map_err(|_| {
+/// A hash as it is stored.
+pub(crate) fn hash(bytes: Vec<u8>) -> Result<Hash, StorageError> {
+    bytes.try_into().map_err(|_| {
         StorageError::Incompatible(
             "a link of the chain over the journal is damaged: restore a backup".to_owned(),
         )
     })
 }
 
-fn hex(hash: &Hash) -> String {
+pub(crate) fn hex(hash: &Hash) -> String {
     blake3::Hash::from_bytes(*hash).to_hex().to_string()
 }
 

@@ -2,20 +2,15 @@
 
 use crate::Core;
 use crate::chain::{self, Chain, RowContent};
+use crate::rows::{self, Page, ROW_SPAN_MAX};
 use crate::sql::{Row, Sql, bytes, integer, text};
-use crate::writer::{Batch, EntryRef, ROW_SPAN_MAX, Wrote};
+use crate::writer::{Batch, Wrote};
 use async_trait::async_trait;
 use futures::StreamExt;
-use serde::Deserialize;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use titan_protocol::{
-    BoxStream, Delivery, Event, Journal, Record, Seq, SessionId, StorageError, TurnId, UnixMillis,
+    BoxStream, Delivery, Event, Journal, Record, Seq, SessionId, StorageError, TurnId,
 };
-
-/// An event in a row, as `[seq, at, turn, event]`.
-#[derive(Deserialize)]
-struct Entry(Seq, UnixMillis, Option<TurnId>, Event);
 
 #[async_trait]
 impl Journal for Core {
@@ -84,44 +79,24 @@ fn read_rows(
     after: Seq,
     limit: usize,
 ) -> Result<Vec<Record>, StorageError> {
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
-    // A row that holds a later position begins at most one span before it.
-    let first_after = after.saturating_sub(ROW_SPAN_MAX as i64);
-    let mut found: Vec<Record> = Vec::new();
-    let mut end = i64::MAX;
-    let mut show = |row: &Row| {
-        // Rows of several sessions interleave, so what is found is complete only up to where this row begins.
-        if integer(row, 0)? > end {
-            return Ok(ControlFlow::Break(()));
-        }
-        let of = text(row, 1)?
-            .parse()
-            .map_err(|_| damaged("a session's id"))?;
-        let records = decode(&bytes(row, 2)?, of)?;
-        found.extend(records.filter(|record| record.seq as i64 > after));
-        if end == i64::MAX && found.len() >= limit {
-            let (_, nth, _) = found.select_nth_unstable_by_key(limit - 1, |record| record.seq);
-            end = nth.seq as i64;
-        }
-        Ok(ControlFlow::Continue(()))
-    };
+    let mut page = Page::new(after, limit);
+    let (rows_after, after) = (page.rows_after(), page.after());
+    let show = |row: &Row| page.add(integer(row, 0)?, &text(row, 1)?, &bytes(row, 2)?);
     match session {
         Some(session) => sql.rows(
             "SELECT first_seq, session, entries FROM journal \
              WHERE session = ?3 AND first_seq > ?1 AND last_seq > ?2 ORDER BY first_seq",
-            (first_after, after, session.to_string()),
-            &mut show,
+            (rows_after, after, session.to_string()),
+            show,
         )?,
         None => sql.rows(
             "SELECT first_seq, session, entries FROM journal \
              WHERE first_seq > ?1 AND last_seq > ?2 ORDER BY first_seq",
-            (first_after, after),
-            &mut show,
+            (rows_after, after),
+            show,
         )?,
     }
-    found.sort_unstable_by_key(|record| record.seq);
-    found.truncate(limit);
-    Ok(found)
+    Ok(page.records())
 }
 
 /// Adds what waits in the queue, unless the database had it: there a tombstone may have changed it.
@@ -132,32 +107,6 @@ fn add_tail(found: &mut Vec<Record>, tail: &[Arc<Batch>], after: Seq, limit: usi
         .flat_map(|batch| batch.records.iter())
         .filter(|record| record.seq > after);
     found.extend(wanted.take(limit - found.len()).cloned());
-}
-
-fn decode(
-    entries: &[u8],
-    session: SessionId,
-) -> Result<impl Iterator<Item = Record> + use<>, StorageError> {
-    let entries: Vec<Entry> = serde_json::from_slice(entries).map_err(|error| {
-        StorageError::Incompatible(format!(
-            "an event of session {session} can't be read ({error}): a newer titanclaw may have written it, or the \
-             store is damaged; update titanclaw, or restore a backup"
-        ))
-    })?;
-    let record = move |Entry(seq, at, turn, event)| Record {
-        seq,
-        at,
-        session,
-        turn,
-        event,
-    };
-    Ok(entries.into_iter().map(record))
-}
-
-fn damaged(what: &str) -> StorageError {
-    StorageError::Incompatible(format!(
-        "{what} in the journal is damaged: restore a backup"
-    ))
 }
 
 /// Rewrites the rows that hold these positions. Rows of one session do not overlap.
@@ -211,18 +160,7 @@ fn rewrite(
     row: &StoredRow,
     seqs: &[Seq],
 ) -> Result<(), StorageError> {
-    let mut records: Vec<Record> = decode(&row.entries, session)?.collect();
-    for record in &mut records {
-        if seqs.binary_search(&record.seq).is_ok() {
-            record.event = Event::Forgotten;
-        }
-    }
-    let entries: Vec<EntryRef<'_>> = records
-        .iter()
-        .map(|record| EntryRef(record.seq, record.at, record.turn, &record.event))
-        .collect();
-    let entries = serde_json::to_vec(&entries)
-        .map_err(|error| StorageError::Failed(format!("an event can't be written: {error}")))?;
+    let entries = rows::without(&row.entries, session, seqs)?;
     let content = RowContent {
         first_seq: row.first_seq,
         last_seq: row.last_seq as i64,
@@ -237,6 +175,3 @@ fn rewrite(
     )?;
     Ok(())
 }
-
-#[cfg(test)]
-mod fuzz;

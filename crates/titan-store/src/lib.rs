@@ -1,4 +1,4 @@
-//! Durable state behind four small ports, on libSQL.
+//! Durable state behind four small ports, on libSQL in the home or on a PostgreSQL server.
 //!
 //! [`open`] gives a [`Store`], which hands out the ports and the sealed [`Secrets`]. One process owns a home: a lock
 //! file says so. In it, **one thread makes every commit and every checkpoint**; a few others read. That is not only
@@ -13,8 +13,12 @@ mod chain;
 mod journal;
 mod key;
 mod lock;
+mod migrate;
+mod postgres;
+mod ranking;
 mod readers;
 mod records;
+mod rows;
 mod schema;
 mod search;
 mod secrets;
@@ -25,6 +29,8 @@ mod writer;
 pub use backup::{Manifest, ManifestFile, Restored, backup, restore};
 pub use chain::{Checked, check};
 pub use key::KeySource;
+pub use migrate::{Moved, move_to_home, move_to_server};
+pub use postgres::{Looked, Server, check_server, look_at};
 pub use secrets::{SecretEntry, Secrets};
 
 use blobs::{BlobFiles, create_folder, flush_folder, private_file};
@@ -39,7 +45,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use subscribe::Hub;
 use titan_protocol::{Blobs, Journal, Records, Search, StorageError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use writer::{Queue, QueueOwner};
 
 /// How much the database may grow to unless the configuration says otherwise: 64 GiB.
@@ -52,8 +58,11 @@ pub struct StoreConfig {
     pub home: PathBuf,
     /// Where the master key of the secrets is kept.
     pub key: KeySource,
-    /// The database refuses to grow beyond this many bytes; files of large blobs are not counted.
+    /// The database refuses to grow beyond this many bytes; files of large blobs are not counted. A server has limits of
+    /// its own.
     pub database_bytes_max: u64,
+    /// Where everything but the key is kept instead of in the home.
+    pub server: Option<Server>,
 }
 
 impl StoreConfig {
@@ -63,6 +72,7 @@ impl StoreConfig {
             home: home.into(),
             key: KeySource::default(),
             database_bytes_max: DATABASE_BYTES_MAX,
+            server: None,
         }
     }
 }
@@ -72,29 +82,75 @@ impl StoreConfig {
 /// That last drop blocks until all that was appended is committed: at most one transaction.
 #[derive(Clone)]
 pub struct Store {
-    core: Arc<Core>,
+    ports: Ports,
     vault: Arc<Vault>,
+    company: Company,
+}
+
+/// Other engines on the same database.
+#[derive(Clone)]
+enum Company {
+    /// A home has one engine.
+    Never,
+    /// Some use it already.
+    IsThere,
+    /// Those that come wait until this engine lets them in.
+    WaitsOutside(watch::Sender<bool>),
+}
+
+/// The ports of one backend.
+#[derive(Clone)]
+struct Ports {
+    journal: Arc<dyn Journal>,
+    records: Arc<dyn Records>,
+    search: Arc<dyn Search>,
+    blobs: Arc<dyn Blobs>,
+}
+
+impl Ports {
+    fn of(core: Arc<impl Journal + Records + Search + Blobs + 'static>) -> Self {
+        Self {
+            journal: core.clone(),
+            records: core.clone(),
+            search: core.clone(),
+            blobs: core,
+        }
+    }
 }
 
 impl Store {
     /// The log of all that happened.
     pub fn journal(&self) -> Arc<dyn Journal> {
-        self.core.clone()
+        Arc::clone(&self.ports.journal)
     }
 
     /// Small values by table and key.
     pub fn records(&self) -> Arc<dyn Records> {
-        self.core.clone()
+        Arc::clone(&self.ports.records)
     }
 
     /// Texts and vectors that can be searched.
     pub fn search(&self) -> Arc<dyn Search> {
-        self.core.clone()
+        Arc::clone(&self.ports.search)
     }
 
     /// Large values by hash.
     pub fn blobs(&self) -> Arc<dyn Blobs> {
-        self.core.clone()
+        Arc::clone(&self.ports.blobs)
+    }
+
+    /// Whether no other engine uses the same database until this one [shares](Store::share) it. A home has one engine; a
+    /// server's database may have many.
+    pub fn is_alone(&self) -> bool {
+        !matches!(self.company, Company::IsThere)
+    }
+
+    /// Lets other engines use the same database, which wait for that in [`open`]. Whoever opened it to do something alone
+    /// calls this afterwards; it ends with the store at the latest.
+    pub fn share(&self) {
+        if let Company::WaitsOutside(shares) = &self.company {
+            shares.send_replace(true);
+        }
     }
 
     /// The secrets of one owner.
@@ -119,6 +175,19 @@ pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
         ))
     })?;
     let lock = Arc::new(HomeLock::acquire(home)?);
+    let (ports, company) = match &config.server {
+        Some(server) => postgres::open(server, lock).await?,
+        None => (open_home(config, lock).await?, Company::Never),
+    };
+    Ok(Store {
+        ports,
+        company,
+        vault: Arc::new(Vault::new(KeyPlace::new(&config.key, home))),
+    })
+}
+
+async fn open_home(config: &StoreConfig, lock: Arc<HomeLock>) -> Result<Ports, StorageError> {
+    let home = &config.home;
     let database = home.join("titanclaw.db");
     create_database_file(home, &database)?;
 
@@ -134,10 +203,7 @@ pub async fn open(config: &StoreConfig) -> Result<Store, StorageError> {
         _lock: lock,
     };
     core.readers.start(&database)?;
-    Ok(Store {
-        core: Arc::new(core),
-        vault: Arc::new(Vault::new(KeyPlace::new(&config.key, home))),
-    })
+    Ok(Ports::of(Arc::new(core)))
 }
 
 /// SQLite would let others read the file, and gives its logs the file's own mode.

@@ -62,19 +62,27 @@ pub(crate) fn must_be_current(sql: &Sql, migrations: &[Migration]) -> Result<(),
 
 /// How many of the migrations the store has, if they are these.
 fn known(sql: &Sql, migrations: &[Migration]) -> Result<usize, StorageError> {
-    let applied = applied(sql)?;
-    if applied.len() > migrations.len() {
+    let scripts: Vec<&str> = migrations.iter().map(|migration| migration.sql).collect();
+    n_known(&applied(sql)?, &scripts)
+}
+
+/// How many of these scripts a store has, if what was applied to it, each with the program's version, is these.
+pub(crate) fn n_known(
+    applied: &[(String, String)],
+    scripts: &[&str],
+) -> Result<usize, StorageError> {
+    if applied.len() > scripts.len() {
         let (_, by) = &applied[applied.len() - 1];
         return Err(StorageError::Incompatible(format!(
             "the store has schema {}, written by titanclaw {by}; this is titanclaw {}, which knows schema {} at most: \
              update titanclaw, or choose another home with `--home`",
             applied.len(),
             env!("CARGO_PKG_VERSION"),
-            migrations.len()
+            scripts.len()
         )));
     }
     for (idx, (checksum, by)) in applied.iter().enumerate() {
-        if *checksum != checksum_of(migrations[idx].sql) {
+        if *checksum != checksum_of(scripts[idx]) {
             return Err(StorageError::Incompatible(format!(
                 "schema {} of the store was made by another build (titanclaw {by}) and differs from this one's: \
                  use the build that made it, or choose another home with `--home`",
@@ -121,7 +129,7 @@ fn apply(sql: &Sql, migrations: &[Migration], done: usize) -> Result<(), Storage
     Ok(())
 }
 
-fn checksum_of(sql: &str) -> String {
+pub(crate) fn checksum_of(sql: &str) -> String {
     blake3::hash(sql.as_bytes()).to_hex().to_string()
 }
 

@@ -4,24 +4,17 @@
 //! not the store's.
 
 use crate::Core;
+use crate::ranking::{
+    self, FUSION_DEPTH, Near, Ranking, check_dimensions, check_filter, decode_attributes,
+    decode_vector, encode_attributes, encode_vector, fuse, sort_best_first, words,
+};
 use crate::sql::{Row, Sql, Value, bytes, integer, optional_bytes, real, text, utf8};
 use crate::writer::Wrote;
 use async_trait::async_trait;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 use titan_protocol::{Document, Hit, Query, Search, StorageError};
-
-/// The constant of reciprocal rank fusion.
-const FUSION_K: f32 = 60.0;
-/// How far down each ranking fusion looks, at least.
-const FUSION_DEPTH: usize = 200;
-/// Hits that one query may ask for.
-const LIMIT_MAX: usize = 1_000;
-/// Different words of a query that are looked up; the rest is passed over.
-const WORDS_MAX: usize = 64;
-/// Attributes that one query may filter by.
-const FILTERS_MAX: usize = 16;
 
 #[async_trait]
 impl Search for Core {
@@ -86,23 +79,15 @@ impl Search for Core {
     }
 
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError> {
-        if query.filter.len() > FILTERS_MAX {
-            return Err(StorageError::Failed(format!(
-                "a search filters by at most {FILTERS_MAX} attributes, not {}",
-                query.filter.len()
-            )));
-        }
+        check_filter(&query.filter)?;
         let collection = collection.to_owned();
         let search = move |sql: &Sql| search(sql, &collection, &query);
         self.readers.read(search).await
     }
 }
 
-/// Places of documents with their scores, best first.
-type Ranking = Vec<(i64, f32)>;
-
 fn search(sql: &Sql, collection: &str, query: &Query) -> Result<Vec<Hit>, StorageError> {
-    let limit = query.limit.clamp(1, LIMIT_MAX);
+    let limit = ranking::limit(query);
     let filter = Filter::new(collection, &query.filter);
     let ranking = match (&query.text, &query.vector) {
         (Some(text), Some(vector)) => {
@@ -177,13 +162,10 @@ fn by_text(sql: &Sql, filter: &Filter, text: &str, limit: usize) -> Result<Ranki
 
 /// The words as an FTS5 expression that has no operators but OR: each is a quoted string of letters and digits.
 fn match_expression(text: &str) -> Option<String> {
-    let mut words: Vec<&str> = Vec::new();
-    for word in text.split(|c: char| !c.is_alphanumeric()) {
-        if !word.is_empty() && words.len() < WORDS_MAX && !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let quoted: Vec<String> = words(text)
+        .iter()
+        .map(|word| format!("\"{word}\""))
+        .collect();
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
@@ -197,15 +179,10 @@ fn by_vector(
         "SELECT d.place, d.vector FROM document d WHERE d.vector IS NOT NULL AND ?1 AND {}",
         filter.condition
     );
-    let length = dot(wanted, wanted).sqrt();
+    let near = Near::new(wanted);
     let mut ranking: Ranking = Vec::new();
-    let mut vector = Vec::with_capacity(wanted.len());
     sql.rows(&select, filter.params_after(Value::Integer(1)), |row| {
-        decode_vector(&bytes(row, 1)?, &mut vector);
-        check_dimensions(vector.len(), wanted.len())?;
-        let lengths = length * dot(&vector, &vector).sqrt();
-        let cosine = dot(&vector, wanted) / lengths.max(f32::MIN_POSITIVE);
-        ranking.push((integer(row, 0)?, cosine));
+        ranking.push((integer(row, 0)?, near.cosine(&bytes(row, 1)?)?));
         Ok(ControlFlow::Continue(()))
     })?;
     sort_best_first(&mut ranking);
@@ -227,62 +204,22 @@ fn by_age(sql: &Sql, filter: &Filter, limit: usize) -> Result<Ranking, StorageEr
     Ok(ranking)
 }
 
-fn fuse(rankings: &[Ranking]) -> Ranking {
-    let mut scores: HashMap<i64, f32> = HashMap::new();
-    for ranking in rankings {
-        for (rank, (place, _)) in (1_u16..).zip(ranking) {
-            *scores.entry(*place).or_default() += 1.0 / (FUSION_K + f32::from(rank));
-        }
-    }
-    let mut fused: Ranking = scores.into_iter().collect();
-    sort_best_first(&mut fused);
-    fused
-}
-
-/// Ties by place, so that answers repeat.
-fn sort_best_first(ranking: &mut Ranking) {
-    ranking.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-}
-
-/// In eight lanes, which compilers turn into vector instructions; one running sum they must leave in order.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a_lanes, a_rest) = a.as_chunks::<8>();
-    let (b_lanes, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0_f32; 8];
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
 fn document_at(sql: &Sql, place: i64) -> Result<Option<Document>, StorageError> {
     let select = "SELECT id, text, vector, attributes FROM document WHERE place = ?1";
     sql.first(select, [place], read_document)
 }
 
 fn read_document(row: &Row) -> Result<Document, StorageError> {
-    let vector = optional_bytes(row, 2)?.map(|bytes| {
-        let mut vector = Vec::new();
-        decode_vector(&bytes, &mut vector);
-        vector
-    });
-    let attributes = serde_json::from_str(&text(row, 3)?).map_err(|error| {
-        StorageError::Incompatible(format!(
-            "a document's attributes can't be read ({error}): the store is damaged, restore a backup"
-        ))
-    })?;
     Ok(Document {
         id: utf8(row, 0)?,
         text: utf8(row, 1)?,
-        vector,
-        attributes,
+        vector: optional_bytes(row, 2)?.as_deref().map(decode_vector),
+        attributes: decode_attributes(&text(row, 3)?)?,
     })
 }
 
-fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), StorageError> {
+/// Adds a document whose id is free, as the newest.
+pub(crate) fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), StorageError> {
     let collection = collection.as_bytes().to_vec();
     if let Some(vector) = &document.vector {
         let select = "SELECT length(vector) FROM document \
@@ -292,8 +229,7 @@ fn insert(sql: &Sql, collection: &str, document: Document) -> Result<(), Storage
             check_dimensions(held_bytes as usize / 4, vector.len())?;
         }
     }
-    let attributes = serde_json::to_string(&document.attributes)
-        .map_err(|error| StorageError::Failed(format!("attributes can't be written: {error}")))?;
+    let attributes = encode_attributes(&document.attributes)?;
     sql.execute(
         "INSERT INTO document (place, collection, id, text, vector, attributes) \
          VALUES ((SELECT coalesce(max(place), 0) + 1 FROM document), ?1, ?2, ?3, ?4, ?5)",
@@ -328,28 +264,6 @@ fn delete(sql: &Sql, collection: &str, id: &str) -> Result<bool, StorageError> {
     Ok(true)
 }
 
-fn check_dimensions(held: usize, given: usize) -> Result<(), StorageError> {
-    if held == given {
-        return Ok(());
-    }
-    Err(StorageError::Failed(format!(
-        "the vectors of this collection have {held} dimensions, this one has {given}: embed with the same model"
-    )))
-}
-
-fn encode_vector(vector: &[f32]) -> Vec<u8> {
-    vector
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
-fn decode_vector(bytes: &[u8], vector: &mut Vec<f32>) {
-    let (values, _) = bytes.as_chunks::<4>();
-    vector.clear();
-    vector.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,32 +278,9 @@ mod tests {
         assert_eq!(expression("\"*^-:{}()+ \0"), "");
         assert_eq!(expression("größe 中文"), r#""größe" OR "中文""#);
         let many: String = (0..1_000).map(|n| format!("w{n} ")).collect();
-        assert_eq!(expression(&many).matches(" OR ").count(), WORDS_MAX - 1);
-    }
-
-    #[test]
-    fn a_dot_product_counts_every_lane_and_the_rest() {
-        let ones = |n| vec![1.0_f32; n];
-        for n in [0, 1, 7, 8, 9, 384, 385] {
-            assert_eq!(dot(&ones(n), &ones(n)), n as f32);
-        }
-    }
-
-    #[test]
-    fn vectors_are_stored_bit_for_bit() {
-        let vector = [0.1, -0.0, f32::MIN_POSITIVE, f32::MAX];
-        let mut back = Vec::new();
-        decode_vector(&encode_vector(&vector), &mut back);
-        assert_eq!(back.map_bits(), vector.to_vec().map_bits());
-    }
-
-    trait Bits {
-        fn map_bits(&self) -> Vec<u32>;
-    }
-
-    impl Bits for Vec<f32> {
-        fn map_bits(&self) -> Vec<u32> {
-            self.iter().map(|value| value.to_bits()).collect()
-        }
+        assert_eq!(
+            expression(&many).matches(" OR ").count(),
+            ranking::WORDS_MAX - 1
+        );
     }
 }

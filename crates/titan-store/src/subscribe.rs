@@ -50,6 +50,17 @@ impl Hub {
         }
     }
 
+    /// Something is not shown to anybody; all are told to read it in the journal.
+    pub(crate) fn lag(&self) {
+        let listeners = self.listeners.lock();
+        let of_sessions = listeners.to_session.values().flatten();
+        for mailbox in listeners.to_all.iter().chain(of_sessions) {
+            let mut letters = mailbox.0.lock();
+            letters.is_lagging = true;
+            letters.wake();
+        }
+    }
+
     /// What is published from now on.
     pub(crate) fn subscribe(self: &Arc<Self>, session: Option<SessionId>) -> Subscription {
         let mailbox = Arc::new(Mailbox::default());
@@ -218,6 +229,22 @@ mod tests {
             Some(None),
             "a closed hub ends the stream"
         );
+    }
+
+    #[test]
+    fn what_could_not_be_shown_is_told_as_a_lag_to_all() {
+        let hub = Arc::new(Hub::default());
+        let session = SessionId::from_u128(1);
+        let mut subscriptions = [hub.subscribe(Some(session)), hub.subscribe(None)];
+        hub.publish(session, &batch(session, 1..3));
+        hub.lag();
+        hub.publish(session, &batch(session, 9..10));
+        for subscription in &mut subscriptions {
+            assert_eq!(now(subscription), Some(Some(1)));
+            assert_eq!(now(subscription), Some(Some(2)));
+            assert_eq!(now(subscription), Some(Some(1_000_002)), "lagged after 2");
+            assert_eq!(now(subscription), None);
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@
 //! that screens hear how things ended, and nothing is called durable.
 
 use crate::chain::{Chain, RowContent};
+use crate::rows::rows_of;
 use crate::sql::Sql;
 use crate::subscribe::Hub;
 use parking_lot::{Condvar, Mutex};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,10 +30,6 @@ const WAITING_CHANGES_MAX: usize = 256;
 const GATHER_MAX: Duration = Duration::from_millis(50);
 /// Events that end the gathering early.
 const GATHER_EVENTS_MAX: usize = 8_192;
-/// Positions from the first to the last event of one journal row. Readers rely on it.
-pub(crate) const ROW_SPAN_MAX: u64 = 4_096;
-/// Bytes of one journal row, but for a single event that is larger.
-const ROW_BYTES_MAX: usize = 256 * 1_024;
 
 /// What a change left behind.
 pub(crate) enum Wrote {
@@ -454,54 +451,12 @@ fn cut_log_if_erased(sql: &Sql, outcomes: &mut [Result<Wrote, StorageError>]) {
     }
 }
 
-/// An event in a row, as `[seq, at, turn, event]`.
-#[derive(serde::Serialize)]
-pub(crate) struct EntryRef<'a>(
-    pub(crate) Seq,
-    pub(crate) UnixMillis,
-    pub(crate) Option<TurnId>,
-    pub(crate) &'a Event,
-);
-
-/// A journal row in the making.
-struct Row {
-    first_seq: Seq,
-    last_seq: Seq,
-    session: SessionId,
-    entries: Vec<u8>,
-}
-
-impl Row {
-    fn begin(record: &Record) -> Self {
-        Self {
-            first_seq: record.seq,
-            last_seq: record.seq,
-            session: record.session,
-            entries: Vec::with_capacity(256),
-        }
-    }
-
-    fn has_room_for(&self, record: &Record) -> bool {
-        record.seq - self.first_seq < ROW_SPAN_MAX && self.entries.len() < ROW_BYTES_MAX
-    }
-
-    fn push(&mut self, record: &Record) -> Result<(), StorageError> {
-        let separator = if self.entries.is_empty() { b'[' } else { b',' };
-        self.entries.push(separator);
-        self.last_seq = record.seq;
-        let entry = EntryRef(record.seq, record.at, record.turn, &record.event);
-        serde_json::to_writer(&mut self.entries, &entry)
-            .map_err(|error| StorageError::Failed(format!("an event can't be written: {error}")))
-    }
-}
-
 fn insert_batches(sql: &Sql, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
     if batches.is_empty() {
         return Ok(());
     }
     let mut chain = Chain::end(sql)?;
-    for mut row in rows_of(batches)? {
-        row.entries.push(b']');
+    for row in rows_of(batches.iter().flat_map(|batch| batch.records.iter()))? {
         let session = row.session.to_string();
         let content = RowContent {
             first_seq: row.first_seq as i64,
@@ -524,62 +479,10 @@ fn insert_batches(sql: &Sql, batches: &[Arc<Batch>]) -> Result<(), StorageError>
     Ok(())
 }
 
-/// One row for each session, and another whenever one is full; in the order of their first events.
-fn rows_of(batches: &[Arc<Batch>]) -> Result<Vec<Row>, StorageError> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut open: HashMap<SessionId, usize> = HashMap::new();
-    for record in batches.iter().flat_map(|batch| batch.records.iter()) {
-        let in_room = open
-            .get(&record.session)
-            .copied()
-            .filter(|idx| rows[*idx].has_room_for(record));
-        let idx = in_room.unwrap_or_else(|| {
-            rows.push(Row::begin(record));
-            open.insert(record.session, rows.len() - 1);
-            rows.len() - 1
-        });
-        rows[idx].push(record)?;
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures::FutureExt;
-
-    fn batch(session: u128, seqs: std::ops::Range<Seq>) -> Arc<Batch> {
-        let record = |seq| Record {
-            seq,
-            at: 0,
-            session: SessionId::from_u128(session),
-            turn: None,
-            event: Event::Forgotten,
-        };
-        let places = Arc::new(Semaphore::new(1)).try_acquire_owned();
-        Arc::new(Batch {
-            records: seqs.map(record).collect(),
-            _places: places.expect("a fresh semaphore has room"),
-        })
-    }
-
-    fn spans(batches: &[Arc<Batch>]) -> Vec<(Seq, Seq)> {
-        let rows = rows_of(batches).expect("events can be written");
-        rows.iter()
-            .map(|row| (row.first_seq, row.last_seq))
-            .collect()
-    }
-
-    #[test]
-    fn events_of_one_session_that_commit_together_share_a_row() {
-        let interleaved = [
-            batch(1, 1..2),
-            batch(2, 2..3),
-            batch(1, 3..5),
-            batch(2, 5..6),
-        ];
-        assert_eq!(spans(&interleaved), [(1, 4), (2, 5)]);
-    }
 
     #[tokio::test]
     async fn whoever_syncs_while_all_is_being_committed_needs_no_commit_of_its_own() {
@@ -615,13 +518,5 @@ mod tests {
         assert!((&mut late).now_or_never().is_none(), "not this one's");
         let next = queue.next_group().expect("it asked for a commit");
         assert_eq!((next.batches.len(), next.syncs.len()), (1, 1));
-    }
-
-    #[test]
-    fn no_row_spans_more_positions_than_readers_look_back() {
-        let apart = [batch(1, 1..2), batch(2, 2..5_000), batch(1, 5_000..5_001)];
-        let rows = spans(&apart);
-        assert_eq!(rows, [(1, 1), (2, 4_097), (4_098, 4_999), (5_000, 5_000)]);
-        assert!(rows.iter().all(|(first, last)| last - first < ROW_SPAN_MAX));
     }
 }

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod memory;
 pub mod model;
+pub mod postgres;
 pub mod server;
 pub mod shortcut;
 pub mod skip;

@@ -22,7 +22,7 @@ pub(crate) use secrets::{can_seal, seal_key};
 
 use crate::cli::{Context, tell};
 use crate::config::Config;
-use crate::config::env::inherited;
+use crate::config::env::{inherited, secret};
 use crate::daemon::{ControlSocket, Serving, SocketClient, is_served};
 use crate::logging;
 use crate::memory;
@@ -39,7 +39,7 @@ use titan_protocol::{
     Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
 };
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
-use titan_store::{Store, StoreConfig};
+use titan_store::{Server, Store, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -269,6 +269,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let lasts = matches!(need, Need::Model { lasts: true, .. });
     let engine_config = titan_agent::Config {
         identity: identity(context.home.path()),
+        is_alone: store.is_alone(),
         ..lower::engine(context, config, setting.as_ref(), lasts)
     };
     let forge = forge::Forge::new(context, config);
@@ -278,6 +279,8 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         offered.look().iter().for_each(|told| context.say(told));
     }
     let engine = Arc::new(Engine::open(parts, engine_config).await?);
+    // What was left open is ended.
+    store.share();
     learned.tell_of(&engine);
     if let Some(recovered) = engine.status().await?.recovered {
         tracing::warn!(
@@ -334,7 +337,7 @@ async fn network(
 ) -> anyhow::Result<(Arc<dyn Egress>, Vec<String>)> {
     let lowered = lower::egress(config, &context.env, context.is_offline)?;
     let store = match context.home.path().exists() {
-        true => titan_store::open(&StoreConfig::new(context.home.path())).await,
+        true => titan_store::open(&store_config(context)?).await,
         false => Err(StorageError::Locked(String::new())),
     };
     let keys: Arc<secrets::Keys> = match store {
@@ -350,7 +353,46 @@ async fn network(
 }
 
 async fn open_store(context: &Context) -> anyhow::Result<Store> {
-    Ok(titan_store::open(&StoreConfig::new(context.home.path())).await?)
+    Ok(titan_store::open(&store_config(context)?).await?)
+}
+
+fn store_config(context: &Context) -> anyhow::Result<StoreConfig> {
+    Ok(StoreConfig {
+        server: store_server(context.config()?)?,
+        ..StoreConfig::new(context.home.path())
+    })
+}
+
+/// The server that holds what is stored; `None` where the home does. Nothing is connected to.
+///
+/// # Errors
+/// When its address is not understood, or the variable with the password is not set.
+pub(crate) fn store_server(config: &Config) -> anyhow::Result<Option<Server>> {
+    let Some(url) = &config.store.url else {
+        return Ok(None);
+    };
+    named_server(config, url).map(Some)
+}
+
+/// A server by its address, with the password and the authorities of the config.
+///
+/// # Errors
+/// As [`store_server`].
+pub(crate) fn named_server(config: &Config, url: &str) -> anyhow::Result<Server> {
+    let settings = &config.store;
+    let password = match &settings.password_env {
+        Some(name) => Some(secret(name).with_context(|| {
+            format!(
+                "the variable {name}, which store.password_env names, is not set: set it to the password of store.url"
+            )
+        })?),
+        None => None,
+    };
+    Ok(Server::new(
+        url,
+        password.as_ref(),
+        settings.authorities.as_deref(),
+    )?)
 }
 
 /// What the owner of a home knows.

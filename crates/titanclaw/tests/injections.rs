@@ -196,6 +196,7 @@ impl Place {
             are_titled: false,
             reads_along: false,
             identity: Vec::new(),
+            is_alone: true,
             home: self.home().join(".titanclaw"),
             version: "0".to_owned(),
             model: "scripted".to_owned(),

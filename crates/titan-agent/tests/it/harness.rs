@@ -138,6 +138,7 @@ impl Setup {
             identity: Vec::new(),
             are_titled,
             reads_along,
+            is_alone: true,
             home: "/home/person/.titanclaw".into(),
             version: "0".to_owned(),
             model: "scripted".to_owned(),

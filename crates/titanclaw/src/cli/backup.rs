@@ -2,7 +2,8 @@
 
 use super::{Context, Exit};
 use crate::config::home::Home;
-use anyhow::Context as _;
+use crate::wire;
+use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use titan_tui::render;
 
@@ -25,6 +26,13 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) fn back_up(context: &Context, arguments: &BackupArguments) -> anyhow::Result<Exit> {
+    if let Some(server) = wire::store_server(context.config()?)? {
+        bail!(
+            "what is stored is in {server}, which this does not back up: use the server's own tools (pg_dump --schema \
+             titanclaw), and keep config.toml and secrets.key of the home; or take it home first (titanclaw store migrate \
+             --to home)"
+        );
+    }
     let home = context.home.path();
     let file = &arguments.file;
     let manifest = titan_store::backup(home, file, &Home::OWN_FILES, arguments.with_key)?;

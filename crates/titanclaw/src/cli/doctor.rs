@@ -12,8 +12,9 @@ use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use titan_protocol::Client;
+use titan_protocol::{Client, StorageError};
 use titan_sandbox::{Confinement, Kept};
+use titan_store::{Checked, Server};
 use titan_tui::render;
 use titan_tui::render::style::{Color, Line, Style};
 use titan_tui::render::visible::clean;
@@ -75,7 +76,11 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     );
     checks.extend(engine_runtime()?.block_on(async {
         let mut checks = vec![engine_check(context).await];
-        checks.extend(journal_check(context));
+        match wire::store_server(&config) {
+            Ok(None) => checks.extend(journal_check(context)),
+            Ok(Some(server)) => checks.extend(server_checks(&server).await),
+            Err(error) => checks.push(check("store", Verdict::Wrong, format!("{error:#}"))),
+        }
         checks.extend(model_checks(context, &config).await);
         checks
     }));
@@ -292,7 +297,11 @@ fn journal_check(context: &Context) -> Option<Check> {
     if !context.home.database().exists() {
         return None;
     }
-    Some(match titan_store::check(context.home.path()) {
+    Some(told_of_journal(titan_store::check(context.home.path())))
+}
+
+fn told_of_journal(checked: Result<Checked, StorageError>) -> Check {
+    match checked {
         Err(error) => check("journal", Verdict::Wrong, error.to_string()),
         Ok(checked) => match checked.wrong {
             Some(wrong) => check("journal", Verdict::Wrong, wrong),
@@ -303,7 +312,34 @@ fn journal_check(context: &Context) -> Option<Check> {
                 check("journal", Verdict::Fine, text)
             }
         },
-    })
+    }
+}
+
+/// The server that holds what is stored, and the chain in it. Engines may run meanwhile.
+async fn server_checks(server: &Server) -> Vec<Check> {
+    let looked = match titan_store::look_at(server).await {
+        Err(error) => return vec![check("store", Verdict::Wrong, error.to_string())],
+        Ok(looked) => looked,
+    };
+    let vectors = match &looked.vectors {
+        Some(version) => format!("pgvector {version}"),
+        None => "no pgvector, so vectors are compared one by one".to_owned(),
+    };
+    let text = format!(
+        "{server}: version {}, {vectors}; {} engines use it now",
+        looked.version, looked.n_engines
+    );
+    let store = match looked.is_durable {
+        true => check("store", Verdict::Fine, text),
+        false => {
+            let lost = "but it does not flush to its disk (fsync is off): a power cut there loses what was said";
+            check("store", Verdict::Warning, format!("{text}, {lost}"))
+        }
+    };
+    vec![
+        store,
+        told_of_journal(titan_store::check_server(server).await),
+    ]
 }
 
 async fn model_checks(context: &Context, config: &Config) -> Vec<Check> {

@@ -22,6 +22,7 @@ mod prompt;
 mod reflexes;
 mod sessions;
 mod status;
+mod store;
 mod toolchain;
 mod tools;
 mod transcript;
@@ -157,6 +158,8 @@ enum Command {
     Config(config::Arguments),
     /// Trust the instructions in a folder's AGENTS.md, or no longer
     Trust(trust::Arguments),
+    /// Take what is stored to a PostgreSQL server, or back into the home
+    Store(store::Arguments),
     /// Put everything into one file; the keys stay sealed in it
     Backup(backup::BackupArguments),
     /// Make the home from a file that backup made
@@ -295,6 +298,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Status(arguments)) => status::run(&context, &arguments),
         Some(Command::Config(arguments)) => config::run(&context, arguments),
         Some(Command::Trust(arguments)) => trust::run(&context, &arguments),
+        Some(Command::Store(arguments)) => store::run(&context, arguments),
         Some(Command::Backup(arguments)) => backup::back_up(&context, &arguments),
         Some(Command::Restore(arguments)) => backup::restore(&context, &arguments),
         Some(Command::Cost(arguments)) => cost::run(&context, &arguments),

@@ -131,6 +131,14 @@ fn is_utf8(locale: &str) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
+/// The variable of a name that the config gives, if it holds something.
+pub(crate) fn secret(name: &str) -> Option<SecretString> {
+    let value = std::env::var(name).ok();
+    value
+        .filter(|value| !value.is_empty())
+        .map(SecretString::from)
+}
+
 /// Every variable, for the programs that tools run; what they are given is chosen from these.
 pub(crate) fn inherited() -> BTreeMap<String, String> {
     std::env::vars_os()

@@ -304,6 +304,24 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "the folder for turns that name none; empty: where `titanclaw web` was started, or one in the cache",
     ),
+    key(
+        "store.url",
+        Kind::Text,
+        "",
+        "the database that sessions are kept in, as postgres://USER@HOST/DATABASE; empty: the home's own",
+    ),
+    key(
+        "store.password_env",
+        Kind::Text,
+        "",
+        "the environment variable that holds the password of store.url",
+    ),
+    key(
+        "store.authorities",
+        Kind::Text,
+        "",
+        "a PEM file of those who may vouch for the server of store.url; empty: those that this system trusts",
+    ),
 ];
 
 /// What a `[[providers]]` entry holds.

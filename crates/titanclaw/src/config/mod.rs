@@ -31,6 +31,7 @@ struct RawConfig {
     jit: RawJit,
     display: RawDisplay,
     gateway: Option<RawGateway>,
+    store: RawStore,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,6 +149,14 @@ struct RawGateway {
     workspace: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawStore {
+    url: Option<String>,
+    password_env: Option<String>,
+    authorities: Option<PathBuf>,
+}
+
 /// The API that a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -183,6 +192,7 @@ pub(crate) struct Config {
     pub(crate) display: Display,
     /// `None`: `titanclaw web` alone opens one.
     pub(crate) gateway: Option<Gateway>,
+    pub(crate) store: StoreAddress,
 }
 
 /// `[models]`.
@@ -295,6 +305,17 @@ pub(crate) struct Gateway {
     pub(crate) workspace: Option<PathBuf>,
 }
 
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoreAddress {
+    /// `None`: in the home.
+    pub(crate) url: Option<String>,
+    /// The variable that holds the password.
+    pub(crate) password_env: Option<String>,
+    /// `None`: those that the system trusts.
+    pub(crate) authorities: Option<PathBuf>,
+}
+
 impl Default for Gateway {
     fn default() -> Self {
         Self::from(RawGateway::default())
@@ -378,6 +399,14 @@ impl From<RawConfig> for Config {
                 theme: raw.display.theme.unwrap_or_default(),
             },
             gateway: raw.gateway.map(Gateway::from),
+            store: StoreAddress {
+                url: filled(raw.store.url),
+                password_env: filled(raw.store.password_env),
+                authorities: raw
+                    .store
+                    .authorities
+                    .filter(|path| !path.as_os_str().is_empty()),
+            },
         }
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn engine(
         are_titled: lasts && !is_small,
         reads_along: config.limits.reads_along,
         identity: Vec::new(),
+        is_alone: true,
         home: context.home.path().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         model: setting.map_or_else(

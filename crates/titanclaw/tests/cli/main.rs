@@ -6,6 +6,7 @@ mod daemon;
 mod leave;
 mod manners;
 mod memory;
+mod store;
 mod terminal;
 mod tools;
 mod undo;
