@@ -216,8 +216,14 @@ fn serve(programs: &Path, folder: &Path, settings: &[&str]) -> Running {
         let mut server = as_nobody(&programs.join("postgres"));
         server.arg("-D").arg(folder.join("data"));
         server.arg("-k").arg(folder);
-        let unflushed = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB"];
-        for setting in unflushed.iter().chain(settings) {
+        // Nothing of it lies where other servers of this machine could remove it.
+        let usual = [
+            "fsync=off",
+            "full_page_writes=off",
+            "shared_buffers=16MB",
+            "dynamic_shared_memory_type=mmap",
+        ];
+        for setting in usual.iter().chain(settings) {
             server.args(["-c", setting]);
         }
         server.stdin(Stdio::null());
