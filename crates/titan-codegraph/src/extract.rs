@@ -381,6 +381,10 @@ fn doc(language: Language, node: Node<'_>, text: &str) -> Box<str> {
             .find(|line| !line.is_empty())
             .unwrap_or_default();
     }
+    let starts: &[&str] = match language.family() {
+        Family::Ruby | Family::Bash | Family::Data => &["#"],
+        _ => &["//", "/*", "*"],
+    };
     let before = &text[..node.start_byte()];
     let mut said: Box<str> = "".into();
     for line in before
@@ -389,13 +393,11 @@ fn doc(language: Language, node: Node<'_>, text: &str) -> Box<str> {
         .skip(usize::from(!before.ends_with('\n')))
     {
         let line = line.trim();
-        let is_comment = ["//", "/*", "*", "#"]
-            .iter()
-            .any(|start| line.starts_with(start));
+        let is_comment = starts.iter().any(|start| line.starts_with(start));
         if line.starts_with("#[") || line.starts_with('@') {
             continue;
         }
-        if !is_comment || line.starts_with("#!") || line.starts_with("#include") {
+        if !is_comment || line.starts_with("#!") {
             break;
         }
         let line = clean(line);
@@ -412,15 +414,12 @@ fn is_test(language: Language, path: &str, symbol: &Symbol, tests: &[u32]) -> bo
         return language == Language::Rust && is_module_of_tests;
     }
     let file = path.rsplit('/').next().unwrap_or(path);
-    let is_marked = || {
-        // The attributes of a function stand just before it.
-        let first = symbol.line.saturating_sub(4);
-        tests
-            .iter()
-            .any(|line| (first..=symbol.line).contains(line))
-    };
+    let is_marked =
+        |lines: std::ops::RangeInclusive<u32>| tests.iter().any(|it| lines.contains(it));
     match language.family() {
-        Family::Rust | Family::Java => is_marked(),
+        // The attributes of a function stand just before it, Java's are a part of it.
+        Family::Rust => is_marked(symbol.line.saturating_sub(3)..=symbol.line),
+        Family::Java => is_marked(symbol.line..=symbol.line + 2),
         Family::Python => symbol.name.starts_with("test"),
         Family::Go => file.ends_with("_test.go") && symbol.name.starts_with("Test"),
         Family::Ruby => symbol.name.starts_with("test_"),

@@ -97,7 +97,7 @@ struct Index<'a> {
     by_file_name: HashMap<&'a str, Vec<usize>>,
     /// All symbols by name.
     named: HashMap<&'a str, Vec<Node>>,
-    /// By the name of a type and of what belongs to it.
+    /// By the name of a type or of a module within a file, and of what belongs to it.
     members: HashMap<(&'a str, &'a str), Vec<Node>>,
     /// What types are made from, by name.
     bases: HashMap<&'a str, Vec<&'a str>>,
@@ -132,7 +132,10 @@ impl<'a> Index<'a> {
                 if symbol.kind != SymbolKind::Extension {
                     index.named.entry(&symbol.name).or_default().push(node);
                 }
-                if let Some(owner) = type_of(facts, Some(at as u32), true) {
+                let around = symbol.container.map(|it| &facts.symbols[it as usize]);
+                let module = around.filter(|it| it.kind == SymbolKind::Module);
+                let owner = type_of(facts, Some(at as u32), true);
+                if let Some(owner) = owner.or(module.map(|it| &*it.name)) {
                     index
                         .members
                         .entry((owner, &symbol.name))

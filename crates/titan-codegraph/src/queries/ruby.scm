@@ -10,3 +10,5 @@
 (constant) @use
 (assignment left: (identifier) @var right: (call receiver: (constant) @vartype method: (identifier) @_new (#eq? @_new "new")))
 (assignment left: (instance_variable) @var right: (call receiver: (constant) @vartype method: (identifier) @_new (#eq? @_new "new")))
+(body_statement (identifier) @callee)
+(argument_list (identifier) @use)

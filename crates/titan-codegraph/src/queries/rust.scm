@@ -32,3 +32,4 @@
 (parameter pattern: (identifier) @var type: [(type_identifier) @vartype (reference_type type: (type_identifier) @vartype) (reference_type type: (generic_type type: (type_identifier) @vartype)) (generic_type type: (type_identifier) @vartype)])
 (field_declaration name: (field_identifier) @var type: [(type_identifier) @vartype (generic_type type: (type_identifier) @vartype) (reference_type type: (type_identifier) @vartype)])
 (attribute_item (attribute [(identifier) @attribute (scoped_identifier name: (identifier) @attribute)]))
+(token_tree (identifier) @callee . (token_tree))
