@@ -3,6 +3,7 @@
 use crate::facts::{FileFacts, Receiver, Reference, Symbol, SymbolKind, Typed};
 use crate::languages::{Family, Language};
 use crate::{flow, imports};
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const SIGNATURE_CHARS_MAX: usize = 160;
 const DOC_CHARS_MAX: usize = 160;
 
 /// Why a file is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Skipped {
     /// It is in no language that is known.
     Unknown,

@@ -94,6 +94,11 @@ impl Graph {
             .find_map(|group| group.files.get(path))
     }
 
+    /// Why a file was not read, if it was not.
+    pub(crate) fn skipped(&self, path: &str) -> Option<Skipped> {
+        self.skipped.get(path).copied()
+    }
+
     /// What is known in all.
     pub fn summary(&self) -> CodeSummary {
         let mut summary = CodeSummary::default();

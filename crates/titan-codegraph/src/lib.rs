@@ -3,11 +3,15 @@
 //! A file is parsed into [`FileFacts`], a function of its path and text. [`Graph`] puts the facts of all files together:
 //! who calls, makes, inherits and names whom, each use as sure as what it rests on. Python's values are followed through
 //! assignments, calls and containers; the other languages are read by scopes, imports and types that are written.
+//! [`Folder`] keeps a graph as the disk is, and [`CodeFolders`] is the port `CodeGraph` over folders.
 
 mod extract;
 mod facts;
 mod flow;
+mod folder;
+mod folders;
 mod graph;
+mod history;
 mod imports;
 mod languages;
 mod link;
@@ -18,6 +22,9 @@ mod tests;
 
 pub use extract::{FILE_BYTES_MAX, Skipped, facts};
 pub use facts::{FileFacts, Import, Receiver, Reference, Symbol, SymbolKind, Typed};
+pub use folder::Folder;
+pub use folders::CodeFolders;
 pub use graph::{CallEnd, Graph};
+pub use history::GitHistory;
 pub use languages::Language;
 pub use modules::python_module;
