@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use titan_protocol::{Effect, FileHistory, History, HistoryError, HistoryQuestion, Workbench};
+use titan_protocol::{FileHistory, History, HistoryError, HistoryQuestion};
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::workbench::MemoryWorkbench;
 
@@ -367,7 +367,7 @@ async fn a_repository_beside_or_above_the_workspace_is_read() {
     assert_eq!(subjects(&linked.history("f").await), ["Begin"]);
 
     std::fs::create_dir(main.root.join("below")).unwrap();
-    main.write("below/f", "a\n");
+    main.write("below/f", "below\n");
     main.commit("Ann", "Below");
     let below = Repository {
         folder: tempfile::tempdir().unwrap(),
@@ -376,13 +376,13 @@ async fn a_repository_beside_or_above_the_workspace_is_read() {
     assert_eq!(subjects(&below.history("f").await), ["Below"]);
 }
 
-/// Makes a program that leaves a mark with its own name in the workspace and is otherwise like `cat`.
+/// Makes a program that leaves a mark with its own name in the workspace and shows the file that it is given.
 fn trap(repository: &Repository, name: &str) -> String {
     let program = repository.root.join(".git/traps").join(name);
     std::fs::create_dir_all(program.parent().unwrap()).unwrap();
     let mark = repository.root.join(format!("marked-{name}"));
     let script = format!(
-        "#!/bin/sh\n: > '{}'\n[ -f \"$1\" ] && cat \"$1\" || cat\n",
+        "#!/bin/sh\n: > '{}'\n[ -f \"$1\" ] && cat \"$1\"\nexit 0\n",
         mark.display()
     );
     std::fs::write(&program, script).unwrap();
