@@ -178,6 +178,7 @@ fn read(language: Language, path: &str, text: &str, tree: &Tree) -> FileFacts {
         _ => {}
     }
     facts.references.dedup();
+    facts.references.shrink_to_fit();
     facts
 }
 

@@ -122,23 +122,16 @@ pub(crate) enum Expression {
     Attribute(ExpressionId, NameId),
     Call {
         callee: ExpressionId,
-        arguments: Vec<Argument>,
+        arguments: Box<[Argument]>,
         line: u32,
     },
     Subscript(ExpressionId, ExpressionId),
     /// A part of a sequence, from here to there.
     Slice(ExpressionId, Option<i32>, Option<i32>),
     /// A tuple, list or set.
-    Sequence(Container, Vec<ExpressionId>),
-    Dictionary(Vec<(Option<ExpressionId>, ExpressionId)>),
-    /// A comprehension: its loops, then its elements.
-    Comprehension {
-        container: Container,
-        loops: Vec<(ExpressionId, ExpressionId)>,
-        conditions: Vec<ExpressionId>,
-        key: Option<ExpressionId>,
-        element: ExpressionId,
-    },
+    Sequence(Container, Box<[ExpressionId]>),
+    Dictionary(Box<[(Option<ExpressionId>, ExpressionId)]>),
+    Comprehension(Box<Comprehension>),
     /// A function without a name, by its scope.
     Lambda(u32),
     Text(NameId),
@@ -147,9 +140,9 @@ pub(crate) enum Expression {
     SomeText,
     SomeNumber,
     /// One of them.
-    Either(Vec<ExpressionId>),
+    Either(Box<[ExpressionId]>),
     /// All are looked at, and a new value is made.
-    Computed(Vec<ExpressionId>),
+    Computed(Box<[ExpressionId]>),
     /// `*x`
     Star(ExpressionId),
     Yield(Option<ExpressionId>),
@@ -157,6 +150,16 @@ pub(crate) enum Expression {
     /// `name := value`
     Named(NameId, ExpressionId),
     Nothing,
+}
+
+/// Its loops run, then its elements are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Comprehension {
+    pub(crate) container: Container,
+    pub(crate) loops: Vec<(ExpressionId, ExpressionId)>,
+    pub(crate) conditions: Vec<ExpressionId>,
+    pub(crate) key: Option<ExpressionId>,
+    pub(crate) element: ExpressionId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

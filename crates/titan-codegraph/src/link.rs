@@ -6,7 +6,7 @@ use crate::facts::{FileFacts, SymbolKind};
 use crate::flow::{self, Callee, Flow, How, Module, Modules, Solved, Statement};
 use crate::languages::Family;
 use crate::modules::PythonModules;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use titan_protocol::CodeUseKind;
 
@@ -180,7 +180,7 @@ impl Linked {
             self.push(from, to, CodeUseKind::Inherits, line, 100);
         }
         let files = self.files.clone();
-        let mut methods: HashMap<&str, Vec<Node>> = HashMap::new();
+        let mut methods: FxHashMap<&str, Vec<Node>> = FxHashMap::default();
         for (file, (_, facts)) in files.iter().enumerate() {
             for (at, symbol) in facts.symbols.iter().enumerate() {
                 if symbol.kind == SymbolKind::Method {

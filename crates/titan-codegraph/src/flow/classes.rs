@@ -1,7 +1,7 @@
 //! The order in which a class and its ancestors are asked for an attribute.
 
 use super::values::{Name, ScopeId};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Ancestors of one class that are looked at.
 const ANCESTORS_MAX: usize = 64;
@@ -14,8 +14,8 @@ pub(super) enum Ancestor {
 }
 
 /// The class itself, then its ancestors: C3 where the bases agree, else depth first.
-pub(super) fn linear(class: ScopeId, bases: &HashMap<ScopeId, Vec<Ancestor>>) -> Vec<Ancestor> {
-    let mut done: HashMap<ScopeId, Vec<Ancestor>> = HashMap::new();
+pub(super) fn linear(class: ScopeId, bases: &FxHashMap<ScopeId, Vec<Ancestor>>) -> Vec<Ancestor> {
+    let mut done: FxHashMap<ScopeId, Vec<Ancestor>> = FxHashMap::default();
     let mut stack = vec![(class, false)];
     let mut open = vec![];
     while let Some((class, is_expanded)) = stack.pop() {
@@ -84,7 +84,7 @@ mod tests {
     fn ancestors_are_asked_in_the_order_of_c3_and_a_circle_ends() {
         let class = Ancestor::Class;
         // 0 is the root of a diamond: 3(1, 2), 1(0), 2(0). 4 and 5 are one another's base.
-        let bases = HashMap::from([
+        let bases = FxHashMap::from_iter([
             (1, vec![class(0)]),
             (2, vec![class(0)]),
             (3, vec![class(1), class(2)]),

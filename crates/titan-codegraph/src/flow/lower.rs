@@ -1,8 +1,8 @@
 //! From the tree of a Python file to what it does with values.
 
 use super::{
-    Argument, Binding, Container, Expression, ExpressionId, Flow, Gathers, NameId, Parameter,
-    Scope, ScopeKind, Statement,
+    Argument, Binding, Comprehension, Container, Expression, ExpressionId, Flow, Gathers, NameId,
+    Parameter, Scope, ScopeKind, Statement,
 };
 use crate::extract;
 use crate::facts::{Symbol, SymbolKind};
@@ -479,7 +479,7 @@ impl<'a> Lowering<'a> {
             "float" => Expression::SomeNumber,
             "unary_operator" => self.negative(scope, node),
             "parenthesized_expression" | "await" => match node.named_child(0) {
-                Some(inner) => Expression::Either(vec![self.expression(scope, inner)]),
+                Some(inner) => Expression::Either([self.expression(scope, inner)].into()),
                 None => Expression::Nothing,
             },
             "tuple" | "expression_list" => self.sequence(scope, node, Container::Tuple),
@@ -511,9 +511,9 @@ impl<'a> Lowering<'a> {
                     .collect();
                 if let [then, condition, otherwise] = parts[..] {
                     self.push(scope, Statement::Evaluate(condition));
-                    Expression::Either(vec![then, otherwise])
+                    Expression::Either([then, otherwise].into())
                 } else {
-                    Expression::Computed(parts)
+                    Expression::Computed(parts.into())
                 }
             }
             "boolean_operator" => Expression::Either(self.all(scope, node)),
@@ -522,7 +522,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn all(&mut self, scope: u32, node: Node<'_>) -> Vec<ExpressionId> {
+    fn all(&mut self, scope: u32, node: Node<'_>) -> Box<[ExpressionId]> {
         children(node)
             .map(|part| self.expression(scope, part))
             .collect()
@@ -564,7 +564,7 @@ impl<'a> Lowering<'a> {
         }
         Expression::Call {
             callee,
-            arguments,
+            arguments: arguments.into(),
             line: node.start_position().row as u32 + 1,
         }
     }
@@ -625,7 +625,7 @@ impl<'a> Lowering<'a> {
                 _ => {}
             }
         }
-        Expression::Dictionary(pairs)
+        Expression::Dictionary(pairs.into())
     }
 
     fn comprehension(&mut self, scope: u32, node: Node<'_>, container: Container) -> Expression {
@@ -663,13 +663,13 @@ impl<'a> Lowering<'a> {
             None => self.make(Expression::Nothing),
         };
         self.renamed.truncate(before);
-        Expression::Comprehension {
+        Expression::Comprehension(Box::new(Comprehension {
             container,
             loops,
             conditions,
             key,
             element,
-        }
+        }))
     }
 
     /// The variables of a comprehension are its own.
@@ -801,7 +801,11 @@ impl<'a> Lowering<'a> {
 
     /// Sorts what is looked up, and finds parameters that a function gives back untouched.
     fn settle(&mut self) {
+        self.flow.names.shrink_to_fit();
+        self.flow.expressions.shrink_to_fit();
+        self.flow.scopes.shrink_to_fit();
         for scope in &mut self.flow.scopes {
+            scope.statements.shrink_to_fit();
             let bound = scope.locals.clone();
             let is_untouched = |name: NameId| bound.iter().filter(|it| **it == name).count() == 1;
             let expressions = &self.flow.expressions;

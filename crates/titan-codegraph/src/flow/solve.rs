@@ -13,7 +13,8 @@ use super::{
     Argument, Binding, Container, Expression, ExpressionId, Flow, Gathers, Scope, ScopeKind,
     Statement, builtins,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// How often one body is read at most.
@@ -133,8 +134,8 @@ struct Solver<'a> {
     locals: Vec<Vec<Name>>,
     objects: Objects,
     variables: Vec<Variable>,
-    places: HashMap<Place, u32>,
-    read: HashSet<(u32, ScopeId)>,
+    places: FxHashMap<Place, u32>,
+    read: FxHashSet<(u32, ScopeId)>,
     queue: VecDeque<ScopeId>,
     is_queued: Vec<bool>,
     reads: Vec<u16>,
@@ -142,10 +143,12 @@ struct Solver<'a> {
     /// The line of the statement.
     line: u32,
     calls: BTreeMap<(ScopeId, u32, u32, How), u32>,
-    known_calls: HashSet<u32>,
+    known_calls: FxHashSet<u32>,
     attribute_calls: BTreeMap<u32, (ScopeId, Name, u32)>,
-    orders: HashMap<ScopeId, Rc<Vec<Ancestor>>>,
-    stars: HashMap<(ScopeId, u32), Option<ScopeId>>,
+    orders: FxHashMap<ScopeId, Rc<Vec<Ancestor>>>,
+    /// Who has asked for the order of which class.
+    order_read: FxHashSet<(ScopeId, ScopeId)>,
+    stars: FxHashMap<(ScopeId, u32), Option<ScopeId>>,
     words: builtins::Words,
 }
 
@@ -180,18 +183,19 @@ impl<'a> Solver<'a> {
             locals,
             objects: Objects::default(),
             variables: Vec::new(),
-            places: HashMap::new(),
-            read: HashSet::new(),
+            places: FxHashMap::default(),
+            read: FxHashSet::default(),
             queue: VecDeque::new(),
             is_queued: vec![false; scopes],
             reads: vec![0; scopes],
             current: 0,
             line: 0,
             calls: BTreeMap::new(),
-            known_calls: HashSet::new(),
+            known_calls: FxHashSet::default(),
             attribute_calls: BTreeMap::new(),
-            orders: HashMap::new(),
-            stars: HashMap::new(),
+            orders: FxHashMap::default(),
+            order_read: FxHashSet::default(),
+            stars: FxHashMap::default(),
             words,
         }
     }
@@ -637,13 +641,14 @@ impl<'a> Solver<'a> {
                 }
                 Values::one(Value::Object(object))
             }
-            Expression::Comprehension {
-                container,
-                loops,
-                conditions,
-                key,
-                element,
-            } => {
+            Expression::Comprehension(it) => {
+                let super::Comprehension {
+                    container,
+                    loops,
+                    conditions,
+                    key,
+                    element,
+                } = &**it;
                 for (target, over) in loops {
                     let over = self.value(id, *over);
                     let elements = self.elements(&over);
@@ -783,7 +788,13 @@ impl<'a> Solver<'a> {
     }
 
     fn order(&mut self, class: ScopeId) -> Rc<Vec<Ancestor>> {
-        let mut bases = HashMap::new();
+        // Who has read the bases once is told when they grow.
+        if !self.order_read.insert((class, self.current))
+            && let Some(known) = self.orders.get(&class)
+        {
+            return Rc::clone(known);
+        }
+        let mut bases = FxHashMap::default();
         let mut stack = vec![class];
         while let Some(class) = stack.pop() {
             if bases.contains_key(&class) {

@@ -1,7 +1,7 @@
 //! What a variable may hold, and the variables themselves.
 
 use super::Container;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// A name of all files together, by its number in [`Names`].
 pub(super) type Name = u32;
@@ -11,7 +11,7 @@ pub(super) type ScopeId = u32;
 pub(super) type ObjectId = u32;
 
 /// Values that a variable holds at most; what comes later is left out.
-pub(super) const VALUES_MAX: usize = 48;
+pub(super) const VALUES_MAX: usize = 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Value {
@@ -146,7 +146,7 @@ impl Key {
 #[derive(Default)]
 pub(super) struct Names {
     names: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, Name>,
+    numbers: FxHashMap<Box<str>, Name>,
 }
 
 impl Names {
@@ -189,7 +189,7 @@ pub(super) struct Object {
 #[derive(Default)]
 pub(super) struct Objects {
     objects: Vec<Object>,
-    sites: HashMap<Site, ObjectId>,
+    sites: FxHashMap<Site, ObjectId>,
 }
 
 impl Objects {

@@ -5,7 +5,7 @@ use super::{Linked, NAMESAKES_MAX, Node};
 use crate::facts::{FileFacts, Receiver, Reference, SymbolKind};
 use crate::languages::Family;
 use crate::modules::{file_name, join, parent};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 use titan_protocol::CodeUseKind;
 
@@ -36,7 +36,7 @@ pub(super) fn link(family: Family, linked: &mut Linked) {
     let index = Index::new(family, linked, &files);
     let mut edges = Vec::new();
     for (file, (_, facts)) in files.iter().enumerate() {
-        let mut imported = HashSet::new();
+        let mut imported = FxHashSet::default();
         for import in &facts.imports {
             let found = index.import(file, &import.module, import.name.as_deref());
             for node in found.files.iter().copied().chain(
@@ -93,17 +93,17 @@ struct Index<'a> {
     family: Family,
     files: &'a [(Arc<str>, Arc<FileFacts>)],
     first: Vec<Node>,
-    by_path: HashMap<&'a str, usize>,
-    by_file_name: HashMap<&'a str, Vec<usize>>,
+    by_path: FxHashMap<&'a str, usize>,
+    by_file_name: FxHashMap<&'a str, Vec<usize>>,
     /// All symbols by name.
-    named: HashMap<&'a str, Vec<Node>>,
+    named: FxHashMap<&'a str, Vec<Node>>,
     /// By the name of a type or of a module within a file, and of what belongs to it.
-    members: HashMap<(&'a str, &'a str), Vec<Node>>,
+    members: FxHashMap<(&'a str, &'a str), Vec<Node>>,
     /// What types are made from, by name.
-    bases: HashMap<&'a str, Vec<&'a str>>,
+    bases: FxHashMap<&'a str, Vec<&'a str>>,
     /// Of each file: what it takes, by the name that it has there.
-    imports: Vec<HashMap<&'a str, Vec<usize>>>,
-    typed: Vec<HashMap<&'a str, Vec<usize>>>,
+    imports: Vec<FxHashMap<&'a str, Vec<usize>>>,
+    typed: Vec<FxHashMap<&'a str, Vec<usize>>>,
 }
 
 impl<'a> Index<'a> {
@@ -112,11 +112,11 @@ impl<'a> Index<'a> {
             family,
             files,
             first: linked.first.clone(),
-            by_path: HashMap::new(),
-            by_file_name: HashMap::new(),
-            named: HashMap::new(),
-            members: HashMap::new(),
-            bases: HashMap::new(),
+            by_path: FxHashMap::default(),
+            by_file_name: FxHashMap::default(),
+            named: FxHashMap::default(),
+            members: FxHashMap::default(),
+            bases: FxHashMap::default(),
             imports: Vec::new(),
             typed: Vec::new(),
         };
@@ -150,12 +150,12 @@ impl<'a> Index<'a> {
                     bases.push(base);
                 }
             }
-            let mut imports: HashMap<&str, Vec<usize>> = HashMap::new();
+            let mut imports: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
             for (at, import) in facts.imports.iter().enumerate() {
                 imports.entry(&import.alias).or_default().push(at);
             }
             index.imports.push(imports);
-            let mut typed: HashMap<&str, Vec<usize>> = HashMap::new();
+            let mut typed: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
             for (at, variable) in facts.typed.iter().enumerate() {
                 typed.entry(&variable.name).or_default().push(at);
             }
