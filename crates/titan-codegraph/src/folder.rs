@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Files of one folder that are read.
 const FILES_MAX: usize = 100_000;
+/// Bytes of one folder's files that are read.
+const BYTES_MAX: u64 = 512 << 20;
 /// Threads that read and parse.
 const THREADS_MAX: usize = 8;
 /// Changed files after which what was read is kept again.
@@ -30,6 +32,8 @@ pub struct Folder {
     root: PathBuf,
     /// Where what was read is kept, if anywhere.
     cache: Option<PathBuf>,
+    /// What is left alone, wherever it lies.
+    without: Vec<PathBuf>,
     graph: Graph,
     stamps: HashMap<String, Stamp>,
     hashes: HashMap<String, [u8; 32]>,
@@ -90,12 +94,20 @@ impl Folder {
         Self {
             root: root.to_owned(),
             cache: cache.map(|cache| kept::file_of(cache, root)),
+            without: Vec::new(),
             graph: Graph::new(),
             stamps: HashMap::new(),
             hashes: HashMap::new(),
             is_fresh: true,
             unkept: 0,
         }
+    }
+
+    /// Leaves these folders alone, wherever they lie.
+    #[must_use]
+    pub fn without(mut self, folders: &[PathBuf]) -> Self {
+        self.without = folders.to_vec();
+        self
     }
 
     /// The graph of what lies on the disk now, and how many files were read anew.
@@ -112,7 +124,7 @@ impl Folder {
                 self.graph.set(&path, file.facts);
             }
         }
-        let lying = look(&self.root)?;
+        let lying = look(&self.root, &self.without)?;
         let gone: Vec<String> = self
             .stamps
             .keys()
@@ -166,14 +178,17 @@ impl Folder {
 }
 
 /// The files that lie in a folder, but for hidden ones and those that git ignores. No link is followed.
-fn look(root: &Path) -> io::Result<BTreeMap<String, Stamp>> {
+fn look(root: &Path, without: &[PathBuf]) -> io::Result<BTreeMap<String, Stamp>> {
     std::fs::read_dir(root)?;
     let now = now();
+    let without = without.to_vec();
     let walk = ignore::WalkBuilder::new(root)
         .follow_links(false)
         .require_git(false)
+        .filter_entry(move |entry| !without.iter().any(|it| it == entry.path()))
         .build();
     let mut found = BTreeMap::new();
+    let mut bytes = 0;
     for entry in walk {
         let Ok(entry) = entry else { continue };
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
@@ -183,11 +198,19 @@ fn look(root: &Path) -> io::Result<BTreeMap<String, Stamp>> {
         let (Some(path), Ok(metadata)) = (relative.and_then(Path::to_str), entry.metadata()) else {
             continue;
         };
-        found.insert(path.to_owned(), Stamp::of(&metadata, now));
-        if found.len() >= FILES_MAX {
-            tracing::warn!(FILES_MAX, "a folder has more files than are read");
+        // What is too long is counted and not read.
+        if metadata.len() <= FILE_BYTES_MAX as u64 {
+            bytes += metadata.len();
+        }
+        if found.len() >= FILES_MAX || bytes > BYTES_MAX {
+            tracing::warn!(
+                FILES_MAX,
+                BYTES_MAX,
+                "a folder has more files than are read"
+            );
             break;
         }
+        found.insert(path.to_owned(), Stamp::of(&metadata, now));
     }
     Ok(found)
 }
@@ -346,7 +369,11 @@ mod tests {
         };
         link(outside.path(), "elsewhere");
         link(&outside.path().join("c.py"), "d.py");
-        check(&mut place.open(), "f1 (1)");
+        place.write("kept_out/e.py", "def f5(): pass");
+        let mut folder = place
+            .open()
+            .without(&[place.folder.path().join("kept_out")]);
+        check(&mut folder, "f1 (1)");
     }
 
     #[test]

@@ -17,15 +17,18 @@ const FOLDERS_MAX: usize = 4;
 /// The code of folders on this machine. Holds nothing before it is asked.
 pub struct CodeFolders {
     cache: Option<PathBuf>,
+    without: Vec<PathBuf>,
     /// Last asked about last.
     folders: Mutex<Vec<(PathBuf, Arc<Mutex<Folder>>)>>,
 }
 
 impl CodeFolders {
-    /// What is read is kept in this folder for the next process, if there is one.
-    pub fn new(cache: Option<PathBuf>) -> Self {
+    /// What is read is kept in `cache` for the next process, if there is such a folder. What lies in one of `without` is
+    /// never read.
+    pub fn new(cache: Option<PathBuf>, without: Vec<PathBuf>) -> Self {
         Self {
             cache,
+            without,
             folders: Mutex::new(Vec::new()),
         }
     }
@@ -36,7 +39,7 @@ impl CodeFolders {
         let (path, folder) = match known {
             Some(at) => folders.remove(at),
             None => {
-                let folder = Folder::new(root, self.cache.as_deref());
+                let folder = Folder::new(root, self.cache.as_deref()).without(&self.without);
                 (root.to_owned(), Arc::new(Mutex::new(folder)))
             }
         };
@@ -138,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_folder_asked_about_longest_ago_makes_room() {
-        let folders = CodeFolders::new(None);
+        let folders = CodeFolders::new(None, Vec::new());
         let place = tempfile::tempdir().unwrap();
         for n in 0..=FOLDERS_MAX {
             let folder = place.path().join(n.to_string());
@@ -161,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_refused_by_name() {
-        let folders = CodeFolders::new(None);
+        let folders = CodeFolders::new(None, Vec::new());
         let error = folders.map(Path::new("/nowhere"), 100).await.unwrap_err();
         let expected = "/nowhere can't be read: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), expected);

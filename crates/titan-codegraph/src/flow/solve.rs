@@ -402,10 +402,10 @@ impl<'a> Solver<'a> {
         let mut values = Values::default();
         if let Module::File(file) = module {
             let scope = self.first_scope[*file];
-            if scope != self.module_of(id) {
-                if let Some(home) = self.exported(scope, name, 0) {
-                    return self.get(Place::Local(home, name));
-                }
+            if scope != self.module_of(id)
+                && let Some(home) = self.exported(scope, name, 0)
+            {
+                return self.get(Place::Local(home, name));
             }
         }
         let wanted = self.names.get(name).to_owned();
