@@ -6,6 +6,7 @@ pub mod component;
 pub mod egress;
 pub mod fuzz;
 pub mod gate;
+pub mod history;
 pub mod memory;
 pub mod model;
 pub mod server;

@@ -17,6 +17,7 @@ mod fetch;
 mod files;
 mod glob;
 mod grep;
+mod history;
 mod list;
 mod output;
 mod packages;
@@ -31,14 +32,17 @@ mod write;
 mod tests;
 
 use call::Whole;
+pub use history::{of_lines as history_of_lines, told as history_told};
 use std::sync::Arc;
-use titan_protocol::{Blobs, Journal, Memory, Tool};
+use titan_protocol::{Blobs, History, Journal, Memory, Tool};
 
 /// What the tools reach besides the workbench and the egress of each call.
 #[derive(Clone)]
 pub struct Ports {
     /// What `remember` writes and `recall` finds.
     pub memory: Arc<dyn Memory>,
+    /// What `history` asks.
+    pub history: Arc<dyn History>,
     /// Where whole outputs are kept, for `read` of `output:HASH`.
     pub blobs: Arc<dyn Blobs>,
     /// What happened in a session, so that it reads its own outputs alone.
@@ -46,7 +50,7 @@ pub struct Ports {
 }
 
 /// The names of the built-in tools, which no other tool may take.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "shell",
     "read",
     "write",
@@ -55,6 +59,7 @@ pub const NAMES: [&str; 14] = [
     "list",
     "glob",
     "grep",
+    "history",
     "fetch",
     "todo",
     "canvas",
@@ -77,6 +82,9 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(list::List)),
         Arc::new(Whole::new(glob::Glob)),
         Arc::new(Whole::new(grep::Grep)),
+        Arc::new(Whole::new(history::OfFile {
+            history: ports.history,
+        })),
         Arc::new(Whole::new(fetch::Fetch)),
         Arc::new(Whole::new(todo::Todo)),
         Arc::new(Whole::new(canvas::Canvas)),

@@ -33,10 +33,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
+use titan_codegraph::GitHistory;
 use titan_local::LocalEmbedder;
 use titan_memory::GraphMemory;
 use titan_protocol::{
-    Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
+    Client, Egress, FileHistory, History, HistoryQuestion, Memory, Op, StorageError, UnixMillis,
+    Workbench, WorkbenchError,
 };
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Store, StoreConfig};
@@ -382,6 +384,7 @@ fn parts(
     let Kept { store, memory } = kept;
     let tools = titan_tools::builtin(titan_tools::Ports {
         memory,
+        history: Arc::new(GitHistory),
         journal: store.journal(),
         blobs: store.blobs(),
     });
@@ -440,6 +443,20 @@ fn workbenches(context: &Context, environment: BTreeMap<String, String>) -> Open
             .map_err(|error| WorkbenchError::Failed(error.to_string()))?;
         Ok(Arc::new(workbench) as Arc<dyn Workbench>)
     })
+}
+
+/// The history of a file, read where programs run.
+///
+/// # Errors
+/// When the file is in no repository, or it can't be read.
+pub(crate) async fn history(
+    context: &Context,
+    question: HistoryQuestion,
+) -> anyhow::Result<FileHistory> {
+    let folder = question.path.ancestors().skip(1).find(|it| it.is_dir());
+    let folder = folder.context("the file is in no folder")?;
+    let workbench = workbenches(context, inherited())(folder)?;
+    Ok(GitHistory.of_file(workbench.as_ref(), question).await?)
 }
 
 /// The person's own instruction files that are there and can be read.

@@ -22,6 +22,7 @@ use titan_protocol::{
 };
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
 use titan_testkit::shortcut::ScriptedShortcut;
@@ -159,6 +160,7 @@ impl Place {
         let store = MemoryStore::new();
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),
         });

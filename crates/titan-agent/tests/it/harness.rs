@@ -13,6 +13,7 @@ use titan_protocol::{
 };
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
 use titan_testkit::shortcut::ScriptedShortcut;
@@ -88,6 +89,7 @@ impl Setup {
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),
         });

@@ -6,6 +6,7 @@ mod attacks;
 mod edit;
 mod fetch;
 mod find;
+mod history;
 mod notes;
 mod person;
 mod read;
@@ -25,6 +26,7 @@ use titan_protocol::{
 };
 use titan_testkit::calls::ScriptedCalls;
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::effect_text;
@@ -40,6 +42,7 @@ struct Place {
     egress: Arc<ScriptedEgress>,
     store: Arc<MemoryStore>,
     memory: ListedMemory,
+    history: ToldHistory,
     signals: Arc<Signals>,
     cancel: CancellationToken,
 }
@@ -51,6 +54,7 @@ impl Place {
             egress: Arc::new(ScriptedEgress::new()),
             store: MemoryStore::new(),
             memory: ListedMemory::new(),
+            history: ToldHistory::none(),
             signals: Arc::default(),
             cancel: CancellationToken::new(),
         }
@@ -59,6 +63,7 @@ impl Place {
     fn ports(&self) -> Ports {
         Ports {
             memory: Arc::new(self.memory.clone()),
+            history: Arc::new(self.history.clone()),
             journal: self.store.clone(),
             blobs: self.store.clone(),
         }
@@ -220,6 +225,7 @@ fn the_names_are_those_of_all_built_in_tools() {
     let store = MemoryStore::new();
     let tools = builtin(Ports {
         memory: Arc::new(ListedMemory::new()),
+        history: Arc::new(ToldHistory::none()),
         journal: store.clone(),
         blobs: store,
     });
@@ -251,6 +257,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         list: List the files and folders in a folder, and what each package in it is for.
         glob: Find files by a pattern of their path, such as **/*.rs.
         grep: Search file contents by a regular expression; gives path:line:text.
+        history: Tell who wrote a file or some of its lines, when and why, from git's history.
         fetch: Read a web page or file from an https address as text.
         todo: Show the person your plan, whole, each time that it changes.
         canvas: Draw something for the person: a table, a chart, a form, a diagram, a page.

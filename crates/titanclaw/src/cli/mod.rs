@@ -12,6 +12,7 @@ mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod history;
 mod image;
 mod live;
 mod logs;
@@ -145,6 +146,8 @@ enum Command {
     Toolchain(toolchain::Arguments),
     /// Search, show, add, change, forget, export or import what is known over sessions
     Memory(memory::Arguments),
+    /// Tell who wrote a file or some of its lines, when and why
+    History(history::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
@@ -289,6 +292,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
         Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
         Some(Command::Memory(arguments)) => memory::run(&context, arguments),
+        Some(Command::History(arguments)) => history::run(&context, &arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),
