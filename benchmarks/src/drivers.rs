@@ -9,6 +9,7 @@ mod gateway;
 mod latency;
 mod memory;
 mod model;
+mod packs;
 mod reflexes;
 mod start;
 mod swap;
@@ -73,6 +74,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("plan_compile", reflexes::plan_compile),
     bench("memory_ingest", memory::memory_ingest),
     bench("page_rank", memory::page_rank),
+    bench("context_pack", packs::context_pack),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),

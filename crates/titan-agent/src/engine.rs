@@ -24,7 +24,7 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, ImageBytes, Job,
-    Journal, ModelInfo, Op, Provider, Record, Records, ReflexSummary, Seq, SessionId,
+    Journal, ModelInfo, Op, Packs, Provider, Record, Records, ReflexSummary, Seq, SessionId,
     SessionSummary, Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench,
     WorkbenchError,
 };
@@ -96,6 +96,8 @@ pub struct Parts {
     pub egress: Arc<dyn Egress>,
     /// Opens a session's workspace.
     pub open_workbench: OpenWorkbench,
+    /// What is ready about open files.
+    pub packs: Arc<dyn Packs>,
     /// Which instruction files of workspaces speak for the person.
     pub trust_of: TrustOf,
     /// Milliseconds since the Unix epoch.

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_protocol::{
-    CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeGraph,
-    CodeImpact, CodeSummary, CodeSymbol, CodeUses,
+    CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeFile,
+    CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
 };
 
 /// Folders that are held at once; the one that was asked about longest ago makes room.
@@ -126,6 +126,13 @@ impl CodeGraph for CodeFolders {
         let depth = depth.clamp(1, CODE_DEPTH_MAX);
         let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
         self.ask(folder, move |graph, _| graph.impact(&name, depth, limit))
+            .await
+    }
+
+    async fn file(&self, folder: &Path, path: &str, limit: usize) -> Result<CodeFile, ClientError> {
+        let path = path.to_owned();
+        let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
+        self.ask(folder, move |graph, _| graph.file(&path, limit))
             .await
     }
 

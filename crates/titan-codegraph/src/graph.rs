@@ -11,7 +11,8 @@ use crate::outline;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use titan_protocol::{
-    CodeDirection, CodeImpact, CodeReached, CodeSummary, CodeSymbol, CodeUse, CodeUseKind, CodeUses,
+    CodeDirection, CodeFile, CodeImpact, CodeReached, CodeSummary, CodeSymbol, CodeUse,
+    CodeUseKind, CodeUser, CodeUses,
 };
 
 /// Symbols of one name that a question is about at most.
@@ -204,6 +205,39 @@ impl Graph {
             reached,
             files,
             left_out,
+        }
+    }
+
+    /// What a file defines, and what uses that from other files, the surest first.
+    pub fn file(&self, path: &str, limit: usize) -> CodeFile {
+        let Some((linked, file)) = self.at_line(path, 0).map(|(it, node)| (it, it.at(node).0))
+        else {
+            return CodeFile::default();
+        };
+        let count = linked.files[file].1.symbols.len() as u32;
+        let nodes = || (0..count).map(|at| linked.node(file, Some(at)));
+        let mut users: Vec<CodeUser> = Vec::new();
+        for node in nodes() {
+            let of = told(linked, node).name;
+            let others = linked
+                .to(node)
+                .filter(|edge| linked.at(edge.from).0 != file);
+            users.extend(others.map(|edge| CodeUser {
+                of: of.clone(),
+                by: used(linked, edge.from, edge.from, edge),
+            }));
+        }
+        users.sort_by(|a, b| {
+            let order = |it: &CodeUser| (u8::MAX - it.by.confidence, it.by.kind);
+            let place = |it: &CodeUser| (it.by.path.clone(), it.by.line);
+            order(a)
+                .cmp(&order(b))
+                .then_with(|| place(a).cmp(&place(b)))
+        });
+        users.truncate(limit);
+        CodeFile {
+            symbols: nodes().take(limit).map(|node| told(linked, node)).collect(),
+            users,
         }
     }
 

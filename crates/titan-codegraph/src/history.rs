@@ -13,6 +13,7 @@ mod tests;
 
 use async_trait::async_trait;
 use git::{Bound, Git, Said, failed};
+pub(crate) use message::clean;
 use parse::Blame;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

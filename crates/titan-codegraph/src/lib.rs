@@ -17,6 +17,7 @@ mod languages;
 mod link;
 mod modules;
 mod outline;
+mod packs;
 #[cfg(test)]
 mod tests;
 
@@ -28,3 +29,4 @@ pub use graph::{CallEnd, Graph};
 pub use history::GitHistory;
 pub use languages::Language;
 pub use modules::python_module;
+pub use packs::{OpenFiles, OpenFolder, PackPorts};

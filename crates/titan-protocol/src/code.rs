@@ -58,6 +58,12 @@ pub trait CodeGraph: Send + Sync {
         limit: usize,
     ) -> Result<CodeImpact, ClientError>;
 
+    /// What a file defines, and what uses that from other files, the surest first.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    async fn file(&self, folder: &Path, path: &str, limit: usize) -> Result<CodeFile, ClientError>;
+
     /// An outline of what matters most, of about so many tokens.
     ///
     /// # Errors
@@ -126,6 +132,24 @@ pub struct CodeUses {
     pub uses: Vec<CodeUse>,
     /// Uses that were left out.
     pub left_out: usize,
+}
+
+/// What a file defines and who uses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeFile {
+    /// What it defines, in order.
+    pub symbols: Vec<CodeSymbol>,
+    /// What is used of it from other files, and by whom.
+    pub users: Vec<CodeUser>,
+}
+
+/// Somebody who uses something of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeUser {
+    /// What is used.
+    pub of: String,
+    /// Who uses it, and where.
+    pub by: CodeUse,
 }
 
 /// A use of one symbol by another.

@@ -4,7 +4,7 @@
 //! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
 //! [`Search`], [`Blobs`]), and what a folder's code says through [`CodeGraph`]. What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
-//! [`Logs`].
+//! [`Presence`], [`Logs`].
 
 mod canvas;
 mod client;
@@ -20,6 +20,7 @@ mod memory;
 mod message;
 mod model;
 mod op;
+mod presence;
 mod settings;
 mod shortcut;
 mod storage;
@@ -40,6 +41,7 @@ pub use memory::*;
 pub use message::*;
 pub use model::*;
 pub use op::*;
+pub use presence::*;
 pub use settings::*;
 pub use shortcut::*;
 pub use storage::*;

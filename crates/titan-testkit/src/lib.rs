@@ -2,6 +2,7 @@
 //! a scripted HTTP server that speaks each vendor's wire, and the transcript renderer.
 
 pub mod calls;
+pub mod code;
 pub mod component;
 pub mod egress;
 pub mod fuzz;
@@ -9,6 +10,7 @@ pub mod gate;
 pub mod history;
 pub mod memory;
 pub mod model;
+pub mod packs;
 pub mod server;
 pub mod shortcut;
 pub mod skip;

@@ -25,6 +25,7 @@ use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::packs::ReadyPacks;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 
@@ -186,6 +187,7 @@ impl Place {
             trust_of: Arc::new(|_| None),
             now: || 0,
             at_rest: || {},
+            packs: Arc::new(ReadyPacks::none()),
         };
         let config = Config {
             turn_limits: TurnLimits::default(),

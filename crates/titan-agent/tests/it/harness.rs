@@ -16,6 +16,7 @@ use titan_testkit::gate::Gate;
 use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::packs::ReadyPacks;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::Transcript;
@@ -49,6 +50,9 @@ pub(crate) struct Setup {
     pub(crate) trust_of: TrustOf,
     /// Knows questions that need no model.
     pub(crate) shortcut: ScriptedShortcut,
+    /// What is ready about open files.
+    pub(crate) packs: ReadyPacks,
+    pub(crate) prompt_size: PromptSize,
 }
 
 impl Setup {
@@ -68,6 +72,8 @@ impl Setup {
             disk: None,
             trust_of: Arc::new(|_| None),
             shortcut: ScriptedShortcut::default(),
+            packs: ReadyPacks::none(),
+            prompt_size: PromptSize::Small,
         }
     }
 
@@ -85,6 +91,8 @@ impl Setup {
             disk,
             trust_of,
             shortcut,
+            packs,
+            prompt_size,
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
@@ -127,11 +135,12 @@ impl Setup {
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),
             now: || 0,
             at_rest: || {},
+            packs: Arc::new(packs),
             trust_of,
         };
         let config = Config {
             turn_limits,
-            prompt_size: PromptSize::Small,
+            prompt_size,
             tools: None,
             context_tokens_max,
             output_tokens_max: 1000,

@@ -54,7 +54,7 @@ pub(super) fn sorted(message: &str) -> Message {
 }
 
 /// Text without characters that steer or hide. Line breaks stay, tabs become spaces.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .filter_map(|c| match c {
             '\n' => Some('\n'),

@@ -81,6 +81,7 @@ async fn g2_a_cookie_alone_neither_upgrades_nor_changes_anything() {
     );
     for request in [
         "POST /api/memory",
+        "POST /api/presence",
         "PUT /api/memory/abc",
         "DELETE /api/memory/abc",
         "PUT /api/settings/policy.run",

@@ -19,6 +19,7 @@ mod logs;
 mod memory;
 mod models;
 mod onboard;
+mod presence;
 mod prompt;
 mod reflexes;
 mod sessions;
@@ -148,6 +149,8 @@ enum Command {
     Memory(memory::Arguments),
     /// Tell who wrote a file or some of its lines, when and why
     History(history::Arguments),
+    /// Say which files are open, and show what is known about one
+    Presence(presence::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
@@ -293,6 +296,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
         Some(Command::Memory(arguments)) => memory::run(&context, arguments),
         Some(Command::History(arguments)) => history::run(&context, &arguments),
+        Some(Command::Presence(arguments)) => presence::run(&context, arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),

@@ -3,7 +3,7 @@
 use crate::Place;
 use std::process::Command;
 
-fn git(place: &Place, arguments: &[&str]) {
+pub(crate) fn git(place: &Place, arguments: &[&str]) {
     let run = Command::new("git")
         .args(["-c", "user.name=Ann", "-c", "user.email=ann@t.test"])
         .args(arguments)

@@ -7,6 +7,7 @@ mod history;
 mod leave;
 mod manners;
 mod memory;
+mod presence;
 mod terminal;
 mod tools;
 mod undo;
