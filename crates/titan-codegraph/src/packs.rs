@@ -24,6 +24,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// A pack that is so old is made anew, for notes and history may have changed beside the file.
 const AGE_MAX_MS: u64 = 10 * 60 * 1_000;
 
+/// Files that one turn of a session opens at most.
+const WORKED_ON_MAX: usize = 8;
+/// What a session has changed counts as open for so long.
+const WORKED_ON_MS: u64 = 30 * 60 * 1_000;
+
 /// Opens a folder as a place to work.
 pub type OpenFolder =
     Arc<dyn Fn(&Path) -> Result<Arc<dyn Workbench>, WorkbenchError> + Send + Sync>;
@@ -65,9 +70,17 @@ impl Drop for Shared {
 
 struct Open {
     path: PathBuf,
-    by: String,
+    by: By,
     at: UnixMillis,
     ready: Option<Ready>,
+}
+
+/// Who opened a file.
+enum By {
+    /// Somebody who will say when it is open no longer, by name.
+    Named(String),
+    /// A session that has changed it.
+    Session,
 }
 
 struct Ready {
@@ -93,7 +106,7 @@ impl OpenFiles {
 }
 
 impl Shared {
-    fn note(&self, path: PathBuf, by: String) {
+    fn note(&self, path: PathBuf, by: By) {
         let at = (self.ports.clock)();
         let mut files = self.files.lock();
         let known = files.iter().position(|open| open.path == path);
@@ -124,6 +137,16 @@ impl Shared {
             let pack = Arc::new(pack);
             open.ready = Some(Ready { pack, stamp });
         }
+    }
+
+    /// Closes what sessions have changed long ago.
+    fn let_go(&self) {
+        let now = (self.ports.clock)();
+        let is_open = |open: &Open| match open.by {
+            By::Named(_) => true,
+            By::Session => now.saturating_sub(open.at) < WORKED_ON_MS,
+        };
+        self.files.lock().retain(is_open);
     }
 
     /// The files whose packs are not those of what lies on the disk now, the last opened first.
@@ -157,6 +180,7 @@ async fn stamp_of(path: &Path) -> Option<Stamp> {
 async fn keep_ready(shared: Weak<Shared>) {
     loop {
         let Some(held) = shared.upgrade() else { return };
+        held.let_go();
         for path in held.stale().await {
             let stamp = stamp_of(&path).await;
             match make::pack(&held.ports, &path).await {
@@ -187,7 +211,7 @@ impl Presence for OpenFiles {
             )));
         }
         let place = make::place(&self.shared.ports, &path).await?;
-        self.shared.note(place.path, make::line(&by));
+        self.shared.note(place.path, By::Named(make::line(&by)));
         Ok(())
     }
 
@@ -201,7 +225,10 @@ impl Presence for OpenFiles {
         let files = self.shared.files.lock();
         let told = |open: &Open| OpenFile {
             path: open.path.clone(),
-            by: open.by.clone(),
+            by: match &open.by {
+                By::Named(name) => name.clone(),
+                By::Session => "session".to_owned(),
+            },
             at: open.at,
             is_ready: open.ready.is_some(),
         };
@@ -233,8 +260,8 @@ impl Packs for OpenFiles {
     }
 
     fn worked_on(&self, paths: Vec<PathBuf>) {
-        for path in paths {
-            self.shared.note(path, "session".to_owned());
+        for path in paths.into_iter().take(WORKED_ON_MAX) {
+            self.shared.note(path, By::Session);
         }
     }
 }

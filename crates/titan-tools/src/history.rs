@@ -181,7 +181,8 @@ fn of_commit(commit: &Commit) -> String {
     }
     text.push('\n');
     for line in commit.why.lines() {
-        text.push_str(&format!("  {line}\n"));
+        text.push_str(format!("  {line}").trim_end());
+        text.push('\n');
     }
     for (key, value) in &commit.trailers {
         text.push_str(&format!("  {key}: {value}\n"));

@@ -4,11 +4,12 @@ use super::{OpenFiles, PackPorts};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use titan_protocol::{
     CodeFile, CodeGraph, CodeSymbol, CodeUseKind, Commit, FileHistory, Memory, MemoryDraft,
     MemoryOrigin, OPEN_FILES_MAX, PACK_BYTES_MAX, Pack, PackKind, Packs, Presence, SessionId,
-    TurnId, Workbench, WorkbenchError,
+    TurnId, UnixMillis, Workbench, WorkbenchError,
 };
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::code::ToldCode;
@@ -80,6 +81,10 @@ impl Rig {
     }
 
     fn start(&self) -> OpenFiles {
+        self.start_at(|| 7)
+    }
+
+    fn start_at(&self, clock: fn() -> UnixMillis) -> OpenFiles {
         let home = self.folder.path().join("home");
         let history = ToldHistory::none().file(self.file().to_str().unwrap(), self.history.clone());
         let open_workbench = move |folder: &Path| {
@@ -98,7 +103,7 @@ impl Rig {
             history: Arc::new(history),
             memory: Arc::new(self.memory.clone()),
             open_workbench: Arc::new(open_workbench),
-            clock: || 7,
+            clock,
         })
     }
 }
@@ -244,6 +249,35 @@ async fn a_file_that_changes_gets_another_pack_and_one_that_goes_is_closed() {
     tokio::time::timeout(Duration::from_secs(30), gone)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_session_changed_is_open_for_half_an_hour_and_an_editors_files_till_it_says_so() {
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    let rig = Rig::new();
+    let files = rig.start_at(|| NOW.load(Relaxed));
+    files.open(rig.file(), "vscode".into()).await.unwrap();
+    let changed: Vec<PathBuf> = (0..20).map(|at| rig.root.join(format!("f{at}"))).collect();
+    for path in &changed {
+        std::fs::write(path, "x").unwrap();
+    }
+    files.worked_on(changed.clone());
+    assert_eq!(files.list().await.unwrap().len(), 9);
+    ready(&files, &rig.root, |pack| pack.path == changed[0]).await;
+    NOW.store(30 * 60 * 1_000, Relaxed);
+    let left = async {
+        loop {
+            let listed = files.list().await.unwrap();
+            if listed.len() < 9 {
+                return listed;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let left = tokio::time::timeout(Duration::from_secs(30), left)
+        .await
+        .unwrap();
+    assert_eq!((left.len(), &left[0].path), (1, &rig.file()));
 }
 
 #[tokio::test]

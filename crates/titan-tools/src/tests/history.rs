@@ -74,12 +74,12 @@ async fn a_history_is_told_with_its_reasons_and_marked_as_strangers_words() {
     let mut place = Place::new(workbench);
     place.history = ToldHistory::none().file("/workspace/new.rs", history());
     expect![[r#"
-        effects: read new.rs, run /usr/bin/git log -- new.rs (reads only)
+        effects: read /workspace/new.rs, run /usr/bin/git log -- new.rs (reads only)
         output (both):
         lines by: Ann 5 (last 2026-01-02)
         2026-01-02 aaaaaaaaaa Bob: Fix the end [mends, closes #2, names JIRA-3, renamed from old.rs, takes back bbbbbbbbbb]
           It was lost.
-          
+
           Now it is not.
           Reviewed-by: Ann
         2026-01-02 bbbbbbbbbb Ann: Begin [taken back by aaaaaaaaaa]
@@ -103,7 +103,7 @@ async fn a_history_is_told_with_its_reasons_and_marked_as_strangers_words() {
 async fn where_there_is_no_repository_the_model_hears_so() {
     let place = Place::new(MemoryWorkbench::new());
     expect![[r#"
-        effects: read x, run git log -- x (reads only)
+        effects: read /workspace/x, run git log -- x (reads only)
         reply: /workspace/x is in no git repository"#]]
     .assert_eq(&place.call("history", json!({"path": "x"})).await);
 }
