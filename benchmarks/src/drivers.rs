@@ -1,6 +1,7 @@
 //! The benchmarks: a name, how long it takes, and what measures it. Those that hold much memory come last.
 
 mod build;
+mod code;
 mod components;
 mod concurrent;
 mod footprint;
@@ -87,6 +88,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),
     long_bench("memory_recall", memory::memory_recall),
+    long_bench("code_index", code::code_index),
+    quality_bench("code_calls", code::code_calls),
     quality_bench("retrieval", memory::retrieval),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),

@@ -42,6 +42,7 @@ const HOMES: &[(&str, &str)] = &[
     ("ratatui", "titan-tui"),
     ("crossterm", "titan-tui"),
     ("pulldown-cmark", "titan-tui"),
+    ("tree-sitter", "titan-codegraph"),
 ];
 
 const LICENSE: &str = "MIT OR Apache-2.0";

@@ -11,6 +11,7 @@ mod apply_patch;
 mod ask_user;
 mod call;
 mod canvas;
+mod code;
 mod early;
 mod edit;
 mod fetch;
@@ -32,15 +33,18 @@ mod write;
 mod tests;
 
 use call::Whole;
+pub use code::{impact as code_impact, symbols as code_symbols, uses as code_uses};
 pub use history::{of_lines as history_of_lines, told as history_told};
 use std::sync::Arc;
-use titan_protocol::{Blobs, History, Journal, Memory, Tool};
+use titan_protocol::{Blobs, CodeDirection, CodeGraph, History, Journal, Memory, Tool};
 
 /// What the tools reach besides the workbench and the egress of each call.
 #[derive(Clone)]
 pub struct Ports {
     /// What `remember` writes and `recall` finds.
     pub memory: Arc<dyn Memory>,
+    /// What `symbol`, `callers`, `callees`, `impact` and `map` ask.
+    pub code: Arc<dyn CodeGraph>,
     /// What `history` asks.
     pub history: Arc<dyn History>,
     /// Where whole outputs are kept, for `read` of `output:HASH`.
@@ -50,7 +54,7 @@ pub struct Ports {
 }
 
 /// The names of the built-in tools, which no other tool may take.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 20] = [
     "shell",
     "read",
     "write",
@@ -59,6 +63,11 @@ pub const NAMES: [&str; 15] = [
     "list",
     "glob",
     "grep",
+    "symbol",
+    "callers",
+    "callees",
+    "impact",
+    "map",
     "history",
     "fetch",
     "todo",
@@ -70,6 +79,10 @@ pub const NAMES: [&str; 15] = [
 
 /// The built-in tools, in the order in which a model is shown them.
 pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
+    let of_symbol = |question| -> Arc<dyn Tool> {
+        let code = Arc::clone(&ports.code);
+        Arc::new(Whole::new(code::OfSymbol { question, code }))
+    };
     vec![
         Arc::new(shell::Shell::new()),
         Arc::new(Whole::new(read::Read {
@@ -82,6 +95,13 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(list::List)),
         Arc::new(Whole::new(glob::Glob)),
         Arc::new(Whole::new(grep::Grep)),
+        of_symbol(code::Question::Symbol),
+        of_symbol(code::Question::Uses(CodeDirection::Callers)),
+        of_symbol(code::Question::Uses(CodeDirection::Callees)),
+        of_symbol(code::Question::Impact),
+        Arc::new(Whole::new(code::Map {
+            code: Arc::clone(&ports.code),
+        })),
         Arc::new(Whole::new(history::OfFile {
             history: ports.history,
         })),

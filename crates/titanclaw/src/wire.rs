@@ -267,7 +267,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let memory: Arc<dyn Memory> = Arc::new(memory_of(&store));
     let code: Arc<dyn CodeGraph> = Arc::new(code(context));
     let open_files = OpenFiles::start(PackPorts {
-        code,
+        code: code.clone(),
         history: Arc::new(GitHistory),
         memory: memory.clone(),
         open_workbench: workbenches(context, inherited()),
@@ -280,6 +280,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         Kept {
             store: &store,
             memory: memory.clone(),
+            code,
             open_files,
         },
         &egress,
@@ -389,6 +390,7 @@ fn memory_of(store: &Store) -> GraphMemory {
 struct Kept<'a> {
     store: &'a Store,
     memory: Arc<dyn Memory>,
+    code: Arc<dyn CodeGraph>,
     open_files: OpenFiles,
 }
 
@@ -405,10 +407,12 @@ fn parts(
     let Kept {
         store,
         memory,
+        code,
         open_files,
     } = kept;
     let tools = titan_tools::builtin(titan_tools::Ports {
         memory,
+        code,
         history: Arc::new(GitHistory),
         journal: store.journal(),
         blobs: store.blobs(),

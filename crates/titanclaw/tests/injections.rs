@@ -21,6 +21,7 @@ use titan_protocol::{
     Verdict, Workbench,
 };
 use titan_sandbox::{HostConfig, HostWorkbench};
+use titan_testkit::code::ToldCode;
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
@@ -161,6 +162,7 @@ impl Place {
         let store = MemoryStore::new();
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            code: Arc::new(ToldCode::none()),
             history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),

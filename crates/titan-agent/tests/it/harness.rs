@@ -11,6 +11,7 @@ use titan_protocol::{
     Client, Decision, Event, Journal, ModelRequest, Op, Provider, Record, Records, SessionId,
     TurnId, TurnOptions, Workbench,
 };
+use titan_testkit::code::ToldCode;
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
 use titan_testkit::history::ToldHistory;
@@ -97,6 +98,7 @@ impl Setup {
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            code: Arc::new(ToldCode::none()),
             history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),

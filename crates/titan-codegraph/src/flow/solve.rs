@@ -936,7 +936,10 @@ impl<'a> Solver<'a> {
                 for name in [self.words.init, self.words.post_init] {
                     let methods = self.of_class(class, None, Owner::Instance(class), name);
                     for method in methods.iter() {
-                        if let Value::Bound(..) | Value::Function(_) = method {
+                        let is_outside = matches!(method, Value::External(_));
+                        if matches!(method, Value::Bound(..) | Value::Function(_))
+                            || (is_outside && name == self.words.init)
+                        {
                             self.call(method, given);
                         }
                     }
@@ -1322,7 +1325,12 @@ impl<'a> Solver<'a> {
                 }
                 Value::Instance(_) => {
                     let given = Given::default();
-                    let over = self.call_method(&Values::one(value), "__iter__", &given);
+                    let value = Values::one(value);
+                    let over = self.call_method(&value, "__iter__", &given);
+                    if over.is_empty() {
+                        // The older way to go through something.
+                        found.join(&self.call_method(&value, "__getitem__", &given));
+                    }
                     let next = self.call_method(&over, "__next__", &given);
                     found.join(&next);
                     for value in over.iter() {

@@ -51,6 +51,12 @@ def shared():
 
 shared()
 late_bound()
+
+class Outside(ext.Base):
+    def go(self):
+        self.from_outside()
+
+Outside().go()
 #- pkg/__init__.py
 from .sub import late
 from . import sub

@@ -32,3 +32,11 @@ def use():
     for f in made():
         f()
     next(iter(Counter(1)))()
+
+class Listed:
+    def __getitem__(self, at):
+        return f2
+
+def older():
+    for f in Listed():
+        f()

@@ -7,6 +7,7 @@ mod ask;
 mod backup;
 mod branch;
 mod chat;
+mod code;
 mod completions;
 mod config;
 mod cost;
@@ -147,6 +148,8 @@ enum Command {
     Toolchain(toolchain::Arguments),
     /// Search, show, add, change, forget, export or import what is known over sessions
     Memory(memory::Arguments),
+    /// Find what a folder's code defines, what uses it, and what a change would break
+    Code(code::Arguments),
     /// Tell who wrote a file or some of its lines, when and why
     History(history::Arguments),
     /// Say which files are open, and show what is known about one
@@ -295,6 +298,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
         Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
         Some(Command::Memory(arguments)) => memory::run(&context, arguments),
+        Some(Command::Code(arguments)) => code::run(&context, arguments),
         Some(Command::History(arguments)) => history::run(&context, &arguments),
         Some(Command::Presence(arguments)) => presence::run(&context, arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),

@@ -2,6 +2,7 @@
 
 mod ask;
 mod attacks;
+mod code;
 mod daemon;
 mod history;
 mod leave;
