@@ -1,6 +1,7 @@
 //! The benchmarks: a name, how long it takes, and what measures it. Those that hold much memory come last.
 
 mod build;
+mod code;
 mod components;
 mod concurrent;
 mod footprint;
@@ -9,6 +10,7 @@ mod gateway;
 mod latency;
 mod memory;
 mod model;
+mod packs;
 mod reflexes;
 mod start;
 mod swap;
@@ -73,6 +75,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("plan_compile", reflexes::plan_compile),
     bench("memory_ingest", memory::memory_ingest),
     bench("page_rank", memory::page_rank),
+    bench("context_pack", packs::context_pack),
     bench("delta_relay", written::delta_relay),
     bench("liveness_streaming", written::liveness_streaming),
     bench("gateway_ready", gateway::gateway_ready),
@@ -85,6 +88,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     bench("ui_bundle", gateway::ui_bundle),
     long_bench("tool_ttfb_long", written::tool_ttfb_long),
     long_bench("memory_recall", memory::memory_recall),
+    long_bench("code_index", code::code_index),
+    quality_bench("code_calls", code::code_calls),
     quality_bench("retrieval", memory::retrieval),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),

@@ -24,6 +24,8 @@ const DEV_EDGES: &[(&str, &str)] = &[
     ("titan-forge", "titan-wasm"),
     // Compilers are started where they really are: confined.
     ("titan-wasm", "titan-sandbox"),
+    // So is git.
+    ("titan-codegraph", "titan-sandbox"),
 ];
 
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.
@@ -43,6 +45,7 @@ const HOMES: &[(&str, &str)] = &[
     ("ratatui", "titan-tui"),
     ("crossterm", "titan-tui"),
     ("pulldown-cmark", "titan-tui"),
+    ("tree-sitter", "titan-codegraph"),
 ];
 
 const LICENSE: &str = "MIT OR Apache-2.0";

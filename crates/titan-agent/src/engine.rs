@@ -24,9 +24,9 @@ use std::sync::Arc;
 use titan_exec::Pipeline;
 use titan_protocol::{
     Blobs, BoxStream, Client, ClientError, CostLine, Egress, EngineStatus, Forget, ImageBytes, Job,
-    Journal, ModelInfo, Op, Projection, Provider, Record, Records, ReflexSummary, Seq, SessionId,
-    SessionSummary, Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis, Workbench,
-    WorkbenchError,
+    Journal, ModelInfo, Op, Packs, Projection, Provider, Record, Records, ReflexSummary, Seq,
+    SessionId, SessionSummary, Shortcut, StorageError, ToolSpec, TurnChanges, TurnId, UnixMillis,
+    Workbench, WorkbenchError,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -101,6 +101,8 @@ pub struct Parts {
     pub egress: Arc<dyn Egress>,
     /// Opens a session's workspace.
     pub open_workbench: OpenWorkbench,
+    /// What is ready about open files.
+    pub packs: Arc<dyn Packs>,
     /// Which instruction files of workspaces speak for the person.
     pub trust_of: TrustOf,
     /// Milliseconds since the Unix epoch.

@@ -20,6 +20,7 @@ mod images;
 mod jobs;
 mod lineage;
 mod log;
+mod open_files;
 mod opinion;
 mod pipe;
 mod prompt;

@@ -1,12 +1,12 @@
 //! Puts together what a model is shown. Pure: the thread and the session's surroundings in, a request out.
 
 use crate::thread::Thread;
-use crate::trust::Material;
+use crate::trust::{self, Material};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use titan_protocol::{
-    Content, Message, ModelRequest, PlanStatus, Role, SessionId, Task, ToolChoice, ToolSpec,
+    Content, Message, ModelRequest, PlanStatus, Role, SessionId, Taint, Task, ToolChoice, ToolSpec,
 };
 
 /// How long and how rich the prompt is.
@@ -23,6 +23,14 @@ impl PromptSize {
         match self {
             Self::Full => include_str!("prompt.md"),
             Self::Small => include_str!("small.md"),
+        }
+    }
+
+    /// Tokens of what is known about open files. Small models read none of it: each token costs them time.
+    pub(crate) fn open_files_tokens_max(self) -> u32 {
+        match self {
+            Self::Full => 1_500,
+            Self::Small => 0,
         }
     }
 
@@ -47,6 +55,19 @@ pub(crate) struct Surroundings {
     pub(crate) instructions: Vec<(String, String)>,
     /// Instruction files that nobody trusted.
     pub(crate) material: Vec<Material>,
+    /// What is known about open files, as far as there is room for it; empty for none.
+    pub(crate) open_files: String,
+}
+
+impl Surroundings {
+    /// What is shown besides the thread puts into it.
+    pub(crate) fn taint(&self) -> Taint {
+        let of_open_files = match self.open_files.is_empty() {
+            true => Taint::NONE,
+            false => Taint::BOTH,
+        };
+        trust::taint(&self.material).union(of_open_files)
+    }
 }
 
 /// How the request is to be made.
@@ -158,6 +179,9 @@ fn context(thread: &Thread, surroundings: &Surroundings, size: PromptSize) -> Ve
     for file in &surroundings.material {
         text.push_str(&format!("\n\n{}", file.framed()));
     }
+    if !surroundings.open_files.is_empty() {
+        text.push_str(&format!("\n\n{}", surroundings.open_files));
+    }
     if let Some(summary) = &thread.summary {
         text.push_str(&format!("\n\n{summary}"));
         for item in &thread.plan {
@@ -190,7 +214,7 @@ pub(crate) fn tokens(bytes: usize) -> u32 {
 }
 
 /// Bytes that are likely to be so many tokens.
-fn bytes_of(tokens: u32) -> usize {
+pub(crate) fn bytes_of(tokens: u32) -> usize {
     tokens as usize * 7 / 2
 }
 
@@ -218,7 +242,7 @@ pub(crate) fn message_bytes(message: &Message) -> usize {
 mod tests {
     use super::*;
     use serde_json::Map;
-    use titan_protocol::{Event, Origin, Record, Taint, ToolCall, TurnId};
+    use titan_protocol::{Event, Origin, Record, ToolCall, TurnId};
 
     const SESSION: SessionId = SessionId::from_u128(1);
 
@@ -255,6 +279,7 @@ mod tests {
             today: "2026-01-01".to_owned(),
             instructions: Vec::new(),
             material: Vec::new(),
+            open_files: String::new(),
         };
         let shape = Shape {
             session: SESSION,

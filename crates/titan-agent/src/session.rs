@@ -513,6 +513,10 @@ impl Session {
         if let Err(error) = running.recording.finish().await {
             tracing::error!(%error, session = %self.id, "what broken off programs changed could not be kept");
         }
+        self.shared
+            .parts
+            .packs
+            .worked_on(running.recording.changed());
         let provider = running.provider.clone();
         drop(running);
         // Where nobody looks, a session is found by its first words: a program that asks a thousand things needs no titles.
@@ -723,6 +727,7 @@ impl Running {
             &config.identity,
             today,
             &parts.trust_of,
+            &parts.packs.ready(workbench.root()),
         )
         .await;
         let root = workbench.root().to_owned();
@@ -745,7 +750,7 @@ impl Running {
             events,
             cancel.clone(),
             options.is_attended,
-            taint.union(trust::taint(&surroundings.material)),
+            taint.union(surroundings.taint()),
             session.grants.clone(),
         );
         if config.reads_along {
@@ -962,7 +967,7 @@ impl Running {
                 .iter()
                 .map(|(name, _)| name.clone())
                 .collect(),
-            taint: trust::taint(&self.surroundings.material),
+            taint: self.surroundings.taint(),
         };
         session.log.append(Some(self.id), vec![assembled]).await?;
         self.model = Some(

@@ -1,10 +1,12 @@
 //! Looks at what a session is surrounded by: its workspace's top folder and the instruction files.
 
+use crate::open_files;
 use crate::prompt::{PromptSize, Surroundings};
 use crate::trust::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, Material, TrustOf, WorkspaceFiles};
 use futures::StreamExt;
 use std::path::Path;
-use titan_protocol::{EntryKind, WalkOptions, Workbench};
+use std::sync::Arc;
+use titan_protocol::{EntryKind, Pack, WalkOptions, Workbench};
 
 /// Names of the top folder that are shown.
 const TOP_LEVEL_MAX: usize = 40;
@@ -16,6 +18,7 @@ pub(crate) async fn look(
     identity: &[(String, String)],
     today: String,
     trust_of: &TrustOf,
+    packs: &[Arc<Pack>],
 ) -> Surroundings {
     let (files, top_level) = tokio::join!(files(workbench, trust_of), top_level(workbench));
     let WorkspaceFiles { trusted, material } = files;
@@ -25,6 +28,7 @@ pub(crate) async fn look(
         workspace: workbench.root().to_owned(),
         top_level,
         today,
+        open_files: open_files::shown(packs, workbench.root(), size),
         instructions,
         material: material
             .into_iter()

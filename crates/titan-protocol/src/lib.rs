@@ -3,14 +3,16 @@
 //! Everything here is data or a trait: no behaviour beyond what keeps a value well-formed, no I/O, no clock.
 //! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
-//! [`Search`], [`Blobs`]). What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
-//! [`Logs`].
+//! [`Search`], [`Blobs`]), and what a folder's code says through [`CodeGraph`]. What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
+//! [`Presence`], [`Logs`].
 
 mod canvas;
 mod client;
+mod code;
 mod effect;
 mod event;
 mod forge;
+mod history;
 mod id;
 mod image;
 mod logs;
@@ -18,6 +20,7 @@ mod memory;
 mod message;
 mod model;
 mod op;
+mod presence;
 mod settings;
 mod shortcut;
 mod storage;
@@ -26,9 +29,11 @@ mod world;
 
 pub use canvas::*;
 pub use client::*;
+pub use code::*;
 pub use effect::*;
 pub use event::*;
 pub use forge::*;
+pub use history::*;
 pub use id::*;
 pub use image::*;
 pub use logs::*;
@@ -36,6 +41,7 @@ pub use memory::*;
 pub use message::*;
 pub use model::*;
 pub use op::*;
+pub use presence::*;
 pub use settings::*;
 pub use shortcut::*;
 pub use storage::*;

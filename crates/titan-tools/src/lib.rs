@@ -11,12 +11,14 @@ mod apply_patch;
 mod ask_user;
 mod call;
 mod canvas;
+mod code;
 mod early;
 mod edit;
 mod fetch;
 mod files;
 mod glob;
 mod grep;
+mod history;
 mod list;
 mod output;
 mod packages;
@@ -31,14 +33,20 @@ mod write;
 mod tests;
 
 use call::Whole;
+pub use code::{impact as code_impact, symbols as code_symbols, uses as code_uses};
+pub use history::{of_lines as history_of_lines, told as history_told};
 use std::sync::Arc;
-use titan_protocol::{Blobs, Journal, Memory, Tool};
+use titan_protocol::{Blobs, CodeDirection, CodeGraph, History, Journal, Memory, Tool};
 
 /// What the tools reach besides the workbench and the egress of each call.
 #[derive(Clone)]
 pub struct Ports {
     /// What `remember` writes and `recall` finds.
     pub memory: Arc<dyn Memory>,
+    /// What `symbol`, `callers`, `callees`, `impact` and `map` ask.
+    pub code: Arc<dyn CodeGraph>,
+    /// What `history` asks.
+    pub history: Arc<dyn History>,
     /// Where whole outputs are kept, for `read` of `output:HASH`.
     pub blobs: Arc<dyn Blobs>,
     /// What happened in a session, so that it reads its own outputs alone.
@@ -46,7 +54,7 @@ pub struct Ports {
 }
 
 /// The names of the built-in tools, which no other tool may take.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 20] = [
     "shell",
     "read",
     "write",
@@ -55,6 +63,12 @@ pub const NAMES: [&str; 14] = [
     "list",
     "glob",
     "grep",
+    "symbol",
+    "callers",
+    "callees",
+    "impact",
+    "map",
+    "history",
     "fetch",
     "todo",
     "canvas",
@@ -65,6 +79,10 @@ pub const NAMES: [&str; 14] = [
 
 /// The built-in tools, in the order in which a model is shown them.
 pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
+    let of_symbol = |question| -> Arc<dyn Tool> {
+        let code = Arc::clone(&ports.code);
+        Arc::new(Whole::new(code::OfSymbol { question, code }))
+    };
     vec![
         Arc::new(shell::Shell::new()),
         Arc::new(Whole::new(read::Read {
@@ -77,6 +95,16 @@ pub fn builtin(ports: Ports) -> Vec<Arc<dyn Tool>> {
         Arc::new(Whole::new(list::List)),
         Arc::new(Whole::new(glob::Glob)),
         Arc::new(Whole::new(grep::Grep)),
+        of_symbol(code::Question::Symbol),
+        of_symbol(code::Question::Uses(CodeDirection::Callers)),
+        of_symbol(code::Question::Uses(CodeDirection::Callees)),
+        of_symbol(code::Question::Impact),
+        Arc::new(Whole::new(code::Map {
+            code: Arc::clone(&ports.code),
+        })),
+        Arc::new(Whole::new(history::OfFile {
+            history: ports.history,
+        })),
         Arc::new(Whole::new(fetch::Fetch)),
         Arc::new(Whole::new(todo::Todo)),
         Arc::new(Whole::new(canvas::Canvas)),

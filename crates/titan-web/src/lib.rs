@@ -1,8 +1,8 @@
 //! The gateway: the engine over HTTP, server-sent events and WebSocket, for browsers and programs of this machine.
 //!
 //! It knows [`Client`], `Op` and `Event`, and nothing of how an engine does its work; requests that bring tools of their
-//! own it passes to a [`Provider`], and what is not of a session lies behind the ports [`Memory`], [`Settings`] and
-//! [`Logs`]. A [`Door`] takes an address and is served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
+//! own it passes to a [`Provider`], and what is not of a session lies behind the ports [`Memory`], [`Presence`],
+//! [`Settings`] and [`Logs`]. A [`Door`] takes an address and is served until it is told to stop. Whoever speaks to it is a stranger until they show the token ([`Access`]) or a
 //! cookie made from it, from this machine too; `gate` holds what is asked of every request.
 //!
 //! Everything is bounded: connections, streams, turns asked for over `/v1`, sizes of requests, and the time that each
@@ -22,6 +22,7 @@ mod models;
 mod openai;
 mod openapi;
 mod places;
+mod presence;
 mod refusal;
 mod responses;
 mod routes;
@@ -40,7 +41,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, Embedder, Logs, Memory, Provider, Settings};
+use titan_protocol::{Client, Embedder, Logs, Memory, Presence, Provider, Settings};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,8 @@ pub struct Ports {
     pub models: Option<ModelsForOne>,
     /// What the engine keeps over sessions.
     pub memory: Arc<dyn Memory>,
+    /// Which files are open, and what is known about them.
+    pub presence: Arc<dyn Presence>,
     /// The settings of the home.
     pub settings: Arc<dyn Settings>,
     /// What was logged.

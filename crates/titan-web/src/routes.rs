@@ -4,8 +4,8 @@
 use crate::gate::{gate, known};
 use crate::refusal::Refusal;
 use crate::{
-    Gateway, api, assets, events, images, logs, memory, openai, openapi, responses, settings,
-    socket,
+    Gateway, api, assets, events, images, logs, memory, openai, openapi, presence, responses,
+    settings, socket,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -298,6 +298,46 @@ pub(crate) const ROUTES: &[Route] = &[
         is_streamed: false,
         refusals: &[409, 503],
         handler: || delete(memory::discard),
+    },
+    Route {
+        path: "/api/presence",
+        method: "get",
+        is_open: false,
+        about: "The files that are open in editors, browsers and sessions, the last opened first.",
+        parameters: &[],
+        body: None,
+        answer: json("OpenFiles"),
+        is_streamed: false,
+        refusals: &[503],
+        handler: || get(presence::list),
+    },
+    Route {
+        path: "/api/presence",
+        method: "post",
+        is_open: false,
+        about: "Says that a file is open, or open no longer. What is known about it is made ready.",
+        parameters: &[],
+        body: Some("PresenceReport"),
+        answer: Answer {
+            status: 204,
+            content: "",
+            schema: "",
+        },
+        is_streamed: false,
+        refusals: &[408, 409, 413, 415, 503],
+        handler: || post(presence::report),
+    },
+    Route {
+        path: "/api/presence/pack",
+        method: "get",
+        is_open: false,
+        about: "What is known about a file: its outline, who uses it, its history, and notes. Words of whoever wrote them.",
+        parameters: &[query("path", "Text", "The file, absolute.")],
+        body: None,
+        answer: json("Pack"),
+        is_streamed: false,
+        refusals: &[409, 503],
+        handler: || get(presence::pack),
     },
     Route {
         path: "/api/settings",

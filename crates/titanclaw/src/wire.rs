@@ -33,10 +33,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
+use titan_codegraph::{CodeFolders, GitHistory, OpenFiles, PackPorts};
 use titan_local::LocalEmbedder;
 use titan_memory::GraphMemory;
 use titan_protocol::{
-    Client, Egress, Memory, Op, StorageError, UnixMillis, Workbench, WorkbenchError,
+    Client, CodeGraph, Egress, FileHistory, History, HistoryQuestion, Memory, Op, Presence,
+    StorageError, UnixMillis, Workbench, WorkbenchError,
 };
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Server, Store, StoreConfig};
@@ -70,6 +72,7 @@ pub(crate) enum Need<'a> {
 pub(crate) struct Attached {
     pub(crate) client: Arc<dyn Client>,
     pub(crate) memory: Arc<dyn Memory>,
+    pub(crate) presence: Arc<dyn Presence>,
     owned: Option<Owned>,
 }
 
@@ -98,6 +101,11 @@ impl Attached {
         }
     }
 
+    /// Whether the engine lives in this process and ends with it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.owned.is_some()
+    }
+
     /// Lets go of the engine. If it lives in this process, turns of other terminals are waited for first.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self.owned {
@@ -118,6 +126,7 @@ pub(crate) struct Owned {
     late: Arc<LateRouter>,
     learned: reflexes::Learned,
     memory: Arc<dyn Memory>,
+    presence: Arc<dyn Presence>,
     /// The names of the keys that are there; none can be added while it lives.
     keys: Vec<String>,
     is_quiet: bool,
@@ -200,6 +209,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
             }
             return Ok(Attached {
                 memory: client.clone(),
+                presence: client.clone(),
                 client,
                 owned: None,
             });
@@ -209,6 +219,7 @@ pub(crate) async fn attach(context: &Context, need: Need<'_>) -> anyhow::Result<
                 return Ok(Attached {
                     client: owned.client.clone(),
                     memory: owned.memory.clone(),
+                    presence: owned.presence.clone(),
                     owned: Some(owned),
                 });
             }
@@ -254,12 +265,23 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
     let memory = Arc::new(memory_of(&store));
+    let code: Arc<dyn CodeGraph> = Arc::new(code(context));
+    let open_files = OpenFiles::start(PackPorts {
+        code: code.clone(),
+        history: Arc::new(GitHistory),
+        memory: memory.clone(),
+        open_workbench: workbenches(context, inherited()),
+        clock: now,
+    });
+    let presence: Arc<dyn Presence> = Arc::new(open_files.clone());
     let parts = parts(
         context,
         setting.as_ref(),
         Kept {
             store: &store,
             memory: memory.clone(),
+            code,
+            open_files,
         },
         &egress,
         redactor,
@@ -304,7 +326,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
                 "{model} answers: {why}. Another: titanclaw models use NAME"
             ));
             let socket = ControlSocket::bind(&context.home.socket())?;
-            Some(socket.serve(engine.clone(), memory.clone(), look))
+            Some(socket.serve(engine.clone(), memory.clone(), presence.clone(), look))
         }
     };
     Ok(Owned {
@@ -313,6 +335,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         late,
         learned,
         memory,
+        presence,
         keys: names,
         is_quiet: context.is_quiet,
     })
@@ -406,10 +429,12 @@ fn memory_of(store: &Store) -> GraphMemory {
     })
 }
 
-/// What outlives the process.
+/// What is known beyond one session.
 struct Kept<'a> {
     store: &'a Store,
     memory: Arc<GraphMemory>,
+    code: Arc<dyn CodeGraph>,
+    open_files: OpenFiles,
 }
 
 fn parts(
@@ -422,9 +447,16 @@ fn parts(
     learned: &reflexes::Learned,
 ) -> anyhow::Result<titan_agent::Parts> {
     let config = context.config()?;
-    let Kept { store, memory } = kept;
+    let Kept {
+        store,
+        memory,
+        code,
+        open_files,
+    } = kept;
     let tools = titan_tools::builtin(titan_tools::Ports {
         memory: memory.clone(),
+        code,
+        history: Arc::new(GitHistory),
         journal: store.journal(),
         blobs: store.blobs(),
     });
@@ -451,6 +483,7 @@ fn parts(
         open_workbench: workbenches(context, inherited()),
         now,
         at_rest: memory::give_back,
+        packs: Arc::new(open_files),
         trust_of: {
             let answers = context.home.trust();
             Arc::new(move |content| answers.decided(content))
@@ -484,6 +517,28 @@ fn workbenches(context: &Context, environment: BTreeMap<String, String>) -> Open
             .map_err(|error| WorkbenchError::Failed(error.to_string()))?;
         Ok(Arc::new(workbench) as Arc<dyn Workbench>)
     })
+}
+
+/// The code of folders; nothing is read before somebody asks. The engine's own home is none of it.
+pub(crate) fn code(context: &Context) -> CodeFolders {
+    let home = context.home.path();
+    let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
+    let cache = context.env.cache.as_ref();
+    CodeFolders::new(cache.map(|cache| cache.join("titanclaw/code")), vec![home])
+}
+
+/// The history of a file, read where programs run.
+///
+/// # Errors
+/// When the file is in no repository, or it can't be read.
+pub(crate) async fn history(
+    context: &Context,
+    question: HistoryQuestion,
+) -> anyhow::Result<FileHistory> {
+    let folder = question.path.ancestors().skip(1).find(|it| it.is_dir());
+    let folder = folder.context("the file is in no folder")?;
+    let workbench = workbenches(context, inherited())(folder)?;
+    Ok(GitHistory.of_file(workbench.as_ref(), question).await?)
 }
 
 /// The person's own instruction files that are there and can be read.

@@ -21,9 +21,12 @@ use titan_protocol::{
     Verdict, Workbench,
 };
 use titan_sandbox::{HostConfig, HostWorkbench};
+use titan_testkit::code::ToldCode;
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::packs::ReadyPacks;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 
@@ -159,6 +162,8 @@ impl Place {
         let store = MemoryStore::new();
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            code: Arc::new(ToldCode::none()),
+            history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),
         });
@@ -185,6 +190,7 @@ impl Place {
             trust_of: Arc::new(|_| None),
             now: || 0,
             at_rest: || {},
+            packs: Arc::new(ReadyPacks::none()),
         };
         let config = Config {
             turn_limits: TurnLimits::default(),

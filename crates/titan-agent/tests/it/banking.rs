@@ -22,6 +22,7 @@ use titan_protocol::{
     ToolContext, ToolError, ToolOutput, ToolSpec, TurnId, TurnOptions, Workbench,
 };
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::packs::ReadyPacks;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::workbench::MemoryWorkbench;
@@ -511,6 +512,7 @@ async fn open(tools: Vec<Arc<dyn Tool>>, model: Arc<GullibleModel>, rules: Rules
         egress: Arc::new(ScriptedEgress::new()),
         open_workbench: Arc::new(|_| Ok(Arc::new(MemoryWorkbench::new()) as Arc<dyn Workbench>)),
         at_rest: || {},
+        packs: Arc::new(ReadyPacks::none()),
         trust_of: Arc::new(|_| None),
         now: || 0,
     };

@@ -11,10 +11,13 @@ use titan_protocol::{
     Client, Decision, Event, Journal, ModelRequest, Op, Provider, Record, Records, SessionId,
     TurnId, TurnOptions, Workbench,
 };
+use titan_testkit::code::ToldCode;
 use titan_testkit::egress::ScriptedEgress;
 use titan_testkit::gate::Gate;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::model::ScriptedModel;
+use titan_testkit::packs::ReadyPacks;
 use titan_testkit::shortcut::ScriptedShortcut;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::Transcript;
@@ -48,6 +51,9 @@ pub(crate) struct Setup {
     pub(crate) trust_of: TrustOf,
     /// Knows questions that need no model.
     pub(crate) shortcut: ScriptedShortcut,
+    /// What is ready about open files.
+    pub(crate) packs: ReadyPacks,
+    pub(crate) prompt_size: PromptSize,
 }
 
 impl Setup {
@@ -67,6 +73,8 @@ impl Setup {
             disk: None,
             trust_of: Arc::new(|_| None),
             shortcut: ScriptedShortcut::default(),
+            packs: ReadyPacks::none(),
+            prompt_size: PromptSize::Small,
         }
     }
 
@@ -84,10 +92,14 @@ impl Setup {
             disk,
             trust_of,
             shortcut,
+            packs,
+            prompt_size,
         } = self;
         let model = ScriptedModel::new(replies);
         let tools = titan_tools::builtin(titan_tools::Ports {
             memory: Arc::new(ListedMemory::new()),
+            code: Arc::new(ToldCode::none()),
+            history: Arc::new(ToldHistory::none()),
             journal: store.clone(),
             blobs: store.clone(),
         });
@@ -126,11 +138,12 @@ impl Setup {
             open_workbench: Arc::new(move |_| Ok(Arc::new(place.clone()) as Arc<dyn Workbench>)),
             now: || 0,
             at_rest: || {},
+            packs: Arc::new(packs),
             trust_of,
         };
         let config = Config {
             turn_limits,
-            prompt_size: PromptSize::Small,
+            prompt_size,
             tools: None,
             context_tokens_max,
             output_tokens_max: 1000,

@@ -6,6 +6,7 @@ mod canvas;
 mod harness;
 mod images;
 mod jobs;
+mod open_files;
 mod rest;
 mod sessions;
 mod shortcuts;

@@ -3,9 +3,11 @@
 
 mod apply_patch;
 mod attacks;
+mod code;
 mod edit;
 mod fetch;
 mod find;
+mod history;
 mod notes;
 mod person;
 mod read;
@@ -24,7 +26,9 @@ use titan_protocol::{
     ToolError, ToolOutput, ToolSignals, TurnId,
 };
 use titan_testkit::calls::ScriptedCalls;
+use titan_testkit::code::ToldCode;
 use titan_testkit::egress::ScriptedEgress;
+use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 use titan_testkit::storage::MemoryStore;
 use titan_testkit::transcript::effect_text;
@@ -40,6 +44,8 @@ struct Place {
     egress: Arc<ScriptedEgress>,
     store: Arc<MemoryStore>,
     memory: ListedMemory,
+    code: ToldCode,
+    history: ToldHistory,
     signals: Arc<Signals>,
     cancel: CancellationToken,
 }
@@ -51,6 +57,8 @@ impl Place {
             egress: Arc::new(ScriptedEgress::new()),
             store: MemoryStore::new(),
             memory: ListedMemory::new(),
+            code: ToldCode::none(),
+            history: ToldHistory::none(),
             signals: Arc::default(),
             cancel: CancellationToken::new(),
         }
@@ -59,6 +67,8 @@ impl Place {
     fn ports(&self) -> Ports {
         Ports {
             memory: Arc::new(self.memory.clone()),
+            code: Arc::new(self.code.clone()),
+            history: Arc::new(self.history.clone()),
             journal: self.store.clone(),
             blobs: self.store.clone(),
         }
@@ -220,6 +230,8 @@ fn the_names_are_those_of_all_built_in_tools() {
     let store = MemoryStore::new();
     let tools = builtin(Ports {
         memory: Arc::new(ListedMemory::new()),
+        code: Arc::new(ToldCode::none()),
+        history: Arc::new(ToldHistory::none()),
         journal: store.clone(),
         blobs: store,
     });
@@ -251,6 +263,12 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         list: List the files and folders in a folder, and what each package in it is for.
         glob: Find files by a pattern of their path, such as **/*.rs.
         grep: Search file contents by a regular expression; gives path:line:text.
+        symbol: Find where something is defined: functions, types, methods, sections, by name.
+        callers: Find what calls, makes, inherits or names a function or type, across files.
+        callees: Find what a function or type calls, makes, inherits or names, across files.
+        impact: Find what may break when a function or type changes: all that uses it, and tests.
+        map: Show an outline of the workspace's code: what matters most, within some tokens.
+        history: Tell who wrote a file or some of its lines, when and why, from git's history.
         fetch: Read a web page or file from an https address as text.
         todo: Show the person your plan, whole, each time that it changes.
         canvas: Draw something for the person: a table, a chart, a form, a diagram, a page.

@@ -198,6 +198,8 @@ async fn what_is_asked_is_answered_as_described() {
         ("/v1/models", "ModelList"),
         ("/v1/models/house/m", "Model"),
         ("/api/memory?search=a&limit=3", "Documents"),
+        ("/api/presence", "OpenFiles"),
+        ("/api/presence/pack?path=/w/f", "Pack"),
         ("/api/settings", "Settings"),
         ("/api/logs?level=warn&after=1-2", "LogPage"),
     ];
@@ -327,6 +329,26 @@ async fn the_page_is_opened_by_a_link_that_works_once() {
             .status,
         202
     );
+}
+
+#[tokio::test]
+async fn an_editor_says_what_it_has_open_and_what_not_any_more() {
+    let place = Place::new().await;
+    let description = described(&place).await;
+    let report = json!({ "path": "/w/f", "by": "vscode", "is_open": true });
+    check(&description, "PresenceReport", &report);
+    let told = place.post("/api/presence", &report).await;
+    assert_eq!((told.status, told.body.as_str()), (204, ""));
+    let closed = json!({ "path": "/w/f", "by": "vscode", "is_open": false });
+    assert_eq!(place.post("/api/presence", &closed).await.status, 204);
+    let asked = place.engine.asked.lock().unwrap().clone();
+    assert_eq!(asked, ["open /w/f by vscode", "close /w/f"]);
+    let refused = json!({ "path": "/missing", "by": "vscode", "is_open": true });
+    assert_eq!(place.post("/api/presence", &refused).await.status, 409);
+    for odd in [json!({}), json!({ "path": 1, "by": "a", "is_open": true })] {
+        assert!(!is_valid(&description, "PresenceReport", &odd), "{odd}");
+        assert_eq!(place.post("/api/presence", &odd).await.status, 400, "{odd}");
+    }
 }
 
 #[tokio::test]

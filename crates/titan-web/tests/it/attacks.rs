@@ -81,6 +81,7 @@ async fn g2_a_cookie_alone_neither_upgrades_nor_changes_anything() {
     );
     for request in [
         "POST /api/memory",
+        "POST /api/presence",
         "PUT /api/memory/abc",
         "DELETE /api/memory/abc",
         "PUT /api/settings/policy.run",
@@ -330,7 +331,7 @@ async fn g13_every_route_wants_the_token_but_a_list_that_does_not_grow() {
     }
     open.sort();
     assert_eq!(open, OPEN);
-    assert_eq!(n_routes, 27);
+    assert_eq!(n_routes, 30);
     for page in PAGES {
         assert_eq!(
             place.say("GET", page, &[&place.host()], "").await.status,

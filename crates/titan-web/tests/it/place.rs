@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use titan_protocol::{
     BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes,
     Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument,
     MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
-    ModelError, ModelInfo, Op, Override, ProviderSetting, Record, Seq, SessionId, SessionSummary,
-    Setting, SettingKind, SettingList, Settings, TurnChanges, TurnId, UnixMillis, Usage,
+    ModelError, ModelInfo, Op, OpenFile, Override, Pack, PackKind, PackLine, PackPart, Presence,
+    ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting, SettingKind, SettingList,
+    Settings, TurnChanges, TurnId, UnixMillis, Usage,
 };
 use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -335,6 +336,49 @@ fn setting(kind: SettingKind) -> Setting {
 }
 
 #[async_trait]
+impl Presence for FakeEngine {
+    async fn open(&self, path: PathBuf, by: String) -> Result<(), ClientError> {
+        if path == Path::new("/missing") {
+            return Err(ClientError::Refused("it can't be found".into()));
+        }
+        self.note_that(format!("open {} by {by}", path.display()));
+        Ok(())
+    }
+
+    async fn close(&self, path: PathBuf) -> Result<(), ClientError> {
+        self.note_that(format!("close {}", path.display()));
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<OpenFile>, ClientError> {
+        Ok(vec![OpenFile {
+            path: "/w/f".into(),
+            by: "vscode".into(),
+            at: 5,
+            is_ready: true,
+        }])
+    }
+
+    async fn pack(&self, path: PathBuf) -> Result<Pack, ClientError> {
+        let line = PackLine {
+            text: "fn f()".into(),
+            source: "f:1".into(),
+        };
+        let part = PackPart {
+            kind: PackKind::Outline,
+            lines: vec![line],
+            gap: None,
+        };
+        Ok(Pack {
+            path,
+            folder: "/w".into(),
+            made_at: 5,
+            parts: vec![part],
+        })
+    }
+}
+
+#[async_trait]
 impl Logs for FakeEngine {
     async fn read(&self, query: LogQuery) -> Result<LogPage, ClientError> {
         self.note_that(format!("{query:?}"));
@@ -408,6 +452,7 @@ impl Place {
             embedder: Arc::new(FakeEmbedder),
             models,
             memory: engine.clone(),
+            presence: engine.clone(),
             settings: engine.clone(),
             logs: engine.clone(),
         };

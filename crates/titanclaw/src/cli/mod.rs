@@ -7,17 +7,20 @@ mod ask;
 mod backup;
 mod branch;
 mod chat;
+mod code;
 mod completions;
 mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod history;
 mod image;
 mod live;
 mod logs;
 mod memory;
 mod models;
 mod onboard;
+mod presence;
 mod prompt;
 mod reflexes;
 mod sessions;
@@ -146,6 +149,12 @@ enum Command {
     Toolchain(toolchain::Arguments),
     /// Search, show, add, change, forget, export or import what is known over sessions
     Memory(memory::Arguments),
+    /// Find what a folder's code defines, what uses it, and what a change would break
+    Code(code::Arguments),
+    /// Tell who wrote a file or some of its lines, when and why
+    History(history::Arguments),
+    /// Say which files are open, and show what is known about one
+    Presence(presence::Arguments),
     /// List, show, prove, promote or demote what is answered without a model
     Reflexes(reflexes::Arguments),
     /// Set up a model, step by step; nothing is uploaded
@@ -292,6 +301,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Tools(arguments)) => tools::run(&context, arguments),
         Some(Command::Toolchain(arguments)) => toolchain::run(&context, arguments),
         Some(Command::Memory(arguments)) => memory::run(&context, arguments),
+        Some(Command::Code(arguments)) => code::run(&context, arguments),
+        Some(Command::History(arguments)) => history::run(&context, &arguments),
+        Some(Command::Presence(arguments)) => presence::run(&context, arguments),
         Some(Command::Reflexes(arguments)) => reflexes::run(&context, arguments),
         Some(Command::Onboard(arguments)) => onboard::run(&context, arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&context, &arguments),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use titan_protocol::{
     BoxStream, Client, ClientError, CostLine, EngineStatus, ImageBytes, Job, Memory,
     MemoryDocument, MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo,
-    Op, Record, ReflexSummary, Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
+    Op, OpenFile, Pack, Presence, Record, ReflexSummary, Seq, SessionId, SessionSummary,
+    TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 
@@ -207,6 +208,37 @@ impl Memory for SocketClient {
     }
 }
 
+#[async_trait]
+impl Presence for SocketClient {
+    async fn open(&self, path: PathBuf, by: String) -> Result<(), ClientError> {
+        match self.ask(Ask::Open(path, by)).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn close(&self, path: PathBuf) -> Result<(), ClientError> {
+        match self.ask(Ask::Close(path)).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<OpenFile>, ClientError> {
+        match self.ask(Ask::OpenFiles).await? {
+            Reply::OpenFiles(files) => Ok(files),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn pack(&self, path: PathBuf) -> Result<Pack, ClientError> {
+        match self.ask(Ask::Pack(path)).await? {
+            Reply::Pack(pack) => Ok(pack),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
 async fn connect(path: &Path, ask: Ask) -> Result<Frames, ClientError> {
     let stream = UnixStream::connect(path).await.map_err(|error| {
         ClientError::Disconnected(format!(
@@ -246,6 +278,8 @@ fn unexpected(reply: &Reply) -> ClientError {
         Reply::Document(_) => "a document",
         Reply::Graph(_) => "what is known of a name",
         Reply::Kept(_) => "what was kept",
+        Reply::OpenFiles(_) => "the files that are open",
+        Reply::Pack(_) => "what is known about a file",
         Reply::Status(_) => "its status",
         Reply::Gateway(_) => "its gateway",
         Reply::Tools(_) => "its tools",
@@ -415,6 +449,33 @@ mod tests {
         }
     }
 
+    #[async_trait]
+    impl Presence for FakeEngine {
+        async fn open(&self, path: PathBuf, by: String) -> Result<(), ClientError> {
+            Err(ClientError::Refused(format!("{} {by}", path.display())))
+        }
+
+        async fn close(&self, path: PathBuf) -> Result<(), ClientError> {
+            Err(ClientError::Refused(path.display().to_string()))
+        }
+
+        async fn list(&self) -> Result<Vec<OpenFile>, ClientError> {
+            Ok(vec![OpenFile {
+                path: "/w/f".into(),
+                by: "vscode".into(),
+                at: 5,
+                is_ready: true,
+            }])
+        }
+
+        async fn pack(&self, path: PathBuf) -> Result<Pack, ClientError> {
+            Ok(Pack {
+                path,
+                ..Pack::default()
+            })
+        }
+    }
+
     fn job() -> Job {
         let call = JobCall {
             call: "c1".into(),
@@ -500,7 +561,12 @@ mod tests {
         let path = folder.path().join("control.sock");
         let engine = Arc::new(FakeEngine::default());
         let socket = ControlSocket::bind(&path).unwrap();
-        let serving = socket.serve(engine.clone(), engine.clone(), Arc::new(Vec::new));
+        let serving = socket.serve(
+            engine.clone(),
+            engine.clone(),
+            engine.clone(),
+            Arc::new(Vec::new),
+        );
         let client = SocketClient::new(&path);
         (folder, engine, serving, client)
     }
@@ -591,10 +657,12 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(!is_served(&path).await);
         let engine = Arc::new(FakeEngine::default());
-        let serving =
-            ControlSocket::bind(&path)
-                .unwrap()
-                .serve(engine.clone(), engine, Arc::new(Vec::new));
+        let serving = ControlSocket::bind(&path).unwrap().serve(
+            engine.clone(),
+            engine.clone(),
+            engine,
+            Arc::new(Vec::new),
+        );
         assert!(is_served(&path).await);
         serving.close().await;
     }

@@ -4,10 +4,11 @@ use super::FRAME_BYTES_MAX;
 use futures::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use titan_protocol::{
     ClientError, CostLine, EngineStatus, ImageBytes, Job, MemoryDocument, MemoryDraft, MemoryGraph,
-    MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, Record, ReflexSummary, Seq, SessionId,
-    SessionSummary, TurnChanges, TurnId, UnixMillis,
+    MemoryHit, MemoryQuery, MemoryQuestion, ModelInfo, Op, OpenFile, Pack, Record, ReflexSummary,
+    Seq, SessionId, SessionSummary, TurnChanges, TurnId, UnixMillis,
 };
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec};
@@ -57,6 +58,11 @@ pub(super) enum Ask {
     Keep(MemoryDraft),
     /// A document of the memory, by its id.
     Discard(String),
+    /// A file is open: where, and who says so.
+    Open(PathBuf, String),
+    Close(PathBuf),
+    OpenFiles,
+    Pack(PathBuf),
     Status,
     /// Where the gateway is; `opens`: with a code for one browser.
     Gateway {
@@ -86,6 +92,8 @@ pub(super) enum Reply {
     Document(Option<MemoryDocument>),
     Graph(MemoryGraph),
     Kept(MemoryDocument),
+    OpenFiles(Vec<OpenFile>),
+    Pack(Pack),
     Status(EngineStatus),
     /// `None`: there is none.
     Gateway(Option<String>),

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use titan_protocol::{Client, ClientError, Memory, Record};
+use titan_protocol::{Client, ClientError, Memory, Presence, Record};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -66,6 +66,7 @@ impl ControlSocket {
         self,
         client: Arc<dyn Client>,
         memory: Arc<dyn Memory>,
+        presence: Arc<dyn Presence>,
         look: Look,
     ) -> Serving {
         let stop = CancellationToken::new();
@@ -76,6 +77,7 @@ impl ControlSocket {
             client,
             look,
             memory,
+            presence,
             doors: doors.clone(),
             stop: stop.clone(),
         };
@@ -109,6 +111,7 @@ struct Served {
     client: Arc<dyn Client>,
     look: Look,
     memory: Arc<dyn Memory>,
+    presence: Arc<dyn Presence>,
     doors: Doors,
     stop: CancellationToken,
 }
@@ -205,6 +208,7 @@ async fn answer(
         client,
         look,
         memory,
+        presence,
         doors,
         stop,
     } = engine;
@@ -288,6 +292,12 @@ async fn answer(
         Ask::Find(query) => one(&mut frames, memory.find(query).await, Reply::Found).await,
         Ask::Keep(draft) => one(&mut frames, memory.keep(draft).await, Reply::Kept).await,
         Ask::Discard(id) => one(&mut frames, memory.discard(id).await, |()| Reply::Done).await,
+        Ask::Open(path, by) => {
+            one(&mut frames, presence.open(path, by).await, |()| Reply::Done).await
+        }
+        Ask::Close(path) => one(&mut frames, presence.close(path).await, |()| Reply::Done).await,
+        Ask::OpenFiles => one(&mut frames, presence.list().await, Reply::OpenFiles).await,
+        Ask::Pack(path) => one(&mut frames, presence.pack(path).await, Reply::Pack).await,
         Ask::Follow { session, after } => {
             let mut records = client.follow(session, after).ready_chunks(BURST_MAX);
             loop {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_local::LocalEmbedder;
-use titan_protocol::{Client, Memory, Override, SessionId, TurnId};
+use titan_protocol::{Client, Memory, Override, Presence, SessionId, TurnId};
 use titan_web::{Access, Door, Limits, ModelsForOne, Ports};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ pub(crate) struct Opened {
 pub(crate) struct Behind<'a> {
     client: Arc<dyn Client>,
     memory: Arc<dyn Memory>,
+    presence: Arc<dyn Presence>,
     /// What is known only where it lives in this process: where callers are told of the gateway, its models, and the
     /// names of its keys.
     doors: Option<&'a Doors>,
@@ -137,6 +138,7 @@ impl Opened {
             embedder: Arc::new(LocalEmbedder::new()),
             models: behind.models,
             memory: behind.memory,
+            presence: behind.presence,
             settings: Arc::new(settings),
             logs: Arc::new(logs),
         };
@@ -178,6 +180,7 @@ impl Owned {
         Behind {
             client: self.client.clone(),
             memory: self.memory.clone(),
+            presence: self.presence.clone(),
             doors: self.serving.as_ref().map(Serving::doors),
             models: Some(Arc::new(models)),
             keys: Some(self.keys.clone()),
@@ -193,6 +196,7 @@ impl Attached {
             None => Behind {
                 client: self.client.clone(),
                 memory: self.memory.clone(),
+                presence: self.presence.clone(),
                 doors: None,
                 models: None,
                 keys: None,

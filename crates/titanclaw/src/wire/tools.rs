@@ -321,6 +321,8 @@ pub(crate) async fn call_of(
     let keys = secrets::Keys::new(&context.env, None);
     let registry = titan_exec::Registry::new(titan_tools::builtin(titan_tools::Ports {
         memory: Arc::new(super::memory_of(&store)),
+        code: Arc::new(super::code(context)),
+        history: Arc::new(titan_codegraph::GitHistory),
         journal: store.journal(),
         blobs: store.blobs(),
     }))?;

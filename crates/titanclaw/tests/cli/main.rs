@@ -2,10 +2,13 @@
 
 mod ask;
 mod attacks;
+mod code;
 mod daemon;
+mod history;
 mod leave;
 mod manners;
 mod memory;
+mod presence;
 mod store;
 mod terminal;
 mod tools;
@@ -88,6 +91,14 @@ impl Place {
                 .output()
                 .expect("the program starts"),
         )
+    }
+
+    /// What a command that fails says, one line.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments);
+        assert_eq!((done.exit, done.out.as_str()), (Some(1), ""), "{done:?}");
+        assert_eq!(done.err.lines().count(), 1, "{done:?}");
+        done.err
     }
 
     fn run_with(&self, arguments: &[&str], input: &str) -> Done {

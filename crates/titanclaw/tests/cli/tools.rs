@@ -18,14 +18,6 @@ impl Place {
         assert_eq!(done.exit, Some(0), "{done:?}");
     }
 
-    /// What a command that fails says, one line.
-    fn fails(&self, arguments: &[&str]) -> String {
-        let done = self.run(arguments);
-        assert_eq!((done.exit, done.out.as_str()), (Some(1), ""), "{done:?}");
-        assert_eq!(done.err.lines().count(), 1, "{done:?}");
-        done.err
-    }
-
     fn mode(&self, path: &str) -> u32 {
         let found = std::fs::metadata(self.home().join(path)).expect("it is there");
         found.permissions().mode() & 0o777

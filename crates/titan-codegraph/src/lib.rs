@@ -1,0 +1,32 @@
+//! What a folder of code defines and what uses it.
+//!
+//! A file is parsed into [`FileFacts`], a function of its path and text. [`Graph`] puts the facts of all files together:
+//! who calls, makes, inherits and names whom, each use as sure as what it rests on. Python's values are followed through
+//! assignments, calls and containers; the other languages are read by scopes, imports and types that are written.
+//! [`Folder`] keeps a graph as the disk is, and [`CodeFolders`] is the port `CodeGraph` over folders.
+
+mod extract;
+mod facts;
+mod flow;
+mod folder;
+mod folders;
+mod graph;
+mod history;
+mod imports;
+mod languages;
+mod link;
+mod modules;
+mod outline;
+mod packs;
+#[cfg(test)]
+mod tests;
+
+pub use extract::{FILE_BYTES_MAX, Skipped, facts};
+pub use facts::{FileFacts, Import, Receiver, Reference, Symbol, SymbolKind, Typed};
+pub use folder::Folder;
+pub use folders::CodeFolders;
+pub use graph::{CallEnd, Graph};
+pub use history::GitHistory;
+pub use languages::Language;
+pub use modules::python_module;
+pub use packs::{OpenFiles, OpenFolder, PackPorts};

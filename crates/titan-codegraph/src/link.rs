@@ -1,0 +1,265 @@
+//! Who uses whom among the files of one family of languages. A function of their facts alone.
+
+mod by_name;
+
+use crate::facts::{FileFacts, SymbolKind};
+use crate::flow::{self, Callee, Flow, How, Module, Modules, Solved, Statement};
+use crate::languages::Family;
+use crate::modules::PythonModules;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use titan_protocol::CodeUseKind;
+
+/// Symbols of one name among which a use without more to go by is not decided.
+pub(crate) const NAMESAKES_MAX: usize = 4;
+
+/// A file, or a symbol of a file, by its number.
+pub(crate) type Node = u32;
+
+/// A use of one symbol by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edge {
+    pub(crate) from: Node,
+    pub(crate) to: Node,
+    pub(crate) kind: CodeUseKind,
+    pub(crate) line: u32,
+    /// Of 100.
+    pub(crate) confidence: u8,
+}
+
+/// The files and what they have to do with one another.
+pub(crate) struct Linked {
+    pub(crate) files: Vec<(Arc<str>, Arc<FileFacts>)>,
+    /// The number of each file; its symbols follow.
+    pub(crate) first: Vec<Node>,
+    /// By where they begin.
+    pub(crate) edges: Vec<Edge>,
+    /// The first edge of each node.
+    begins: Vec<u32>,
+    /// Edges by where they end.
+    backward: Vec<u32>,
+    backward_begins: Vec<u32>,
+    /// Uses of what is not in the folder: by whom, its name, and the line.
+    pub(crate) outside: Vec<(Node, Box<str>, u32)>,
+}
+
+impl Linked {
+    pub(crate) fn new(family: Family, files: Vec<(Arc<str>, Arc<FileFacts>)>) -> Self {
+        let mut first = Vec::with_capacity(files.len());
+        let mut nodes = 0;
+        for (_, facts) in &files {
+            first.push(nodes);
+            nodes += 1 + facts.symbols.len() as Node;
+        }
+        let mut linked = Self {
+            files,
+            first,
+            edges: Vec::new(),
+            begins: Vec::new(),
+            backward: Vec::new(),
+            backward_begins: Vec::new(),
+            outside: Vec::new(),
+        };
+        match family {
+            Family::Data => {}
+            Family::Python => linked.follow(),
+            _ => by_name::link(family, &mut linked),
+        }
+        linked.settle(nodes);
+        linked
+    }
+
+    pub(crate) fn nodes(&self) -> usize {
+        self.begins.len().saturating_sub(1)
+    }
+
+    pub(crate) fn node(&self, file: usize, symbol: Option<u32>) -> Node {
+        self.first[file] + symbol.map_or(0, |symbol| symbol + 1)
+    }
+
+    /// The file of a node, and its symbol.
+    pub(crate) fn at(&self, node: Node) -> (usize, Option<u32>) {
+        let file = self.first.partition_point(|first| *first <= node) - 1;
+        let within = node - self.first[file];
+        (file, within.checked_sub(1))
+    }
+
+    pub(crate) fn from(&self, node: Node) -> &[Edge] {
+        let at = node as usize;
+        &self.edges[self.begins[at] as usize..self.begins[at + 1] as usize]
+    }
+
+    pub(crate) fn to(&self, node: Node) -> impl Iterator<Item = &Edge> {
+        let at = node as usize;
+        let range = self.backward_begins[at] as usize..self.backward_begins[at + 1] as usize;
+        self.backward[range]
+            .iter()
+            .map(|edge| &self.edges[*edge as usize])
+    }
+
+    /// The symbol with what it stands in, `.` between; a file's path.
+    pub(crate) fn qualified(&self, node: Node) -> String {
+        let (file, symbol) = self.at(node);
+        let (path, facts) = &self.files[file];
+        let Some(symbol) = symbol else {
+            return path.to_string();
+        };
+        facts.qualified(symbol)
+    }
+
+    /// Python's files, by what their values may be.
+    fn follow(&mut self) {
+        let paths: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .map(|(path, _)| Arc::clone(path))
+            .collect();
+        let paths: Vec<&str> = paths.iter().map(|path| &**path).collect();
+        let modules = PythonModules::new(&paths);
+        let files = self.files.clone();
+        let flows: Vec<Option<&Flow>> =
+            files.iter().map(|(_, facts)| facts.flow.as_ref()).collect();
+        for (file, flow) in flows.iter().enumerate() {
+            for scope in flow.iter().flat_map(|flow| &flow.scopes) {
+                let mut imports: Vec<Module> = scope
+                    .stars
+                    .iter()
+                    .map(|(module, dots)| modules.resolve(file, module, *dots))
+                    .collect();
+                for (statement, _) in &scope.statements {
+                    match statement {
+                        Statement::ImportModule { module, .. } => {
+                            imports.push(modules.resolve(file, module, 0));
+                        }
+                        Statement::ImportName { module, dots, .. } => {
+                            imports.push(modules.resolve(file, module, *dots));
+                        }
+                        _ => {}
+                    }
+                }
+                for module in imports {
+                    if let Module::File(other) = module
+                        && other != file
+                    {
+                        self.push(
+                            self.node(file, None),
+                            self.node(other, None),
+                            CodeUseKind::Imports,
+                            1,
+                            100,
+                        );
+                    }
+                }
+            }
+        }
+        let solved = flow::solve(&flows, &modules);
+        self.take(solved);
+    }
+
+    fn take(&mut self, solved: Solved) {
+        for call in &solved.calls {
+            let from = self.node(call.from.0, call.from.1);
+            let (kind, confidence) = match call.how {
+                How::Called => (CodeUseKind::Calls, 95),
+                How::Made => (CodeUseKind::Makes, 95),
+                How::Handed => (CodeUseKind::Names, 70),
+            };
+            match &call.to {
+                Callee::Point((file, symbol)) => {
+                    let to = self.node(*file, *symbol);
+                    self.push(from, to, kind, call.line, confidence);
+                }
+                Callee::External(name) => self.outside.push((from, name.clone(), call.line)),
+            }
+        }
+        for ((file, symbol), (base_file, base)) in &solved.bases {
+            let line = symbol.map_or(1, |symbol| {
+                self.files[*file].1.symbols[symbol as usize].line
+            });
+            let (from, to) = (self.node(*file, *symbol), self.node(*base_file, *base));
+            self.push(from, to, CodeUseKind::Inherits, line, 100);
+        }
+        let files = self.files.clone();
+        let mut methods: FxHashMap<&str, Vec<Node>> = FxHashMap::default();
+        for (file, (_, facts)) in files.iter().enumerate() {
+            for (at, symbol) in facts.symbols.iter().enumerate() {
+                if symbol.kind == SymbolKind::Method {
+                    let node = self.node(file, Some(at as u32));
+                    methods.entry(&symbol.name).or_default().push(node);
+                }
+            }
+        }
+        for (file, symbol, name, line) in &solved.unknown {
+            let from = self.node(*file, *symbol);
+            let namesakes = methods.get(&**name).map_or(&[][..], Vec::as_slice);
+            self.guess(from, namesakes, *line);
+        }
+    }
+
+    /// A use of which only the name is known.
+    pub(crate) fn guess(&mut self, from: Node, namesakes: &[Node], line: u32) {
+        if namesakes.len() > NAMESAKES_MAX {
+            return;
+        }
+        let confidence = if namesakes.len() == 1 { 40 } else { 20 };
+        for to in namesakes {
+            self.push(from, *to, CodeUseKind::Calls, line, confidence);
+        }
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        from: Node,
+        to: Node,
+        kind: CodeUseKind,
+        line: u32,
+        confidence: u8,
+    ) {
+        self.edges.push(Edge {
+            from,
+            to,
+            kind,
+            line,
+            confidence,
+        });
+    }
+
+    /// Sorts the edges, and counts those of one kind between two symbols once: at their first line, as sure as the surest.
+    fn settle(&mut self, nodes: Node) {
+        self.edges.sort_unstable_by_key(|edge| {
+            (
+                edge.from,
+                edge.to,
+                edge.kind,
+                u8::MAX - edge.confidence,
+                edge.line,
+            )
+        });
+        self.edges
+            .dedup_by_key(|edge| (edge.from, edge.to, edge.kind));
+        self.outside.sort_unstable();
+        self.outside.dedup_by(|b, a| (a.0, &a.1) == (b.0, &b.1));
+        self.begins = begins(nodes, self.edges.iter().map(|edge| edge.from));
+        let mut backward: Vec<u32> = (0..self.edges.len() as u32).collect();
+        backward.sort_by_key(|edge| self.edges[*edge as usize].to);
+        let ends = backward.iter().map(|edge| self.edges[*edge as usize].to);
+        self.backward_begins = begins(nodes, ends);
+        self.backward = backward;
+    }
+}
+
+/// The first place of each node in a list that is sorted by node.
+fn begins(nodes: Node, sorted: impl Iterator<Item = Node>) -> Vec<u32> {
+    let mut begins = Vec::with_capacity(nodes as usize + 1);
+    let mut count = 0;
+    for node in sorted {
+        while begins.len() <= node as usize {
+            begins.push(count);
+        }
+        count += 1;
+    }
+    while begins.len() <= nodes as usize {
+        begins.push(count);
+    }
+    begins
+}

@@ -1,0 +1,38 @@
+//! Packs that are ready beforehand: what turns are tested with.
+
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use titan_protocol::{Pack, Packs};
+
+/// [`Packs`] in a list. It remembers which files were worked on. Clones are the same.
+#[derive(Clone, Default)]
+pub struct ReadyPacks {
+    packs: Vec<Arc<Pack>>,
+    /// The files that sessions have changed.
+    pub worked_on: Arc<Mutex<Vec<PathBuf>>>,
+}
+
+impl ReadyPacks {
+    /// No file is open.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a pack.
+    pub fn with(mut self, pack: Pack) -> Self {
+        self.packs.push(Arc::new(pack));
+        self
+    }
+}
+
+impl Packs for ReadyPacks {
+    fn ready(&self, workspace: &Path) -> Vec<Arc<Pack>> {
+        let inside = |pack: &&Arc<Pack>| pack.path.starts_with(workspace);
+        self.packs.iter().filter(inside).cloned().collect()
+    }
+
+    fn worked_on(&self, paths: Vec<PathBuf>) {
+        self.worked_on.lock().extend(paths);
+    }
+}
