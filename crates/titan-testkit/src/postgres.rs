@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to end.
+const END_MAX: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const USER: &str = "titan";
 
@@ -59,7 +61,13 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What has ended already can't be ended.
+        // Asked to end at once, it gives its shared memory back; what has ended already can't be asked.
+        let pid = self.0.id().to_string();
+        let _asked = Command::new("kill").args(["-INT", &pid]).status();
+        let until = Instant::now() + END_MAX;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
     }
@@ -77,6 +85,10 @@ impl PostgresServer {
                 installed.need(),
                 format_args!("it is not in {}", programs.display()),
             );
+            return None;
+        }
+        if let Err(why) = is_allowed() {
+            skip("kernel:user-namespaces", why);
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for the server");
@@ -133,16 +145,15 @@ impl PostgresServer {
             .to_owned()
     }
 
-    /// Kills it, as a crash does: all connections break off, and nothing is tidied.
+    /// Kills it, as a crash does: all connections break off, and nothing is tidied. Its children end when they notice;
+    /// a new server waits for them.
     pub fn kill(&mut self) {
         let _ended = self.process.0.kill();
         let _reaped = self.process.0.wait();
-        // Its children end when they notice; a new server waits for them by their shared memory.
     }
 
     /// Starts it again after it was killed.
     pub fn start_again(&mut self) {
-        // A killed server's children still hold what it had.
         self.process = serve(&self.programs, self.folder.path(), &IN_THE_CLEAR);
     }
 
@@ -260,9 +271,19 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
 }
 
+/// Whether this system lets root start something as somebody else in name alone.
+fn is_allowed() -> Result<(), String> {
+    let tried = as_nobody(Path::new("true")).output();
+    match tried {
+        Ok(tried) if tried.status.success() => Ok(()),
+        Ok(tried) => Err(String::from_utf8_lossy(&tried.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// A program as somebody who is not root, and which ends with the thread that started it.
 fn as_nobody(program: &Path) -> Command {
-    let end_with_us = ["setpriv", "--pdeathsig", "KILL"];
+    let end_with_us = ["setpriv", "--pdeathsig", "INT"];
     let mut words = Vec::new();
     if is_root() {
         // Not root by name alone: all that root may read can be read still, and all that is made is root's.
