@@ -161,7 +161,7 @@ sorry
             step_decided c1 allow (within the rules)
             tool_call_ready c1 read {"path":"a.txt"}
             tool_call_failed c1 "alpha\n[1 line in all]\n[This call was cut while it was being written: the arguments are not valid JSON: the key \"path\" stands twice at line 1 column 31. What stands in it ran; nothing after it did. Go on from there and repeat nothing.]"
-            tool_call_failed c2 "There is no tool called \"nothing\". The tools are: apply_patch, ask_user, canvas, edit, fetch, glob, grep, list, read, recall, remember, shell, todo, write."
+            tool_call_failed c2 "There is no tool called \"nothing\". The tools are: apply_patch, ask_user, callees, callers, canvas, edit, fetch, glob, grep, history, impact, list, map, read, recall, remember, shell, symbol, todo, write."
             tool_call_failed c3 "The arguments of read do not fit: Additional properties are not allowed ('file' was unexpected); \"path\" is a required property. Its schema is {\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,\"description\":\"File, or output:HASH\"},\"offset_line\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"First line, from 1\"},\"lines\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":20000,\"description\":\"How many lines\"}},\"required\":[\"path\"],\"additionalProperties\":false}."
             model_call_started script/scripted
             text "sorry\n"
