@@ -56,7 +56,7 @@ fn a_program_is_described_by_its_help_and_called_as_its_owner_says() {
 }
 
 #[tokio::test]
-async fn s9_a_program_of_others_sees_no_files_no_network_and_no_environment() {
+async fn s3_a_program_of_others_sees_no_files_no_network_and_no_environment() {
     let place = Place::new();
     let secret = place.folder.path().join("secret");
     std::fs::write(&secret, "42").unwrap();
