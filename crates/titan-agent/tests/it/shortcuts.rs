@@ -137,6 +137,10 @@ async fn x18_a_reflex_may_call_no_more_than_a_model_may() {
             .filter(|record| matches!(record.event, Event::ShortcutDeclined { .. }));
         assert_eq!(declined.count(), 1, "{step:?}: {}", transcript(&records));
         assert_eq!(rig.requests().len(), 1, "{step:?}");
+        let calls = records
+            .iter()
+            .filter(|record| matches!(record.event, Event::ToolCallReady { .. }));
+        assert!(calls.count() <= 1, "{step:?}: {}", transcript(&records));
     }
     // One that never comes to an end is left as a model that calls without end is.
     let endless = vec![reading("a.txt"); 60];
