@@ -65,7 +65,10 @@ pub(super) fn reflex_hit(setup: &Setup) -> Result<Vec<Row>> {
 /// Reads the file that is asked about, and says what it says.
 fn reads_out(request: &titan_testkit::server::Request) -> Reply {
     let asked = request.last_user_text();
-    let name = asked.split(' ').nth(2).unwrap_or_default();
+    let name = asked
+        .split_whitespace()
+        .rfind(|word| word.ends_with(".txt"))
+        .unwrap_or_default();
     match request.tool_results().last() {
         None => Reply::call(
             "shell",
