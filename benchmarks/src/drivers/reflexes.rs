@@ -17,7 +17,7 @@ use titan_protocol::{
     Asked, CallId, EndedTurn, Event, Journal, Origin, ReflexHost, SessionId, Shortcut, Taint,
     Taken, ToolCall, ToolSpec, TurnId, TurnOutcome, Usage,
 };
-use titan_testkit::server::{Reply, Script, ScriptServer, Wire};
+use titan_testkit::server::{Reply, Request, Script, ScriptServer, Wire};
 use titan_testkit::storage::MemoryStore;
 use titan_wasm::WasmHost;
 
@@ -33,47 +33,60 @@ const TEACHING: [&str; 4] = ["a.txt", "b.txt", "c.txt", "d.txt"];
 /// whole answer is with the caller, the tool's run included. No request reaches the model.
 pub(super) fn reflex_hit(setup: &Setup) -> Result<Vec<Row>> {
     block_on(async {
-        let server = ScriptServer::start(Wire::Chat, Script::choose(reads_out))?;
-        let home = Home::fresh()?;
-        home.configure(&server, Wire::Chat)?;
-        home.add("\n[reflexes]\npromotion = \"proved\"\nsample = 0\n")?;
-        for name in TEACHING {
-            let words = format!("{} words\n", name.len() + usize::from(name.as_bytes()[0]));
-            std::fs::write(home.workspace().join(name), words)?;
-        }
-        let daemon = Daemon::start(&setup.binary, home, Answers::Configured).await?;
-        let mut records = control::follow(&daemon.socket(), None, 0).await?;
-        for name in TEACHING {
-            ask(&daemon, &mut records, &format!("What does {name} say?")).await?;
-            tokio::time::sleep(PAUSE).await;
-        }
-        let n_taught = server.exchanges().len();
-        let mut answers = Vec::new();
-        for n in 0..TURNS {
-            let name = TEACHING[n % TEACHING.len()];
-            answers.push(ask(&daemon, &mut records, &format!("What does {name} say?")).await?);
-        }
-        let n_asked = server.exchanges().len() - n_taught;
-        ensure!(n_asked == 0, "the model was asked {n_asked} times");
-        daemon.stop().await?;
+        let reads = |name: &str| Reply::call("read", &json!({ "path": name }).to_string());
+        let runs = |name: &str| {
+            let script = format!("cat {name}");
+            Reply::call("shell", &json!({ "script": script }).to_string())
+        };
+        let (read, run) = (answered(setup, reads).await?, answered(setup, runs).await?);
         Ok(vec![
-            Row::new("reflex_hit", "send_to_answer", "ms", answers).goal(2.0, Some(100.0)),
+            Row::new("reflex_hit", "send_to_answer", "ms", read).goal(2.0, Some(100.0)),
+            Row::new("reflex_hit", "with_a_program", "ms", run).goal(100.0, Some(100.0)),
         ])
     })
 }
 
+/// What each question took that a reflex answered, after a model had read its files by this call.
+async fn answered(
+    setup: &Setup,
+    call: impl Fn(&str) -> Reply + Send + Sync + 'static,
+) -> Result<Vec<f64>> {
+    let model = move |request: &Request| reads_out(request, &call);
+    let server = ScriptServer::start(Wire::Chat, Script::choose(model))?;
+    let home = Home::fresh()?;
+    home.configure(&server, Wire::Chat)?;
+    home.add("\n[reflexes]\npromotion = \"proved\"\nsample = 0\n")?;
+    for name in TEACHING {
+        let words = format!("{} words\n", name.len() + usize::from(name.as_bytes()[0]));
+        std::fs::write(home.workspace().join(name), words)?;
+    }
+    let daemon = Daemon::start(&setup.binary, home, Answers::Configured).await?;
+    let mut records = control::follow(&daemon.socket(), None, 0).await?;
+    for name in TEACHING {
+        ask(&daemon, &mut records, &format!("What does {name} say?")).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    let n_taught = server.exchanges().len();
+    let mut answers = Vec::new();
+    for n in 0..TURNS {
+        let name = TEACHING[n % TEACHING.len()];
+        answers.push(ask(&daemon, &mut records, &format!("What does {name} say?")).await?);
+    }
+    let n_asked = server.exchanges().len() - n_taught;
+    ensure!(n_asked == 0, "the model was asked {n_asked} times");
+    daemon.stop().await?;
+    Ok(answers)
+}
+
 /// Reads the file that is asked about, and says what it says.
-fn reads_out(request: &titan_testkit::server::Request) -> Reply {
+fn reads_out(request: &Request, call: impl Fn(&str) -> Reply) -> Reply {
     let asked = request.last_user_text();
     let name = asked
         .split_whitespace()
         .rfind(|word| word.ends_with(".txt"))
         .unwrap_or_default();
     match request.tool_results().last() {
-        None => Reply::call(
-            "shell",
-            &json!({ "script": format!("cat {name}") }).to_string(),
-        ),
+        None => call(name),
         Some(found) => {
             // What tools give stands between two marks.
             let words = found.lines().find(|line| line.ends_with("words"));

@@ -60,7 +60,7 @@ fn parameter(parameter: &Parameter) -> Value {
     json!({
         "name": parameter.name,
         "in": parameter.place,
-        "required": parameter.place == "path" || parameter.name == "code",
+        "required": parameter.is_required,
         "description": parameter.about,
         "schema": reference(parameter.schema),
     })

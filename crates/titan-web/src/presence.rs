@@ -8,7 +8,7 @@ use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use titan_protocol::{OpenFile, Pack};
+use titan_protocol::{OPENER_CHARS_MAX, OpenFile, Pack};
 
 /// A path, with all that JSON makes of it.
 const REPORT_BYTES_MAX: usize = 32 << 10;
@@ -32,6 +32,10 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<StatusCode, Refusal> {
     let Report { path, by, is_open } = api::body(&gateway, request, REPORT_BYTES_MAX).await?;
+    if !(1..=OPENER_CHARS_MAX).contains(&by.chars().count()) {
+        let who = format!("\"by\" has 1 to {OPENER_CHARS_MAX} characters");
+        return Err(Refusal::malformed(who));
+    }
     let presence = &gateway.ports.presence;
     match is_open {
         true => presence.open(path, by).await?,

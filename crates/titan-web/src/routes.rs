@@ -41,6 +41,8 @@ pub(crate) struct Parameter {
     /// The name of its schema.
     pub(crate) schema: &'static str,
     pub(crate) about: &'static str,
+    /// Whether nothing is answered without it.
+    pub(crate) is_required: bool,
 }
 
 /// What a route answers.
@@ -57,6 +59,7 @@ const fn query(name: &'static str, schema: &'static str, about: &'static str) ->
         place: "query",
         schema,
         about,
+        is_required: false,
     }
 }
 
@@ -66,6 +69,7 @@ const fn path(about: &'static str) -> Parameter {
         place: "path",
         schema: "Text",
         about,
+        is_required: true,
     }
 }
 
@@ -110,11 +114,14 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "get",
         is_open: true,
         about: "Gives a browser its cookie for a one-time code, and leads it to the page.",
-        parameters: &[query(
-            "code",
-            "Code",
-            "From `titanclaw web`; good once, for two minutes.",
-        )],
+        parameters: &[Parameter {
+            is_required: true,
+            ..query(
+                "code",
+                "Code",
+                "From `titanclaw web`; good once, for two minutes.",
+            )
+        }],
         body: None,
         answer: Answer {
             status: 303,
@@ -164,6 +171,7 @@ pub(crate) const ROUTES: &[Route] = &[
                 place: "path",
                 schema: "Id",
                 about: "The session.",
+                is_required: true,
             },
             query("turn", "Id", "The turn or the undo."),
         ],
@@ -184,18 +192,21 @@ pub(crate) const ROUTES: &[Route] = &[
                 place: "path",
                 schema: "Id",
                 about: "The session.",
+                is_required: true,
             },
             Parameter {
                 name: "at",
                 place: "path",
                 schema: "Count",
                 about: "The position of the record that tells of it.",
+                is_required: true,
             },
             Parameter {
                 name: "number",
                 place: "path",
                 schema: "Count",
                 about: "Which of that record's images, counted from 0.",
+                is_required: true,
             },
         ],
         body: None,
@@ -332,7 +343,10 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "get",
         is_open: false,
         about: "What is known about a file: its outline, who uses it, its history, and notes. Words of whoever wrote them.",
-        parameters: &[query("path", "Text", "The file, absolute.")],
+        parameters: &[Parameter {
+            is_required: true,
+            ..query("path", "Text", "The file, absolute.")
+        }],
         body: None,
         answer: json("Pack"),
         is_streamed: false,
@@ -429,6 +443,7 @@ pub(crate) const ROUTES: &[Route] = &[
                 place: "header",
                 schema: "Count",
                 about: "The position, from a browser that comes back. Goes before `after`.",
+                is_required: false,
             },
         ],
         body: None,
@@ -507,6 +522,7 @@ pub(crate) const ROUTES: &[Route] = &[
             place: "path",
             schema: "Text",
             about: "The model.",
+            is_required: true,
         }],
         body: None,
         answer: json("Model"),
