@@ -120,7 +120,9 @@ pub struct WrittenLines {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// There is no git.
-    #[error("there is no program git here; install it to read histories")]
+    #[error(
+        "there is no git to read histories with: it is not installed, or lies in the folder itself, whose programs are not run"
+    )]
     NoGit,
     /// The file is in no repository.
     #[error("{path} is in no git repository")]

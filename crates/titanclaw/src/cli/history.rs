@@ -26,12 +26,16 @@ pub(super) struct Arguments {
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
     let (name, lines) = asked(&arguments.file, |name| Path::new(name).exists());
     let path = absolute(name)?;
+    let is_there = path.exists();
     let question = HistoryQuestion {
         path,
         lines,
         commits_max: usize::try_from(arguments.limit)?,
     };
     let history = light_runtime()?.block_on(wire::history(context, question))?;
+    if !is_there && history.commits.is_empty() {
+        bail!("there is no file {name}, and no commit has touched one of that name");
+    }
     let output = context.output();
     if arguments.json {
         output.json(&history)?;
@@ -39,7 +43,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     }
     let text = match lines {
         Some(_) if !history.lines.is_empty() => history_of_lines(&history),
-        _ => history_told(&history),
+        Some((first, _)) => {
+            context.say(&format!(
+                "nothing is known of line {first} of {name}, if it has one; this is the whole file's"
+            ));
+            history_told(&history)
+        }
+        None => history_told(&history),
     };
     output.text(&format!("{text}\n"))?;
     Ok(Exit::Completed)

@@ -43,6 +43,18 @@ fn who_wrote_what_and_why_is_told_for_a_file_and_for_its_lines() {
     assert_eq!(lines[0], "line 2: in no commit yet", "{some:?}");
     assert!(lines[1].starts_with("line 3: 2026-01-02 "), "{some:?}");
 
+    let beyond = place.run(&["history", "f.txt:99"]);
+    assert!(
+        beyond.err.contains("nothing is known of line 99 of f.txt")
+            && beyond.out.starts_with("lines by: Ann 2"),
+        "{beyond:?}"
+    );
+    let nothing = place.fails(&["history", "g.txt"]);
+    assert!(
+        nothing.contains("there is no file g.txt, and no commit has touched one of that name"),
+        "{nothing}"
+    );
+
     let json = place.run(&["history", "f.txt:3", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(told["lines"][0]["commit"]["subject"], "Begin (#1)");
