@@ -4,6 +4,7 @@ mod build;
 mod code;
 mod components;
 mod concurrent;
+mod everyday;
 mod footprint;
 mod forged;
 mod gateway;
@@ -91,6 +92,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     long_bench("code_index", code::code_index),
     quality_bench("code_calls", code::code_calls),
     quality_bench("retrieval", memory::retrieval),
+    quality_bench("everyday", everyday::everyday),
     long_bench("local_model", model::local_model),
     long_bench("cold_build", build::cold_build),
 ];

@@ -271,7 +271,7 @@ mod tests {
             compaction.tokens_after < 9000 && compaction.tokens_before > 80_000,
             "{compaction:?}"
         );
-        let last = thread.messages().last().cloned();
+        let last = thread.messages("").last().cloned();
         let event = compaction.into_event();
         thread.apply(&Record {
             seq: thread.seq + 1,
@@ -282,7 +282,7 @@ mod tests {
         });
         let shown: String = thread.summary.clone().unwrap_or_default()
             + &thread
-                .messages()
+                .messages("")
                 .iter()
                 .map(Message::text)
                 .collect::<String>();
@@ -292,7 +292,7 @@ mod tests {
                 "needle {turn} is lost"
             );
         }
-        assert_eq!(thread.messages().last().cloned(), last);
+        assert_eq!(thread.messages("").last().cloned(), last);
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
             .expect("there is something to leave out")
             .into_event();
         apply(&mut thread, event);
-        let shown = format!("{:?}", thread.messages());
+        let shown = format!("{:?}", thread.messages(""));
         assert!(
             shown.contains(&"y".repeat(16 << 10)) && shown.contains("c9"),
             "the call or its result is lost"

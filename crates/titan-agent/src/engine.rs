@@ -58,6 +58,8 @@ pub struct Config {
     pub are_titled: bool,
     /// Whether the utility model is asked, now and then, if a program that has run for a while is worth waiting for.
     pub reads_along: bool,
+    /// Whether what is known of open files, and of the files and code that a question names, is put beside the question.
+    pub tells_unasked: bool,
     /// The person's own instruction files: name and content, the most general first.
     pub identity: Vec<(String, String)>,
     /// Whether no other engine writes to the same store. Only then is what was left open ended at the start: elsewhere

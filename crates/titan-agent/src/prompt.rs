@@ -5,6 +5,7 @@ use crate::trust::{self, Material};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use titan_protocol::{
     Content, Message, ModelRequest, PlanStatus, Role, SessionId, Taint, Task, ToolChoice, ToolSpec,
 };
@@ -26,11 +27,21 @@ impl PromptSize {
         }
     }
 
-    /// Tokens of what is known about open files. Small models read none of it: each token costs them time.
-    pub(crate) fn open_files_tokens_max(self) -> u32 {
+    /// Tokens of what is known about open files and what a question names. Small models read of the latter alone: each
+    /// token costs them time.
+    pub(crate) fn known_tokens_max(self) -> u32 {
         match self {
             Self::Full => 1_500,
-            Self::Small => 0,
+            Self::Small => 400,
+        }
+    }
+
+    /// How long a question waits for what is known of the names in it. A small model takes seconds to answer, and more of
+    /// them where it has to look things up.
+    pub(crate) fn known_wait_max(self) -> Duration {
+        match self {
+            Self::Full => Duration::from_millis(150),
+            Self::Small => Duration::from_secs(1),
         }
     }
 
@@ -55,18 +66,18 @@ pub(crate) struct Surroundings {
     pub(crate) instructions: Vec<(String, String)>,
     /// Instruction files that nobody trusted.
     pub(crate) material: Vec<Material>,
-    /// What is known about open files, as far as there is room for it; empty for none.
-    pub(crate) open_files: String,
+    /// What is known about open files and what the question names, as far as there is room for it; empty for nothing.
+    pub(crate) known: String,
 }
 
 impl Surroundings {
     /// What is shown besides the thread puts into it.
     pub(crate) fn taint(&self) -> Taint {
-        let of_open_files = match self.open_files.is_empty() {
+        let of_known = match self.known.is_empty() {
             true => Taint::NONE,
             false => Taint::BOTH,
         };
-        trust::taint(&self.material).union(of_open_files)
+        trust::taint(&self.material).union(of_known)
     }
 }
 
@@ -93,7 +104,7 @@ pub(crate) fn assemble(
         role: Role::User,
         content: context(thread, surroundings, shape.size),
     }];
-    for mut message in thread.messages() {
+    for mut message in thread.messages(&surroundings.known) {
         message
             .content
             .iter_mut()
@@ -178,9 +189,6 @@ fn context(thread: &Thread, surroundings: &Surroundings, size: PromptSize) -> Ve
     }
     for file in &surroundings.material {
         text.push_str(&format!("\n\n{}", file.framed()));
-    }
-    if !surroundings.open_files.is_empty() {
-        text.push_str(&format!("\n\n{}", surroundings.open_files));
     }
     if let Some(summary) = &thread.summary {
         text.push_str(&format!("\n\n{summary}"));
@@ -279,7 +287,7 @@ mod tests {
             today: "2026-01-01".to_owned(),
             instructions: Vec::new(),
             material: Vec::new(),
-            open_files: String::new(),
+            known: String::new(),
         };
         let shape = Shape {
             session: SESSION,

@@ -12,7 +12,7 @@ use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, CallOutcome, Input, Turn};
-use crate::{branch, forget, summary, surroundings, trust, undo};
+use crate::{branch, forget, known, summary, surroundings, trust, undo};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -128,7 +128,7 @@ impl Said {
             scope.person_said(&self.text);
         }
         if !self.images.is_empty() {
-            scope.person_showed("an image that you gave");
+            scope.was_shown("an image that you gave", "");
         }
     }
 
@@ -486,7 +486,7 @@ impl Session {
         let started = Instant::now();
         let is_attended = options.is_attended;
         let without_reflexes = options.without_reflexes;
-        let mut running = Running::new(self, turn, workbench, options).await;
+        let mut running = Running::new(self, turn, said.text.clone(), workbench, options).await;
         said.tell(&running.scope);
         let ended = EndedTurn {
             session: self.id,
@@ -681,6 +681,8 @@ struct Running {
     provider: Arc<dyn Provider>,
     cancel: CancellationToken,
     surroundings: Surroundings,
+    /// What the turn began with, until it was looked up what is known of it.
+    unknown: Option<String>,
     shape: Shape,
     model: Option<Bursts>,
     /// What answers in a model's place.
@@ -699,6 +701,7 @@ impl Running {
     async fn new(
         session: &Session,
         id: TurnId,
+        asked: String,
         workbench: Arc<dyn Workbench>,
         options: TurnOptions,
     ) -> Self {
@@ -727,7 +730,6 @@ impl Running {
             &config.identity,
             today,
             &parts.trust_of,
-            &parts.packs.ready(workbench.root()),
         )
         .await;
         let root = workbench.root().to_owned();
@@ -769,6 +771,7 @@ impl Running {
             provider,
             cancel,
             surroundings,
+            unknown: Some(asked),
             shape: Shape {
                 session: session.id,
                 size: config.prompt_size,
@@ -950,6 +953,10 @@ impl Running {
     ) -> Result<(), Broken> {
         self.shape.with_tools = with_tools;
         self.pointless.clear();
+        let tells_unasked = session.shared.config.tells_unasked;
+        if let Some(asked) = self.unknown.take().filter(|_| tells_unasked) {
+            self.look_up(session, &asked).await;
+        }
         let mut request = self.request(session).await;
         let mut tokens_estimated = estimate_tokens(&request);
         let room = session.shared.config.context_tokens_max * COMPACT_AT_PERCENT / 100;
@@ -977,6 +984,20 @@ impl Running {
                 .boxed(),
         );
         Ok(())
+    }
+
+    /// Puts beside the question what is known of the files that are open and of what it names, before the first model call
+    /// of the turn. A reflex that answers needs none of it.
+    async fn look_up(&mut self, session: &Session, asked: &str) {
+        let packs = session.shared.parts.packs.as_ref();
+        let wait_max = self.shape.size.known_wait_max();
+        let named = packs.named(&self.workspace, asked, wait_max).await;
+        let open = packs.ready(&self.workspace);
+        let known = known::shown(named, open, &self.workspace, self.shape.size);
+        if !known.is_empty() {
+            self.scope.was_shown("what is known of files", &known);
+        }
+        self.surroundings.known = known;
     }
 
     async fn request(&mut self, session: &Session) -> titan_protocol::ModelRequest {

@@ -1,24 +1,22 @@
 //! Looks at what a session is surrounded by: its workspace's top folder and the instruction files.
 
-use crate::open_files;
 use crate::prompt::{PromptSize, Surroundings};
 use crate::trust::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, Material, TrustOf, WorkspaceFiles};
 use futures::StreamExt;
 use std::path::Path;
-use std::sync::Arc;
-use titan_protocol::{EntryKind, Pack, WalkOptions, Workbench};
+use titan_protocol::{EntryKind, WalkOptions, Workbench};
 
 /// Names of the top folder that are shown.
 const TOP_LEVEL_MAX: usize = 40;
 
-/// Looks once, at the beginning of a turn. What can't be read is left out. `identity` are the person's own files.
+/// Looks once, at the beginning of a turn. What can't be read is left out. `identity` are the person's own files. What is
+/// known is looked up when a model is to be asked.
 pub(crate) async fn look(
     workbench: &dyn Workbench,
     size: PromptSize,
     identity: &[(String, String)],
     today: String,
     trust_of: &TrustOf,
-    packs: &[Arc<Pack>],
 ) -> Surroundings {
     let (files, top_level) = tokio::join!(files(workbench, trust_of), top_level(workbench));
     let WorkspaceFiles { trusted, material } = files;
@@ -28,7 +26,7 @@ pub(crate) async fn look(
         workspace: workbench.root().to_owned(),
         top_level,
         today,
-        open_files: open_files::shown(packs, workbench.root(), size),
+        known: String::new(),
         instructions,
         material: material
             .into_iter()

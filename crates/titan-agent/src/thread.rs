@@ -27,6 +27,8 @@ pub(crate) struct Thread {
     pub(crate) turns: HashSet<TurnId>,
     /// The turn that was started last.
     pub(crate) last_turn: Option<TurnId>,
+    /// Where it was started; what it began with is the message of this position.
+    begun: Seq,
     /// An undo that was started and did not get through.
     pub(crate) undo_open: Option<TurnId>,
     /// The position of the last record that was applied.
@@ -80,6 +82,7 @@ impl Thread {
                 self.taint = self.taint.union(taint_of_words(text));
                 self.turns.extend(record.turn);
                 self.last_turn = record.turn;
+                self.begun = record.seq;
                 self.close();
                 self.say(record.seq, text);
                 self.close();
@@ -175,10 +178,15 @@ impl Thread {
     }
 
     /// The messages to show a model now; what one side says in a row is one message, since vendors want the sides to
-    /// alternate.
-    pub(crate) fn messages(&self) -> Vec<Message> {
+    /// alternate. What is `known` stands before what the turn began with, so that all that was said earlier stays as it
+    /// was, and what a vendor has kept of it holds.
+    pub(crate) fn messages(&self, known: &str) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
-        for Placed { message, .. } in self.placed() {
+        for Placed { first, mut message } in self.placed() {
+            if first == self.begun && !known.is_empty() {
+                let text = known.to_owned();
+                message.content.insert(0, Content::Text { text });
+            }
             match messages.last_mut() {
                 Some(last) if last.role == message.role => last.content.extend(message.content),
                 _ => messages.push(message),
@@ -371,7 +379,7 @@ mod tests {
             let parts: Vec<String> = message.content.iter().map(part).collect();
             format!("{:?}: {}", message.role, parts.join(" | "))
         };
-        thread.messages().iter().map(line).collect()
+        thread.messages("").iter().map(line).collect()
     }
 
     #[test]

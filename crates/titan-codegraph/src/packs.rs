@@ -5,6 +5,7 @@
 //! Both are bounded: so many files, and so many bytes each.
 
 mod make;
+mod named;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,15 @@ use titan_protocol::{
     Packs, Presence, UnixMillis, Workbench, WorkbenchError,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How often open files are looked at for changes.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// A pack that is so old is made anew, for notes and history may have changed beside the file.
 const AGE_MAX_MS: u64 = 10 * 60 * 1_000;
 
+/// Files and names of one question that something is told of.
+const NAMED_MAX: usize = 4;
 /// Files that one turn of a session opens at most.
 const WORKED_ON_MAX: usize = 8;
 /// What a session has changed counts as open for so long.
@@ -247,6 +251,7 @@ impl Presence for OpenFiles {
     }
 }
 
+#[async_trait]
 impl Packs for OpenFiles {
     fn ready(&self, workspace: &Path) -> Vec<Arc<Pack>> {
         let files = self.shared.files.lock();
@@ -257,6 +262,22 @@ impl Packs for OpenFiles {
         inside
             .filter_map(|open| open.ready.as_ref().map(|ready| Arc::clone(&ready.pack)))
             .collect()
+    }
+
+    async fn named(&self, workspace: &Path, asked: &str, wait_max: Duration) -> Vec<Arc<Pack>> {
+        let until = Instant::now() + wait_max;
+        let mut packs: Vec<Arc<Pack>> = Vec::new();
+        for name in &named::names(asked) {
+            let found = match self.shared.ready(&workspace.join(name)) {
+                Some(ready) => Some(ready),
+                None => named::pack(&self.shared.ports, workspace, name, until).await,
+            };
+            packs.extend(found);
+            if packs.len() == NAMED_MAX {
+                break;
+            }
+        }
+        packs
     }
 
     fn worked_on(&self, paths: Vec<PathBuf>) {

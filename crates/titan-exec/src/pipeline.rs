@@ -182,10 +182,10 @@ impl Scope {
         self.heard.lock().person_said(text);
     }
 
-    /// The person shows something that others made, as an image. Its words are not known here; `source` names it in
-    /// questions.
-    pub fn person_showed(&self, source: &str) {
-        self.heard.lock().read(source, "", Taint::BOTH, &[]);
+    /// The model is shown something that others made and no call brought, as an image, whose words are not known here.
+    /// `source` names it in questions.
+    pub fn was_shown(&self, source: &str, text: &str) {
+        self.heard.lock().read(source, text, Taint::BOTH, &[]);
     }
 
     /// # Errors

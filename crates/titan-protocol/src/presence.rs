@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Files that are open at once; the one that was opened longest ago makes room.
 pub const OPEN_FILES_MAX: usize = 64;
@@ -41,12 +42,18 @@ pub trait Presence: Send + Sync {
     async fn pack(&self, path: PathBuf) -> Result<Pack, ClientError>;
 }
 
-/// What is ready for a turn. Neither method waits for anything.
+/// What is known for a turn before its model is asked.
+#[async_trait]
 pub trait Packs: Send + Sync {
-    /// The packs of the files that are open in a workspace, the last opened first.
+    /// The packs of the files that are open in a workspace, the last opened first. Waits for nothing.
     fn ready(&self, workspace: &Path) -> Vec<Arc<Pack>>;
 
-    /// A session has changed these files, so they count as open.
+    /// What is known of the files and the names of code that a question speaks of, in its order. A turn waits for it: what
+    /// can't be found out within `wait_max` is left out. Cancel-safe: what was begun goes on, so that it is there the next
+    /// time.
+    async fn named(&self, workspace: &Path, asked: &str, wait_max: Duration) -> Vec<Arc<Pack>>;
+
+    /// A session has changed these files, so they count as open. Waits for nothing.
     fn worked_on(&self, paths: Vec<PathBuf>);
 }
 

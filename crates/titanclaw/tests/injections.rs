@@ -201,6 +201,7 @@ impl Place {
             thinking_tokens_max: None,
             are_titled: false,
             reads_along: false,
+            tells_unasked: true,
             identity: Vec::new(),
             is_alone: true,
             home: self.home().join(".titanclaw"),

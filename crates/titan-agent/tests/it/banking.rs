@@ -526,6 +526,7 @@ async fn open(tools: Vec<Arc<dyn Tool>>, model: Arc<GullibleModel>, rules: Rules
         identity: Vec::new(),
         are_titled: false,
         reads_along: false,
+        tells_unasked: true,
         is_alone: true,
         home: "/home/person/.titanclaw".into(),
         version: "0".to_owned(),

@@ -45,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) are_titled: bool,
     pub(crate) reads_along: bool,
+    pub(crate) tells_unasked: bool,
     /// Stands before `store` for the journal and the records.
     pub(crate) disk: Option<Arc<Disk>>,
     /// Whether instruction files are trusted.
@@ -70,6 +71,7 @@ impl Setup {
             store: MemoryStore::new(),
             are_titled: false,
             reads_along: false,
+            tells_unasked: true,
             disk: None,
             trust_of: Arc::new(|_| None),
             shortcut: ScriptedShortcut::default(),
@@ -89,6 +91,7 @@ impl Setup {
             store,
             are_titled,
             reads_along,
+            tells_unasked,
             disk,
             trust_of,
             shortcut,
@@ -151,6 +154,7 @@ impl Setup {
             identity: Vec::new(),
             are_titled,
             reads_along,
+            tells_unasked,
             is_alone: true,
             home: "/home/person/.titanclaw".into(),
             version: "0".to_owned(),

@@ -6,7 +6,7 @@ mod canvas;
 mod harness;
 mod images;
 mod jobs;
-mod open_files;
+mod known;
 mod rest;
 mod sessions;
 mod shortcuts;

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use titan_protocol::{
-    ClientError, CodeFile, Commit, EntryKind, FileHistory, HistoryQuestion, MemoryHit,
+    ClientError, CodeFile, Commit, EntryKind, FileHistory, HistoryQuestion, MemoryDocument,
     MemoryOrigin, MemoryQuestion, PACK_BYTES_MAX, Pack, PackKind, PackLine, PackPart, UnixMillis,
     Workbench,
 };
+use tokio::time::Instant;
 
 /// Symbols and users that are told.
 const SYMBOLS_MAX: usize = 60;
@@ -66,12 +67,19 @@ pub(super) async fn place(ports: &PackPorts, path: &Path) -> Result<Place, Clien
 
 /// The closest folder with a repository, or the file's own.
 async fn folder_of(path: &Path) -> PathBuf {
-    for folder in path.ancestors().skip(1) {
+    let own = path.parent().unwrap_or(path);
+    let repository = repository_of(own).await;
+    repository.unwrap_or_else(|| own.to_owned())
+}
+
+/// The closest repository that a folder is in.
+pub(super) async fn repository_of(folder: &Path) -> Option<PathBuf> {
+    for folder in folder.ancestors() {
         if tokio::fs::metadata(folder.join(".git")).await.is_ok() {
-            return folder.to_owned();
+            return Some(folder.to_owned());
         }
     }
-    path.parent().unwrap_or(path).to_owned()
+    None
 }
 
 /// All that is known about a file. What can't be found out is a gap.
@@ -79,6 +87,33 @@ async fn folder_of(path: &Path) -> PathBuf {
 /// # Errors
 /// As [`place`].
 pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientError> {
+    let (mut pack, names) = without_notes(ports, path, None).await?;
+    let question = MemoryQuestion {
+        text: names.join(" "),
+        limit: NOTES_ASKED,
+        with_history: false,
+    };
+    match ports.memory.recall(question).await {
+        Ok(hits) => {
+            let documents = hits.into_iter().map(|hit| hit.document);
+            pack.parts.extend(notes(documents, &names));
+        }
+        Err(error) => pack
+            .parts
+            .push(part(PackKind::Notes, Vec::new(), Some(error.to_string()))),
+    }
+    Ok(finished(pack))
+}
+
+/// What its code and its history tell of a file, and what notes would call it. What is not known by a moment is a gap.
+///
+/// # Errors
+/// As [`place`].
+pub(super) async fn without_notes(
+    ports: &PackPorts,
+    path: &Path,
+    until: Option<Instant>,
+) -> Result<(Pack, Vec<String>), ClientError> {
     let made_at = (ports.clock)();
     let place = place(ports, path).await?;
     let relative = place
@@ -91,24 +126,20 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
         lines: None,
         commits_max: COMMITS_ASKED,
     };
-    let (code, history) = tokio::join!(
-        ports.code.file(&place.folder, &relative, SYMBOLS_MAX),
-        ports.history.of_file(place.workbench.as_ref(), question)
-    );
-    let names = names(&relative, code.as_ref().ok());
-    let question = MemoryQuestion {
-        text: names.join(" "),
-        limit: NOTES_ASKED,
-        with_history: false,
+    let code = async {
+        let code = ports.code.file(&place.folder, &relative, SYMBOLS_MAX);
+        code.await.map_err(|error| error.to_string())
     };
-    let notes = ports.memory.recall(question).await;
+    let history = async {
+        let history = ports.history.of_file(place.workbench.as_ref(), question);
+        history.await.map_err(|error| error.to_string())
+    };
+    let (code, history) = tokio::join!(by(until, code), by(until, history));
+    let names = names(&relative, code.as_ref().ok());
     let mut parts = Vec::new();
     match code {
-        Ok(code) => {
-            parts.push(part(PackKind::Outline, outline(&code, &relative), None));
-            parts.push(part(PackKind::Callers, callers(&code), None));
-        }
-        Err(error) => parts.push(part(PackKind::Outline, Vec::new(), Some(error.to_string()))),
+        Ok(code) => parts.extend(of_code(&code)),
+        Err(gap) => parts.push(part(PackKind::Outline, Vec::new(), Some(gap))),
     }
     match history {
         Ok(history) => {
@@ -116,28 +147,59 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
             parts.push(part(PackKind::History, changes(&history), gap));
             parts.push(part(PackKind::Bugs, bugs(&history), None));
         }
-        Err(error) => parts.push(part(PackKind::History, Vec::new(), Some(error.to_string()))),
+        Err(gap) => parts.push(part(PackKind::History, Vec::new(), Some(gap))),
     }
-    match notes {
-        Ok(hits) => {
-            let is_decided =
-                |hit: &&MemoryHit| matches!(hit.document.origin, MemoryOrigin::Turn { .. });
-            let about: Vec<&MemoryHit> = hits.iter().filter(|hit| is_about(hit, &names)).collect();
-            let (decided, other): (Vec<&MemoryHit>, Vec<&MemoryHit>) =
-                about.into_iter().partition(is_decided);
-            parts.push(part(PackKind::Decisions, noted(&decided), None));
-            parts.push(part(PackKind::Notes, noted(&other), None));
-        }
-        Err(error) => parts.push(part(PackKind::Notes, Vec::new(), Some(error.to_string()))),
-    }
-    parts.retain(|part| !part.lines.is_empty() || part.gap.is_some());
-    bound(&mut parts);
-    Ok(Pack {
+    let pack = Pack {
         path: place.path,
         folder: place.folder,
         made_at,
         parts,
-    })
+    };
+    Ok((pack, names))
+}
+
+/// What is found out by a moment, if there is one.
+pub(super) async fn by<T>(
+    until: Option<Instant>,
+    found: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    match until {
+        None => found.await,
+        Some(until) => match tokio::time::timeout_at(until, found).await {
+            Ok(found) => found,
+            Err(_) => Err("it was not found out in time".to_owned()),
+        },
+    }
+}
+
+/// What code defines, and who uses it.
+pub(super) fn of_code(code: &CodeFile) -> [PackPart; 2] {
+    [
+        part(PackKind::Outline, outline(code), None),
+        part(PackKind::Callers, callers(code), None),
+    ]
+}
+
+/// Documents that say one of the names, by where they come from.
+pub(super) fn notes(
+    documents: impl IntoIterator<Item = MemoryDocument>,
+    names: &[String],
+) -> [PackPart; 2] {
+    let about = documents.into_iter().filter(|it| is_about(it, names));
+    let (decided, other): (Vec<_>, Vec<_>) =
+        about.partition(|it| matches!(it.origin, MemoryOrigin::Turn { .. }));
+    [
+        part(PackKind::Decisions, noted(&decided), None),
+        part(PackKind::Notes, noted(&other), None),
+    ]
+}
+
+/// A pack without empty parts, within its bounds.
+pub(super) fn finished(mut pack: Pack) -> Pack {
+    pack.parts
+        .retain(|part| !part.lines.is_empty() || part.gap.is_some());
+    bound(&mut pack.parts);
+    pack
 }
 
 fn part(kind: PackKind, lines: Vec<PackLine>, gap: Option<String>) -> PackPart {
@@ -168,13 +230,13 @@ fn bound(parts: &mut [PackPart]) {
     }
 }
 
-fn outline(code: &CodeFile, path: &str) -> Vec<PackLine> {
+fn outline(code: &CodeFile) -> Vec<PackLine> {
     let symbol = |symbol: &titan_protocol::CodeSymbol| {
         let words = match symbol.signature.is_empty() {
             true => format!("{} {}", symbol.kind, symbol.name),
             false => symbol.signature.clone(),
         };
-        told(&words, format!("{path}:{}", symbol.line))
+        told(&words, format!("{}:{}", line(&symbol.path), symbol.line))
     };
     code.symbols.iter().map(symbol).collect()
 }
@@ -222,9 +284,8 @@ fn change(commit: &Commit) -> PackLine {
     told(&words, format!("commit {hash}"))
 }
 
-fn noted(hits: &[&MemoryHit]) -> Vec<PackLine> {
-    let note = |hit: &&MemoryHit| {
-        let document = &hit.document;
+fn noted(documents: &[MemoryDocument]) -> Vec<PackLine> {
+    let note = |document: &MemoryDocument| {
         let foreign = match document.origin {
             MemoryOrigin::Untrusted => " of strangers",
             _ => "",
@@ -234,7 +295,7 @@ fn noted(hits: &[&MemoryHit]) -> Vec<PackLine> {
             format!("note{foreign} {}", line(&document.id)),
         )
     };
-    hits.iter().take(NOTES_SHOWN).map(note).collect()
+    documents.iter().take(NOTES_SHOWN).map(note).collect()
 }
 
 /// What notes about a file would call it: its path, its name, and what it defines.
@@ -258,8 +319,8 @@ fn names(path: &str, code: Option<&CodeFile>) -> Vec<String> {
 }
 
 /// Whether a note says one of the names, as a whole word. What only means something alike is not about the file.
-fn is_about(hit: &MemoryHit, names: &[String]) -> bool {
-    let text = format!("{}\n{}", hit.document.title, hit.document.text);
+fn is_about(document: &MemoryDocument, names: &[String]) -> bool {
+    let text = format!("{}\n{}", document.title, document.text);
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     names.iter().any(|name| {
         text.match_indices(name.as_str()).any(|(at, _)| {

@@ -16,6 +16,8 @@ use titan_testkit::code::ToldCode;
 use titan_testkit::history::ToldHistory;
 use titan_testkit::memory::ListedMemory;
 
+const WAIT: Duration = Duration::from_secs(60);
+
 /// A folder with a repository's mark, and what is told of its files.
 struct Rig {
     folder: tempfile::TempDir,
@@ -336,4 +338,66 @@ async fn files_and_packs_are_bounded() {
         (PACK_BYTES_MAX / 2..=PACK_BYTES_MAX).contains(&bytes),
         "{bytes}"
     );
+}
+
+#[tokio::test]
+async fn what_a_question_names_is_told_without_being_open() {
+    let mut rig = Rig::new();
+    rig.code.uses.of.clone_from(&rig.code.file.symbols);
+    for text in ["parse_all is slow on Windows.", "Tidy lib.rs some day."] {
+        let draft = note(text, MemoryOrigin::Person);
+        rig.memory.keep(draft).await.unwrap();
+    }
+    let files = rig.start();
+    let named = async |asked: &str| files.named(&rig.root, asked, WAIT).await;
+    let of_code = &named("Who calls `parse_all`?").await[0];
+    assert_eq!(
+        lines(of_code, PackKind::Outline),
+        ["fn parse_all() <src/lib.rs:1>"]
+    );
+    assert_eq!(lines(of_code, PackKind::Notes).len(), 1);
+    assert_eq!(lines(of_code, PackKind::History), [""; 0]);
+    let of_file = &named("What changed in src/lib.rs?").await[0];
+    assert_eq!(of_file.path, rig.file());
+    assert_eq!(lines(of_file, PackKind::History).len(), 2);
+    let notes = lines(of_file, PackKind::Notes);
+    assert!(notes[0].starts_with("Tidy lib.rs"), "{notes:?}");
+    assert_eq!(named("Who calls it?").await.len(), 0);
+    assert_eq!(files.list().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn where_there_is_no_repository_nothing_is_read_for_a_word() {
+    let mut rig = Rig::new();
+    rig.code.uses.of.clone_from(&rig.code.file.symbols);
+    std::fs::remove_dir(rig.root.join(".git")).unwrap();
+    let files = rig.start();
+    assert_eq!(
+        files
+            .named(&rig.root, "Who calls parse_all?", WAIT)
+            .await
+            .len(),
+        0
+    );
+    let of_file = files.named(&rig.root, "src/lib.rs", WAIT).await;
+    assert_eq!(of_file.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_outside_the_workspace_is_not_looked_at_for_a_word() {
+    let rig = Rig::new();
+    let outside = rig.folder.path().canonicalize().unwrap().join("own.rs");
+    std::fs::write(&outside, "fn own() {}").unwrap();
+    std::os::unix::fs::symlink(&outside, rig.root.join("link.rs")).unwrap();
+    let files = rig.start();
+    let asked = format!("../own.rs link.rs {}", outside.display());
+    assert_eq!(files.named(&rig.root, &asked, WAIT).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_much_tells_nothing() {
+    let mut rig = Rig::new();
+    rig.code.uses.of = vec![rig.code.file.symbols[0].clone(); 5];
+    let files = rig.start();
+    assert_eq!(files.named(&rig.root, "parse_all", WAIT).await.len(), 0);
 }

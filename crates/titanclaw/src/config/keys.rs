@@ -222,6 +222,12 @@ pub(crate) const KEYS: &[Key] = &[
         "notes are written for later turns",
     ),
     key(
+        "memory.unasked",
+        Kind::Flag,
+        "true",
+        "put beside a question what is known of open files and of the files and code that it names",
+    ),
+    key(
         "reflexes.promotion",
         Kind::Choice(&["never", "owner", "proved"]),
         "\"owner\"",

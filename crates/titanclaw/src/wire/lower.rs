@@ -118,6 +118,7 @@ pub(super) fn engine(
         // A small model would keep the next question waiting for the sake of a title.
         are_titled: lasts && !is_small,
         reads_along: config.limits.reads_along,
+        tells_unasked: config.memory.unasked,
         identity: Vec::new(),
         is_alone: true,
         home: context.home.path().to_owned(),
