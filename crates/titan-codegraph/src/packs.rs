@@ -267,10 +267,11 @@ impl Packs for OpenFiles {
     async fn named(&self, workspace: &Path, asked: &str, wait_max: Duration) -> Vec<Arc<Pack>> {
         let until = Instant::now() + wait_max;
         let mut packs: Vec<Arc<Pack>> = Vec::new();
-        for name in &named::names(asked) {
+        let names = named::names(asked);
+        for name in &names {
             let found = match self.shared.ready(&workspace.join(name)) {
                 Some(ready) => Some(ready),
-                None => named::pack(&self.shared.ports, workspace, name, until).await,
+                None => named::pack(&self.shared.ports, workspace, name, &names, until).await,
             };
             packs.extend(found);
             if packs.len() == NAMED_MAX {

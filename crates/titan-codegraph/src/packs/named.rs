@@ -60,12 +60,13 @@ fn has_extension(word: &str) -> bool {
     })
 }
 
-/// What is known of a name by a moment: of the file of this path, or else of what code defines by it. Notes are those that
+/// What is known of a name of a question, with `beside` it, by a moment: of the file of this path, or else of what code defines by it. Notes are those that
 /// say it.
 pub(super) async fn pack(
     ports: &PackPorts,
     workspace: &Path,
     name: &str,
+    beside: &[String],
     until: Instant,
 ) -> Option<Arc<Pack>> {
     let (mut pack, called) = match file_in(workspace, name).await {
@@ -75,7 +76,7 @@ pub(super) async fn pack(
             (known.ok()?.0, alone.unwrap_or_default())
         }
         None => {
-            let pack = of_code(ports, workspace, name, until).await?;
+            let pack = of_code(ports, workspace, name, beside, until).await?;
             (pack, name.to_owned())
         }
     };
@@ -103,13 +104,24 @@ async fn file_in(workspace: &Path, name: &str) -> Option<PathBuf> {
     (is_file && path.starts_with(workspace)).then_some(path)
 }
 
-/// What a repository's code defines by a name, and who uses it. What is no repository is not read for a word.
-async fn of_code(ports: &PackPorts, workspace: &Path, name: &str, until: Instant) -> Option<Pack> {
+/// What a repository's code defines by a name, and who uses it; where a file is named too that defines it, that alone. What
+/// is no repository is not read for a word.
+async fn of_code(
+    ports: &PackPorts,
+    workspace: &Path,
+    name: &str,
+    beside: &[String],
+    until: Instant,
+) -> Option<Pack> {
     let folder = make::repository_of(workspace).await?;
     let uses = ports
         .code
         .uses(&folder, name, CodeDirection::Callers, USERS_MAX);
-    let uses = tokio::time::timeout_at(until, uses).await.ok()?.ok()?;
+    let mut uses = tokio::time::timeout_at(until, uses).await.ok()?.ok()?;
+    let is_beside = |path: &str| beside.iter().any(|name| path.ends_with(name.as_str()));
+    if uses.of.iter().any(|it| is_beside(&it.path)) {
+        uses.of.retain(|it| is_beside(&it.path));
+    }
     let first = uses.of.first().filter(|_| uses.of.len() <= MEANT_MAX)?;
     let path = folder.join(&first.path);
     let called = first.name.clone();

@@ -395,9 +395,17 @@ async fn a_file_outside_the_workspace_is_not_looked_at_for_a_word() {
 }
 
 #[tokio::test]
-async fn a_name_that_stands_for_much_tells_nothing() {
+async fn a_name_that_stands_for_much_tells_nothing_unless_its_file_is_named() {
     let mut rig = Rig::new();
     rig.code.uses.of = vec![rig.code.file.symbols[0].clone(); 5];
     let files = rig.start();
     assert_eq!(files.named(&rig.root, "parse_all", WAIT).await.len(), 0);
+    rig.code.uses.of[2].path = "src/other.rs".into();
+    let files = rig.start();
+    let asked = "What does parse_all in src/other.rs do?";
+    let named = files.named(&rig.root, asked, WAIT).await;
+    assert_eq!(
+        lines(&named[0], PackKind::Outline),
+        ["fn parse_all() <src/other.rs:1>"]
+    );
 }
