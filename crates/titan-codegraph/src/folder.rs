@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Files of one folder that are read.
 const FILES_MAX: usize = 100_000;
@@ -155,6 +155,12 @@ impl Folder {
             self.keep();
         }
         Ok((&self.graph, count))
+    }
+
+    /// The graph as it was last refreshed, with answers ready in about so long: see [`Graph::settle`].
+    pub fn settle(&mut self, patience: Duration) -> &Graph {
+        self.graph.settle(patience);
+        &self.graph
     }
 
     /// Keeps what was read, so that the next process needs not read it.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use titan_protocol::{
     CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeFile,
     CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
@@ -13,6 +14,8 @@ use titan_protocol::{
 
 /// Folders that are held at once; the one that was asked about longest ago makes room.
 const FOLDERS_MAX: usize = 4;
+/// How long an answer waits for all that comes of a change, before it tells what is known at once.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The code of folders on this machine. Holds nothing before it is asked.
 pub struct CodeFolders {
@@ -50,20 +53,20 @@ impl CodeFolders {
         folder
     }
 
-    /// Answers from what lies on the disk now, on a thread that may wait for it.
+    /// Answers from what lies on the disk now, on a thread that may wait for it: so long for all that comes of a change.
     async fn ask<T: Send + 'static>(
         &self,
         root: &Path,
+        patience: Duration,
         answer: impl FnOnce(&Graph, usize) -> T + Send + 'static,
     ) -> Result<T, ClientError> {
         let shown = root.display().to_string();
         let folder = self.folder(root);
         let asked = tokio::task::spawn_blocking(move || {
             let mut folder = folder.lock();
-            let answered = folder
-                .refresh()
-                .map(|(graph, changed)| answer(graph, changed));
-            answered.map_err(|error| format!("{shown} can't be read: {error}"))
+            let refreshed = folder.refresh().map(|(_, changed)| changed);
+            let changed = refreshed.map_err(|error| format!("{shown} can't be read: {error}"))?;
+            Ok(answer(folder.settle(patience), changed))
         });
         match asked.await {
             Ok(answered) => answered.map_err(ClientError::Refused),
@@ -79,7 +82,7 @@ impl CodeGraph for CodeFolders {
     async fn index(&self, folder: &Path) -> Result<CodeSummary, ClientError> {
         let of = self.folder(folder);
         let summary = self
-            .ask(folder, |graph, changed| CodeSummary {
+            .ask(folder, Duration::MAX, |graph, changed| CodeSummary {
                 changed,
                 ..graph.summary()
             })
@@ -98,8 +101,10 @@ impl CodeGraph for CodeFolders {
     ) -> Result<Vec<CodeSymbol>, ClientError> {
         let name = name.to_owned();
         let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
-        self.ask(folder, move |graph, _| graph.symbols(&name, limit))
-            .await
+        self.ask(folder, PATIENCE, move |graph, _| {
+            graph.symbols(&name, limit)
+        })
+        .await
     }
 
     async fn uses(
@@ -111,8 +116,10 @@ impl CodeGraph for CodeFolders {
     ) -> Result<CodeUses, ClientError> {
         let name = name.to_owned();
         let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
-        self.ask(folder, move |graph, _| graph.uses(&name, direction, limit))
-            .await
+        self.ask(folder, PATIENCE, move |graph, _| {
+            graph.uses(&name, direction, limit)
+        })
+        .await
     }
 
     async fn impact(
@@ -125,20 +132,23 @@ impl CodeGraph for CodeFolders {
         let name = name.to_owned();
         let depth = depth.clamp(1, CODE_DEPTH_MAX);
         let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
-        self.ask(folder, move |graph, _| graph.impact(&name, depth, limit))
-            .await
+        self.ask(folder, PATIENCE, move |graph, _| {
+            graph.impact(&name, depth, limit)
+        })
+        .await
     }
 
     async fn file(&self, folder: &Path, path: &str, limit: usize) -> Result<CodeFile, ClientError> {
         let path = path.to_owned();
         let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
-        self.ask(folder, move |graph, _| graph.file(&path, limit))
+        self.ask(folder, PATIENCE, move |graph, _| graph.file(&path, limit))
             .await
     }
 
     async fn map(&self, folder: &Path, tokens: usize) -> Result<String, ClientError> {
         let tokens = tokens.clamp(1, CODE_TOKENS_MAX);
-        self.ask(folder, move |graph, _| graph.map(tokens)).await
+        self.ask(folder, PATIENCE, move |graph, _| graph.map(tokens))
+            .await
     }
 }
 

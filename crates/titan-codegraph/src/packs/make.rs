@@ -74,11 +74,11 @@ async fn folder_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-/// All that is known about a file. What can't be found out is a gap.
+/// All that is known about a file, and whether that is all that there will be. What can't be found out is a gap.
 ///
 /// # Errors
 /// As [`place`].
-pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientError> {
+pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<(Pack, bool), ClientError> {
     let made_at = (ports.clock)();
     let place = place(ports, path).await?;
     let relative = place
@@ -103,10 +103,12 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
     };
     let notes = ports.memory.recall(question).await;
     let mut parts = Vec::new();
+    let is_settled = code.as_ref().map_or(true, |code| code.unsettled == 0);
     match code {
         Ok(code) => {
+            let gap = (!is_settled).then(|| "who uses it is still being worked out".to_owned());
             parts.push(part(PackKind::Outline, outline(&code, &relative), None));
-            parts.push(part(PackKind::Callers, callers(&code), None));
+            parts.push(part(PackKind::Callers, callers(&code), gap));
         }
         Err(error) => parts.push(part(PackKind::Outline, Vec::new(), Some(error.to_string()))),
     }
@@ -132,12 +134,13 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
     }
     parts.retain(|part| !part.lines.is_empty() || part.gap.is_some());
     bound(&mut parts);
-    Ok(Pack {
+    let pack = Pack {
         path: place.path,
         folder: place.folder,
         made_at,
         parts,
-    })
+    };
+    Ok((pack, is_settled))
 }
 
 fn part(kind: PackKind, lines: Vec<PackLine>, gap: Option<String>) -> PackPart {
