@@ -32,6 +32,9 @@ pub(crate) struct Edge {
     pub(crate) confidence: u8,
 }
 
+/// Uses of what is not there: by whom, its name, and the line.
+type Outside = Vec<(Node, Box<str>, u32)>;
+
 /// The files and what they have to do with one another.
 pub(crate) struct Linked {
     pub(crate) files: Files,
@@ -47,7 +50,7 @@ pub(crate) struct Linked {
     backward: Vec<u32>,
     backward_begins: Vec<u32>,
     /// Uses of what is not in the folder: by whom, its name, and the line.
-    pub(crate) outside: Vec<(Node, Box<str>, u32)>,
+    pub(crate) outside: Outside,
 }
 
 /// Files by path, sorted by it.
@@ -210,13 +213,20 @@ impl Linked {
             let (from, to) = (self.node(*file, *symbol), self.node(*base_file, *base));
             self.push(from, to, CodeUseKind::Inherits, line, 100);
         }
-        let files = self.files.clone();
-        let mut methods: FxHashMap<&str, Vec<Node>> = FxHashMap::default();
+        let unknown = solved.unknown.iter();
+        let mut methods: FxHashMap<&str, Vec<Node>> = unknown
+            .map(|(_, _, name, _)| (&**name, Vec::new()))
+            .collect();
+        let files = match methods.is_empty() {
+            true => Files::new(),
+            false => self.files.clone(),
+        };
         for (file, (_, facts)) in files.iter().enumerate() {
             for (at, symbol) in facts.symbols.iter().enumerate() {
-                if symbol.kind == SymbolKind::Method {
-                    let node = self.node(file, Some(at as u32));
-                    methods.entry(&symbol.name).or_default().push(node);
+                if symbol.kind == SymbolKind::Method
+                    && let Some(methods) = methods.get_mut(&*symbol.name)
+                {
+                    methods.push(self.node(file, Some(at as u32)));
                 }
             }
         }
@@ -273,11 +283,21 @@ impl Linked {
         self.outside.sort();
         self.outside.dedup_by(|b, a| (a.0, &a.1) == (b.0, &b.1));
         self.begins = begins(nodes, self.edges.iter().map(|edge| edge.from));
-        let mut backward: Vec<u32> = (0..self.edges.len() as u32).collect();
-        backward.sort_by_key(|edge| self.edges[*edge as usize].to);
-        let ends = backward.iter().map(|edge| self.edges[*edge as usize].to);
-        self.backward_begins = begins(nodes, ends);
-        self.backward = backward;
+        // Edges by where they end, in their own order: counted first, then put in their places.
+        let mut counts = vec![0_u32; nodes as usize + 1];
+        for edge in &self.edges {
+            counts[edge.to as usize + 1] += 1;
+        }
+        for node in 0..nodes as usize {
+            counts[node + 1] += counts[node];
+        }
+        self.backward_begins = counts.clone();
+        self.backward = vec![0; self.edges.len()];
+        for (at, edge) in self.edges.iter().enumerate() {
+            let place = &mut counts[edge.to as usize];
+            self.backward[*place as usize] = at as u32;
+            *place += 1;
+        }
     }
 }
 

@@ -148,7 +148,8 @@ struct Solver<'a> {
     objects: Objects,
     variables: Vec<Variable>,
     places: FxHashMap<Place, u32>,
-    read: FxHashSet<(u32, ScopeId)>,
+    /// Who has read which variable, as [`pair`] puts them.
+    read: FxHashSet<u64>,
     queue: VecDeque<ScopeId>,
     is_queued: Vec<bool>,
     reads: Vec<u16>,
@@ -160,7 +161,7 @@ struct Solver<'a> {
     attribute_calls: BTreeMap<u32, (ScopeId, Name, u32)>,
     orders: FxHashMap<ScopeId, Rc<Order>>,
     /// Who has asked for the order of which class.
-    order_read: FxHashSet<(ScopeId, ScopeId)>,
+    order_read: FxHashSet<u64>,
     order_readers: FxHashMap<ScopeId, Vec<ScopeId>>,
     /// The classes that are made from a class, as far as their order was asked for.
     derived: FxHashMap<ScopeId, BTreeSet<ScopeId>>,
@@ -297,7 +298,7 @@ impl<'a> Solver<'a> {
 
     fn get(&mut self, place: Place) -> Values {
         let variable = self.variable(place);
-        if self.read.insert((variable, self.current)) {
+        if self.read.insert(pair(variable, self.current)) {
             self.variables[variable as usize].readers.push(self.current);
         }
         self.variables[variable as usize].values.clone()
@@ -836,7 +837,7 @@ impl<'a> Solver<'a> {
 
     fn order(&mut self, class: ScopeId) -> Rc<Order> {
         // Who has asked once is told when it is another.
-        if self.order_read.insert((class, self.current)) {
+        if self.order_read.insert(pair(class, self.current)) {
             let readers = self.order_readers.entry(class).or_default();
             readers.push(self.current);
         }
@@ -1442,6 +1443,13 @@ impl<'a> Solver<'a> {
             bases: bases.into_iter().collect(),
         }
     }
+}
+
+/// Two numbers as one, another for every other two, with its bits well mixed: the numbers themselves run in rows, which a
+/// quick hash puts upon one another.
+fn pair(a: u32, b: u32) -> u64 {
+    let both = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    both ^ (both >> 32)
 }
 
 /// What each scope of all files binds, sorted. A module binds what its functions declare to be its own.

@@ -1,7 +1,7 @@
 //! Few files that are others than before: what they do is worked out among the others, of which what they did is kept.
 //! That is not all that comes of it, for what others do may follow from theirs; it is what can be told at once.
 
-use super::{Edge, Files, Linked, Links, Node, by_name};
+use super::{Edge, Files, Linked, Links, Node, Outside, by_name};
 use crate::facts::FileFacts;
 use crate::flow::{Flow, Origin};
 use crate::languages::Family;
@@ -15,13 +15,14 @@ const NOWHERE: Node = Node::MAX;
 impl Links {
     /// Who uses whom among these files, of which few are others than before.
     pub(crate) fn revised(mut self, family: Family, files: Files) -> Self {
-        let before = std::mem::replace(&mut self.linked, Linked::bare(files));
+        let mut before = std::mem::replace(&mut self.linked, Linked::bare(files));
+        let outside = std::mem::take(&mut before.outside);
         let linked = &mut self.linked;
         let origins = origins(&before, linked);
         let changed: Vec<usize> = (0..origins.len())
             .filter(|file| !matches!(origins[*file], Origin::Same(_)))
             .collect();
-        linked.take_over(&before, &origins);
+        linked.take_over(&before, outside, &origins);
         match (&mut self.kept, family) {
             (Some(kept), _) => {
                 let files = linked.files.clone();
@@ -94,7 +95,7 @@ fn counted(facts: &FileFacts) -> impl Iterator<Item = (u32, (String, usize))> {
 
 impl Linked {
     /// What unchanged files do is what they did, as far as that is still there.
-    fn take_over(&mut self, before: &Self, origins: &[Origin<'_>]) {
+    fn take_over(&mut self, before: &Self, outside: Outside, origins: &[Origin<'_>]) {
         let mut to = vec![NOWHERE; before.nodes()];
         let mut is_same = vec![false; before.files.len()];
         for (file, origin) in origins.iter().enumerate() {
@@ -130,10 +131,11 @@ impl Linked {
                 });
             }
         }
-        for (from, name, line) in &before.outside {
-            if is_kept[*from as usize] {
-                self.outside.push((to[*from as usize], name.clone(), *line));
-            }
-        }
+        let outside = outside
+            .into_iter()
+            .filter(|(from, ..)| is_kept[*from as usize]);
+        self.outside = outside
+            .map(|(from, name, line)| (to[from as usize], name, line))
+            .collect();
     }
 }
