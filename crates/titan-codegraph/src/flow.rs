@@ -9,7 +9,7 @@ mod solve;
 mod values;
 
 pub(crate) use lower::lower;
-pub(crate) use solve::{Callee, How, Module, Modules, Solved, solve};
+pub(crate) use solve::{Callee, How, Kept, Module, Modules, Origin, Solved, solve};
 
 use serde::{Deserialize, Serialize};
 

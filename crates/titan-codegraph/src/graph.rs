@@ -1,15 +1,18 @@
 //! Files, what they say, and who uses whom among them.
 //!
 //! A file that changes replaces its own facts. Who uses whom is worked out again for its family of languages when
-//! somebody next asks, from the facts alone: so the result is that of a graph made anew, whatever came before.
+//! somebody next asks, from the facts alone: so the result is that of a graph made anew, whatever came before. Where that
+//! takes long, what a few changed files do is told first.
 
 use crate::extract::{self, Skipped};
 use crate::facts::{FileFacts, SymbolKind};
+use crate::group::Group;
 use crate::languages::{Family, Language};
 use crate::link::{Linked, Node};
 use crate::outline;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 use titan_protocol::{
     CodeDirection, CodeFile, CodeImpact, CodeReached, CodeSummary, CodeSymbol, CodeUse,
     CodeUseKind, CodeUser, CodeUses,
@@ -29,22 +32,6 @@ pub struct Graph {
     skipped: BTreeMap<Arc<str>, Skipped>,
 }
 
-#[derive(Default)]
-struct Group {
-    files: BTreeMap<Arc<str>, Arc<FileFacts>>,
-    linked: OnceLock<Linked>,
-}
-
-impl Group {
-    fn linked(&self, family: Family) -> &Linked {
-        self.linked.get_or_init(|| {
-            let files = self.files.iter();
-            let files = files.map(|(path, facts)| (Arc::clone(path), Arc::clone(facts)));
-            Linked::new(family, files.collect())
-        })
-    }
-}
-
 impl Graph {
     /// Without files.
     pub fn new() -> Self {
@@ -61,14 +48,18 @@ impl Graph {
         match read {
             Ok(facts) => {
                 let family = facts.language.family();
-                let same = self.families.get(&family).and_then(|it| it.files.get(path));
+                let same = self.families.get(&family).and_then(|it| it.facts(path));
                 if same.is_some_and(|known| **known == facts) {
                     return;
                 }
-                self.remove(path);
-                let group = self.families.entry(family).or_default();
-                group.files.insert(path.into(), Arc::new(facts));
-                group.linked = OnceLock::new();
+                self.skipped.remove(path);
+                for (other, group) in &mut self.families {
+                    if *other != family {
+                        group.remove(path);
+                    }
+                }
+                self.families.entry(family).or_default().insert(path, facts);
+                self.families.retain(|_, group| !group.is_empty());
             }
             Err(why) => {
                 self.remove(path);
@@ -81,18 +72,28 @@ impl Graph {
     pub fn remove(&mut self, path: &str) {
         self.skipped.remove(path);
         for group in self.families.values_mut() {
-            if group.files.remove(path).is_some() {
-                group.linked = OnceLock::new();
-            }
+            group.remove(path);
         }
-        self.families.retain(|_, group| !group.files.is_empty());
+        self.families.retain(|_, group| !group.is_empty());
+    }
+
+    /// Makes answers ready for the files as they are now, in about so long. Where working out all that comes of a change
+    /// takes longer, that is done in the background, and answers tell how many files are [`unsettled`](Self::unsettled);
+    /// whoever never calls this is answered when all is worked out.
+    pub fn settle(&mut self, patience: Duration) {
+        for (family, group) in &mut self.families {
+            group.settle(*family, patience);
+        }
+    }
+
+    /// Changed files of which it is not worked out yet what others make of them. What they do themselves is known.
+    pub fn unsettled(&self) -> usize {
+        self.families.values().map(Group::unsettled).sum()
     }
 
     /// What one file says.
     pub fn facts(&self, path: &str) -> Option<&Arc<FileFacts>> {
-        self.families
-            .values()
-            .find_map(|group| group.files.get(path))
+        self.families.values().find_map(|group| group.facts(path))
     }
 
     /// Why a file was not read, if it was not.
@@ -105,7 +106,7 @@ impl Graph {
         let mut summary = CodeSummary::default();
         let mut languages: BTreeMap<Language, usize> = BTreeMap::new();
         for (family, group) in &self.families {
-            for facts in group.files.values() {
+            for facts in group.all() {
                 summary.files += 1;
                 summary.lines += facts.lines as usize;
                 summary.symbols += facts.symbols.len();
@@ -131,7 +132,7 @@ impl Graph {
 
     /// The symbols that are meant by a name, by names with `.` or `::` between, or by `path:line`; the likeliest first.
     pub fn symbols(&self, name: &str, limit: usize) -> Vec<CodeSymbol> {
-        let meant = self.meant(name, limit);
+        let meant = self.meant(name, limit, false);
         meant
             .into_iter()
             .map(|(linked, node)| told(linked, node))
@@ -177,6 +178,7 @@ impl Graph {
             of: meant.iter().map(|(it, node)| told(it, *node)).collect(),
             uses,
             left_out,
+            unsettled: self.unsettled(),
         }
     }
 
@@ -205,6 +207,7 @@ impl Graph {
             reached,
             files,
             left_out,
+            unsettled: self.unsettled(),
         }
     }
 
@@ -238,6 +241,7 @@ impl Graph {
         CodeFile {
             symbols: nodes().take(limit).map(|node| told(linked, node)).collect(),
             users,
+            unsettled: self.unsettled(),
         }
     }
 
@@ -245,7 +249,13 @@ impl Graph {
     pub fn map(&self, tokens: usize) -> String {
         let groups = self.families.iter();
         let linked: Vec<&Linked> = groups.map(|(family, it)| it.linked(*family)).collect();
-        outline::outline(&linked, tokens)
+        let mut map = outline::outline(&linked, tokens);
+        if self.unsettled() > 0 {
+            map.push_str(
+                "[what a change brings is still being worked out; the order may change]\n",
+            );
+        }
+        map
     }
 
     /// All uses, as lines of text, in an order that depends on nothing but the files.
@@ -299,7 +309,7 @@ impl Graph {
 
     /// As [`Graph::symbols`], but where some are called exactly so, those alone.
     fn meant_exactly(&self, name: &str) -> Vec<(&Linked, Node)> {
-        self.meant(name, MEANT_MAX)
+        self.meant(name, MEANT_MAX, true)
             .into_iter()
             .filter(|(linked, node)| {
                 is_place(name) || fits(&linked.qualified(*node), name) || is_path(linked, *node)
@@ -307,13 +317,14 @@ impl Graph {
             .collect()
     }
 
-    fn meant(&self, name: &str, limit: usize) -> Vec<(&Linked, Node)> {
+    fn meant(&self, name: &str, limit: usize, is_exact: bool) -> Vec<(&Linked, Node)> {
         let name = name.trim();
         if let Some((path, line)) = place_of(name) {
             return self.at_line(path, line).into_iter().collect();
         }
         let wanted = name.replace("::", ".").replace(['#', '>'], ".");
         let lower = wanted.to_lowercase();
+        let last = wanted.rsplit('.').next().unwrap_or(&wanted);
         let mut found: Vec<(u32, &Linked, Node)> = Vec::new();
         for (family, group) in &self.families {
             let linked = group.linked(*family);
@@ -322,15 +333,18 @@ impl Graph {
                     found.push((0, linked, linked.node(file, None)));
                 }
                 for (at, symbol) in facts.symbols.iter().enumerate() {
-                    let last = wanted.rsplit('.').next().unwrap_or(&wanted);
                     let rank = if *symbol.name == *last {
                         match fits(&facts.qualified(at as u32), &wanted) {
                             true => 1,
                             false => continue,
                         }
-                    } else if symbol.name.len() >= lower.len()
-                        && symbol.name.to_lowercase().contains(&lower)
-                    {
+                    } else if match is_exact {
+                        true => symbol.name.ends_with(last),
+                        false => {
+                            symbol.name.len() >= lower.len()
+                                && symbol.name.to_lowercase().contains(&lower)
+                        }
+                    } {
                         3
                     } else {
                         continue;
@@ -356,7 +370,7 @@ impl Graph {
     /// The innermost symbol that a line belongs to.
     fn at_line(&self, path: &str, line: u32) -> Option<(&Linked, Node)> {
         for (family, group) in &self.families {
-            if !group.files.contains_key(path) {
+            if group.facts(path).is_none() {
                 continue;
             }
             let linked = group.linked(*family);

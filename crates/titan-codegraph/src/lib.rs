@@ -11,6 +11,7 @@ mod flow;
 mod folder;
 mod folders;
 mod graph;
+mod group;
 mod history;
 mod imports;
 mod languages;

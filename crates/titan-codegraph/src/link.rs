@@ -1,13 +1,18 @@
 //! Who uses whom among the files of one family of languages. A function of their facts alone.
 
 mod by_name;
+mod revise;
+
+pub(crate) use revise::differing;
 
 use crate::facts::{FileFacts, SymbolKind};
-use crate::flow::{self, Callee, Flow, How, Module, Modules, Solved, Statement};
+use crate::flow::{self, Callee, Flow, How, Kept, Module, Modules, Solved, Statement};
 use crate::languages::Family;
 use crate::modules::PythonModules;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 use titan_protocol::CodeUseKind;
 
 /// Symbols of one name among which a use without more to go by is not decided.
@@ -27,11 +32,16 @@ pub(crate) struct Edge {
     pub(crate) confidence: u8,
 }
 
+/// Uses of what is not there: by whom, its name, and the line.
+type Outside = Vec<(Node, Box<str>, u32)>;
+
 /// The files and what they have to do with one another.
 pub(crate) struct Linked {
-    pub(crate) files: Vec<(Arc<str>, Arc<FileFacts>)>,
+    pub(crate) files: Files,
     /// The number of each file; its symbols follow.
     pub(crate) first: Vec<Node>,
+    /// How many there are of files and symbols.
+    nodes: Node,
     /// By where they begin.
     pub(crate) edges: Vec<Edge>,
     /// The first edge of each node.
@@ -40,37 +50,67 @@ pub(crate) struct Linked {
     backward: Vec<u32>,
     backward_begins: Vec<u32>,
     /// Uses of what is not in the folder: by whom, its name, and the line.
-    pub(crate) outside: Vec<(Node, Box<str>, u32)>,
+    pub(crate) outside: Outside,
+}
+
+/// Files by path, sorted by it.
+pub(crate) type Files = Vec<(Arc<str>, Arc<FileFacts>)>;
+
+/// Who uses whom, with what is needed to tell quickly what a few changed files do among the others.
+pub(crate) struct Links {
+    pub(crate) linked: Linked,
+    /// What Python's variables hold.
+    kept: Option<Kept>,
+    /// How long it took to work out all of it.
+    pub(crate) took: Duration,
+}
+
+impl Links {
+    /// Works out all of these files. Python's are left as they are when nobody wants to know any more.
+    pub(crate) fn new(family: Family, files: Files, is_unwanted: &AtomicBool) -> Self {
+        let began = Instant::now();
+        let mut linked = Linked::bare(files);
+        let mut kept = None;
+        match family {
+            Family::Data => {}
+            Family::Python => kept = linked.follow(is_unwanted),
+            _ => {
+                let all: Vec<usize> = (0..linked.files.len()).collect();
+                by_name::link(family, &mut linked, &all);
+            }
+        }
+        linked.settle();
+        Self {
+            linked,
+            kept,
+            took: began.elapsed(),
+        }
+    }
 }
 
 impl Linked {
-    pub(crate) fn new(family: Family, files: Vec<(Arc<str>, Arc<FileFacts>)>) -> Self {
+    /// Files of which it is not said yet who uses whom.
+    fn bare(files: Files) -> Self {
         let mut first = Vec::with_capacity(files.len());
         let mut nodes = 0;
         for (_, facts) in &files {
             first.push(nodes);
             nodes += 1 + facts.symbols.len() as Node;
         }
-        let mut linked = Self {
+        Self {
             files,
             first,
+            nodes,
             edges: Vec::new(),
             begins: Vec::new(),
             backward: Vec::new(),
             backward_begins: Vec::new(),
             outside: Vec::new(),
-        };
-        match family {
-            Family::Data => {}
-            Family::Python => linked.follow(),
-            _ => by_name::link(family, &mut linked),
         }
-        linked.settle(nodes);
-        linked
     }
 
     pub(crate) fn nodes(&self) -> usize {
-        self.begins.len().saturating_sub(1)
+        self.nodes as usize
     }
 
     pub(crate) fn node(&self, file: usize, symbol: Option<u32>) -> Node {
@@ -108,52 +148,46 @@ impl Linked {
     }
 
     /// Python's files, by what their values may be.
-    fn follow(&mut self) {
-        let paths: Vec<Arc<str>> = self
-            .files
-            .iter()
-            .map(|(path, _)| Arc::clone(path))
-            .collect();
-        let paths: Vec<&str> = paths.iter().map(|path| &**path).collect();
-        let modules = PythonModules::new(&paths);
+    fn follow(&mut self, is_unwanted: &AtomicBool) -> Option<Kept> {
         let files = self.files.clone();
         let flows: Vec<Option<&Flow>> =
             files.iter().map(|(_, facts)| facts.flow.as_ref()).collect();
-        for (file, flow) in flows.iter().enumerate() {
-            for scope in flow.iter().flat_map(|flow| &flow.scopes) {
-                let mut imports: Vec<Module> = scope
-                    .stars
-                    .iter()
-                    .map(|(module, dots)| modules.resolve(file, module, *dots))
-                    .collect();
+        let modules = PythonModules::new(files.iter().map(|(path, _)| &**path));
+        let all: Vec<usize> = (0..files.len()).collect();
+        self.imports(&all, &flows, &modules);
+        let (solved, kept) = flow::solve(&flows, &modules, is_unwanted)?;
+        self.take(solved);
+        Some(kept)
+    }
+
+    /// What some of Python's files take from others.
+    fn imports(&mut self, of: &[usize], flows: &[Option<&Flow>], modules: &PythonModules<'_>) {
+        for file in of {
+            let mut imports: Vec<Module> = Vec::new();
+            for scope in flows[*file].iter().flat_map(|flow| &flow.scopes) {
+                let stars = scope.stars.iter();
+                imports.extend(stars.map(|(module, dots)| modules.resolve(*file, module, *dots)));
                 for (statement, _) in &scope.statements {
                     match statement {
                         Statement::ImportModule { module, .. } => {
-                            imports.push(modules.resolve(file, module, 0));
+                            imports.push(modules.resolve(*file, module, 0));
                         }
                         Statement::ImportName { module, dots, .. } => {
-                            imports.push(modules.resolve(file, module, *dots));
+                            imports.push(modules.resolve(*file, module, *dots));
                         }
                         _ => {}
                     }
                 }
-                for module in imports {
-                    if let Module::File(other) = module
-                        && other != file
-                    {
-                        self.push(
-                            self.node(file, None),
-                            self.node(other, None),
-                            CodeUseKind::Imports,
-                            1,
-                            100,
-                        );
-                    }
+            }
+            let from = self.node(*file, None);
+            for module in imports {
+                if let Module::File(other) = module
+                    && other != *file
+                {
+                    self.push(from, self.node(other, None), CodeUseKind::Imports, 1, 100);
                 }
             }
         }
-        let solved = flow::solve(&flows, &modules);
-        self.take(solved);
     }
 
     fn take(&mut self, solved: Solved) {
@@ -179,13 +213,20 @@ impl Linked {
             let (from, to) = (self.node(*file, *symbol), self.node(*base_file, *base));
             self.push(from, to, CodeUseKind::Inherits, line, 100);
         }
-        let files = self.files.clone();
-        let mut methods: FxHashMap<&str, Vec<Node>> = FxHashMap::default();
+        let unknown = solved.unknown.iter();
+        let mut methods: FxHashMap<&str, Vec<Node>> = unknown
+            .map(|(_, _, name, _)| (&**name, Vec::new()))
+            .collect();
+        let files = match methods.is_empty() {
+            true => Files::new(),
+            false => self.files.clone(),
+        };
         for (file, (_, facts)) in files.iter().enumerate() {
             for (at, symbol) in facts.symbols.iter().enumerate() {
-                if symbol.kind == SymbolKind::Method {
-                    let node = self.node(file, Some(at as u32));
-                    methods.entry(&symbol.name).or_default().push(node);
+                if symbol.kind == SymbolKind::Method
+                    && let Some(methods) = methods.get_mut(&*symbol.name)
+                {
+                    methods.push(self.node(file, Some(at as u32)));
                 }
             }
         }
@@ -225,8 +266,10 @@ impl Linked {
     }
 
     /// Sorts the edges, and counts those of one kind between two symbols once: at their first line, as sure as the surest.
-    fn settle(&mut self, nodes: Node) {
-        self.edges.sort_unstable_by_key(|edge| {
+    fn settle(&mut self) {
+        let nodes = self.nodes;
+        // What is kept is sorted already.
+        self.edges.sort_by_key(|edge| {
             (
                 edge.from,
                 edge.to,
@@ -237,14 +280,24 @@ impl Linked {
         });
         self.edges
             .dedup_by_key(|edge| (edge.from, edge.to, edge.kind));
-        self.outside.sort_unstable();
+        self.outside.sort();
         self.outside.dedup_by(|b, a| (a.0, &a.1) == (b.0, &b.1));
         self.begins = begins(nodes, self.edges.iter().map(|edge| edge.from));
-        let mut backward: Vec<u32> = (0..self.edges.len() as u32).collect();
-        backward.sort_by_key(|edge| self.edges[*edge as usize].to);
-        let ends = backward.iter().map(|edge| self.edges[*edge as usize].to);
-        self.backward_begins = begins(nodes, ends);
-        self.backward = backward;
+        // Edges by where they end, in their own order: counted first, then put in their places.
+        let mut counts = vec![0_u32; nodes as usize + 1];
+        for edge in &self.edges {
+            counts[edge.to as usize + 1] += 1;
+        }
+        for node in 0..nodes as usize {
+            counts[node + 1] += counts[node];
+        }
+        self.backward_begins = counts.clone();
+        self.backward = vec![0; self.edges.len()];
+        for (at, edge) in self.edges.iter().enumerate() {
+            let place = &mut counts[edge.to as usize];
+            self.backward[*place as usize] = at as u32;
+            *place += 1;
+        }
     }
 }
 

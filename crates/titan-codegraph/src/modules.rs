@@ -16,9 +16,10 @@ pub(crate) struct PythonModules<'a> {
 
 impl<'a> PythonModules<'a> {
     /// Of these files; those of other languages are passed over.
-    pub(crate) fn new(paths: &[&'a str]) -> Self {
+    pub(crate) fn new(paths: impl Iterator<Item = &'a str>) -> Self {
+        let paths: Vec<&str> = paths.collect();
         let mut modules = Self {
-            paths: paths.to_vec(),
+            paths: paths.clone(),
             files: HashMap::new(),
             folders: HashSet::new(),
             packages: HashSet::new(),
@@ -166,7 +167,7 @@ mod tests {
             "lib/tools/deep.py",
             "main.py",
         ];
-        let modules = PythonModules::new(&paths);
+        let modules = PythonModules::new(paths.into_iter());
         let resolve = |file, module, dots| modules.resolve(file, module, dots);
         assert_eq!(resolve(4, "app.core.util", 0), Module::File(2));
         assert_eq!(resolve(2, "", 2), Module::File(0));

@@ -188,7 +188,8 @@ async fn keep_ready(shared: Weak<Shared>) {
         for path in held.stale().await {
             let stamp = stamp_of(&path).await;
             match make::pack(&held.ports, &path).await {
-                Ok(pack) => held.keep(pack, stamp),
+                // One that lacks something is as good as stale.
+                Ok((pack, is_whole)) => held.keep(pack, stamp.filter(|_| is_whole)),
                 // It is gone, or may not be read any more.
                 Err(error) => {
                     tracing::debug!(%error, "an open file has no pack");
@@ -246,7 +247,7 @@ impl Presence for OpenFiles {
         let place = make::place(&self.shared.ports, &path).await?;
         match self.shared.ready(&place.path) {
             Some(ready) => Ok(Pack::clone(&ready)),
-            None => make::pack(&self.shared.ports, &path).await,
+            None => Ok(make::pack(&self.shared.ports, &path).await?.0),
         }
     }
 }

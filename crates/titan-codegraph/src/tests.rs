@@ -1,5 +1,7 @@
 //! Fixtures: files with a line `#- path` or `//- path` before each, and who uses whom among them.
 
+mod changes;
+
 use crate::Graph;
 use expect_test::{expect, expect_file};
 use proptest::prelude::*;

@@ -132,6 +132,9 @@ pub struct CodeUses {
     pub uses: Vec<CodeUse>,
     /// Uses that were left out.
     pub left_out: usize,
+    /// Files that changed just now, of which it is still being worked out what comes of it for others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsettled: usize,
 }
 
 /// What a file defines and who uses it.
@@ -141,6 +144,9 @@ pub struct CodeFile {
     pub symbols: Vec<CodeSymbol>,
     /// What is used of it from other files, and by whom.
     pub users: Vec<CodeUser>,
+    /// Files that changed just now, of which it is still being worked out what comes of it for others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsettled: usize,
 }
 
 /// Somebody who uses something of a file.
@@ -194,6 +200,9 @@ pub struct CodeImpact {
     pub files: usize,
     /// What was left out.
     pub left_out: usize,
+    /// Files that changed just now, of which it is still being worked out what comes of it for others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsettled: usize,
 }
 
 /// Something that a change reaches.
@@ -207,4 +216,8 @@ pub struct CodeReached {
     pub over: String,
     /// How sure the way is, of 100.
     pub confidence: u8,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }

@@ -193,6 +193,7 @@ pub fn uses(uses: &CodeUses, direction: CodeDirection) -> String {
         });
     }
     lines.extend(left_out(uses.left_out));
+    lines.extend(unsettled(uses.unsettled));
     lines.join("\n")
 }
 
@@ -255,6 +256,7 @@ pub fn impact(impact: &CodeImpact) -> String {
     if impact.files > 1 {
         lines.push(format!("[in {} files]", impact.files));
     }
+    lines.extend(unsettled(impact.unsettled));
     lines.join("\n")
 }
 
@@ -279,6 +281,17 @@ fn guess(confidence: u8) -> &'static str {
 
 fn left_out(count: usize) -> Option<String> {
     (count > 0).then(|| format!("[{count} more; ask for more by limit]"))
+}
+
+fn unsettled(count: usize) -> Option<String> {
+    let files = match count {
+        0 => return None,
+        1 => "1 changed file is".to_owned(),
+        count => format!("{count} changed files are"),
+    };
+    Some(format!(
+        "[{files} still being worked out: what is called from there is told, what others make of it may be missing]"
+    ))
 }
 
 fn schema(properties: Value, required: &[&str]) -> Value {

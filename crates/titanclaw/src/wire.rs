@@ -265,7 +265,10 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
     let memory = Arc::new(memory_of(&store));
-    let code: Arc<dyn CodeGraph> = Arc::new(code(context));
+    let lasts = matches!(need, Need::Model { lasts: true, .. });
+    let code = code(context);
+    // Who asks once looks once.
+    let code: Arc<dyn CodeGraph> = Arc::new(if lasts { code.watched() } else { code });
     let open_files = OpenFiles::start(PackPorts {
         code: code.clone(),
         history: Arc::new(GitHistory),
@@ -288,7 +291,6 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         late.clone(),
         &learned,
     )?;
-    let lasts = matches!(need, Need::Model { lasts: true, .. });
     let engine_config = titan_agent::Config {
         identity: identity(context.home.path()),
         is_alone: store.is_alone(),

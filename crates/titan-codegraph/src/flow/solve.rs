@@ -3,9 +3,12 @@
 //! Bodies are read again and again until nothing grows: a body is read anew when a variable that it read has grown.
 //! The order is that of the files, so that the same files give the same answer, whatever happened before.
 
+mod kept;
 mod known;
 
-use super::classes::{Ancestor, linear};
+pub(crate) use kept::{Kept, Origin};
+
+use super::classes::{Ancestor, Order, linear};
 use super::values::{
     Key, Name, Names, Object, ObjectId, Objects, Owner, Place, ScopeId, Site, Value, Values,
 };
@@ -15,7 +18,9 @@ use super::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often one body is read at most.
 const READS_MAX: u16 = 48;
@@ -80,11 +85,19 @@ pub(crate) enum How {
     Handed,
 }
 
-/// Follows the values of these files; `None` for those that have no flow.
-pub(crate) fn solve(files: &[Option<&Flow>], modules: &dyn Modules) -> Solved {
+/// Follows the values of these files; `None` for those that have no flow. Gives `None` when nobody wants it any more.
+pub(crate) fn solve(
+    files: &[Option<&Flow>],
+    modules: &dyn Modules,
+    is_unwanted: &AtomicBool,
+) -> Option<(Solved, Kept)> {
     let mut solver = Solver::new(files, modules);
-    solver.run();
-    solver.finish()
+    solver.enqueue_all(0..solver.file_of.len() as ScopeId);
+    if !solver.run(is_unwanted) {
+        return None;
+    }
+    let solved = solver.finish(0..solver.file_of.len() as ScopeId);
+    Some((solved, solver.keep()))
 }
 
 #[derive(Clone, Copy)]
@@ -123,9 +136,9 @@ impl Given {
 struct Solver<'a> {
     files: &'a [Option<&'a Flow>],
     modules: &'a dyn Modules,
-    /// The number of each file's first scope and expression.
+    /// The number of each file's first scope, and those of its expressions.
     first_scope: Vec<u32>,
-    first_expression: Vec<u32>,
+    expressions: Vec<Range<u32>>,
     file_of: Vec<u32>,
     names: Names,
     /// The number of each name of each file.
@@ -135,7 +148,8 @@ struct Solver<'a> {
     objects: Objects,
     variables: Vec<Variable>,
     places: FxHashMap<Place, u32>,
-    read: FxHashSet<(u32, ScopeId)>,
+    /// Who has read which variable, as [`pair`] puts them.
+    read: FxHashSet<u64>,
     queue: VecDeque<ScopeId>,
     is_queued: Vec<bool>,
     reads: Vec<u16>,
@@ -145,9 +159,12 @@ struct Solver<'a> {
     calls: BTreeMap<(ScopeId, u32, u32, How), u32>,
     known_calls: FxHashSet<u32>,
     attribute_calls: BTreeMap<u32, (ScopeId, Name, u32)>,
-    orders: FxHashMap<ScopeId, Rc<Vec<Ancestor>>>,
+    orders: FxHashMap<ScopeId, Rc<Order>>,
     /// Who has asked for the order of which class.
-    order_read: FxHashSet<(ScopeId, ScopeId)>,
+    order_read: FxHashSet<u64>,
+    order_readers: FxHashMap<ScopeId, Vec<ScopeId>>,
+    /// The classes that are made from a class, as far as their order was asked for.
+    derived: FxHashMap<ScopeId, BTreeSet<ScopeId>>,
     stars: FxHashMap<(ScopeId, u32), Option<ScopeId>>,
     words: builtins::Words,
 }
@@ -156,18 +173,19 @@ impl<'a> Solver<'a> {
     fn new(files: &'a [Option<&'a Flow>], modules: &'a dyn Modules) -> Self {
         let mut names = Names::default();
         let words = builtins::Words::new(&mut names);
-        let (mut first_scope, mut first_expression) = (Vec::new(), Vec::new());
+        let (mut first_scope, mut expressions) = (Vec::new(), Vec::new());
         let (mut file_of, mut numbers) = (Vec::new(), Vec::new());
-        let mut expressions = 0;
+        let mut next = 0;
         for (file, flow) in files.iter().enumerate() {
             first_scope.push(file_of.len() as u32);
-            first_expression.push(expressions);
+            let count = flow.map_or(0, |flow| flow.expressions.len()) as u32;
+            expressions.push(next..next + count);
+            next += count;
             let Some(flow) = flow else {
                 numbers.push(Vec::new());
                 continue;
             };
             file_of.extend(flow.scopes.iter().map(|_| file as u32));
-            expressions += flow.expressions.len() as u32;
             numbers.push(flow.names.iter().map(|name| names.number(name)).collect());
         }
         let scopes = file_of.len();
@@ -176,7 +194,7 @@ impl<'a> Solver<'a> {
             files,
             modules,
             first_scope,
-            first_expression,
+            expressions,
             file_of,
             names,
             numbers,
@@ -195,13 +213,14 @@ impl<'a> Solver<'a> {
             attribute_calls: BTreeMap::new(),
             orders: FxHashMap::default(),
             order_read: FxHashSet::default(),
+            order_readers: FxHashMap::default(),
+            derived: FxHashMap::default(),
             stars: FxHashMap::default(),
             words,
         }
     }
 
-    fn run(&mut self) {
-        let all = 0..self.file_of.len() as ScopeId;
+    fn enqueue_all(&mut self, all: impl Iterator<Item = ScopeId> + Clone) {
         // Modules and classes first: what they define is what all others name.
         for is_function in [false, true] {
             for scope in all.clone() {
@@ -211,12 +230,20 @@ impl<'a> Solver<'a> {
                 }
             }
         }
+    }
+
+    /// Whether it was wanted until its end.
+    fn run(&mut self, is_unwanted: &AtomicBool) -> bool {
         while let Some(scope) = self.queue.pop_front() {
+            if is_unwanted.load(Ordering::Relaxed) {
+                return false;
+            }
             self.is_queued[scope as usize] = false;
             self.current = scope;
             self.reads[scope as usize] += 1;
             self.body(scope);
         }
+        true
     }
 
     fn enqueue(&mut self, scope: ScopeId) {
@@ -271,7 +298,7 @@ impl<'a> Solver<'a> {
 
     fn get(&mut self, place: Place) -> Values {
         let variable = self.variable(place);
-        if self.read.insert((variable, self.current)) {
+        if self.read.insert(pair(variable, self.current)) {
             self.variables[variable as usize].readers.push(self.current);
         }
         self.variables[variable as usize].values.clone()
@@ -281,16 +308,37 @@ impl<'a> Solver<'a> {
         if values.is_empty() {
             return;
         }
-        let variable = self.variable(place);
-        let variable = &mut self.variables[variable as usize];
+        let at = self.variable(place);
+        let variable = &mut self.variables[at as usize];
         if !variable.values.join(values) {
             return;
         }
-        if matches!(place, Place::Base(..)) {
-            self.orders.clear();
+        let readers = std::mem::take(&mut variable.readers);
+        for reader in &readers {
+            self.enqueue(*reader);
         }
-        for reader in variable.readers.clone() {
-            self.enqueue(reader);
+        self.variables[at as usize].readers = readers;
+        if let Place::Base(class, _) = place {
+            self.reorder(class);
+        }
+    }
+
+    /// The order of a class, and of all that are made from it, is another.
+    fn reorder(&mut self, class: ScopeId) {
+        let mut seen = BTreeSet::from([class]);
+        let mut stack = vec![class];
+        while let Some(class) = stack.pop() {
+            self.orders.remove(&class);
+            let readers = self.order_readers.remove(&class).unwrap_or_default();
+            for reader in &readers {
+                self.enqueue(*reader);
+            }
+            self.order_readers.insert(class, readers);
+            for derived in self.derived.get(&class).into_iter().flatten() {
+                if seen.insert(*derived) {
+                    stack.push(*derived);
+                }
+            }
         }
     }
 
@@ -564,7 +612,7 @@ impl<'a> Solver<'a> {
     }
 
     fn expression_number(&self, id: ScopeId, expression: ExpressionId) -> u32 {
-        self.first_expression[self.file_of[id as usize] as usize] + expression
+        self.expressions[self.file_of[id as usize] as usize].start + expression
     }
 
     fn value(&mut self, id: ScopeId, expression: ExpressionId) -> Values {
@@ -787,26 +835,30 @@ impl<'a> Solver<'a> {
         self.names.number(&dotted)
     }
 
-    fn order(&mut self, class: ScopeId) -> Rc<Vec<Ancestor>> {
-        // Who has read the bases once is told when they grow.
-        if !self.order_read.insert((class, self.current))
-            && let Some(known) = self.orders.get(&class)
-        {
+    fn order(&mut self, class: ScopeId) -> Rc<Order> {
+        // Who has asked once is told when it is another.
+        if self.order_read.insert(pair(class, self.current)) {
+            let readers = self.order_readers.entry(class).or_default();
+            readers.push(self.current);
+        }
+        if let Some(known) = self.orders.get(&class) {
             return Rc::clone(known);
         }
         let mut bases = FxHashMap::default();
         let mut stack = vec![class];
         while let Some(class) = stack.pop() {
-            if bases.contains_key(&class) {
+            let is_known = self.orders.get(&class).is_some_and(|it| !it.is_circular);
+            if is_known || bases.contains_key(&class) {
                 continue;
             }
             let mut own = Vec::new();
             for at in 0..self.scope(class).bases.len() {
-                let values = self.get(Place::Base(class, at as u32));
-                for value in values.iter() {
+                let base = self.variable(Place::Base(class, at as u32));
+                for value in self.variables[base as usize].values.iter() {
                     match value {
                         Value::Class(base) if base != class => {
                             own.push(Ancestor::Class(base));
+                            self.derived.entry(base).or_default().insert(class);
                             stack.push(base);
                         }
                         Value::External(name) => own.push(Ancestor::External(name)),
@@ -816,8 +868,7 @@ impl<'a> Solver<'a> {
             }
             bases.insert(class, own);
         }
-        let order = self.orders.entry(class);
-        Rc::clone(order.or_insert_with(|| Rc::new(linear(class, &bases))))
+        linear(class, &bases, &mut self.orders)
     }
 
     /// What a class or the next of its ancestors has by this name, as its owner sees it.
@@ -830,7 +881,7 @@ impl<'a> Solver<'a> {
     ) -> Values {
         let order = self.order(class);
         let mut is_reached = after.is_none();
-        for ancestor in order.iter() {
+        for ancestor in &order.ancestors {
             if !is_reached {
                 is_reached = after.map(Ancestor::Class) == Some(*ancestor);
                 continue;
@@ -1348,7 +1399,8 @@ impl<'a> Solver<'a> {
         found
     }
 
-    fn finish(self) -> Solved {
+    /// What was found in bodies that were read, with the bases of the classes among these scopes.
+    fn finish(&self, scopes: impl Iterator<Item = ScopeId>) -> Solved {
         let point = |scope: ScopeId| -> Point {
             let file = self.file_of[scope as usize] as usize;
             (file, self.scope(scope).symbol)
@@ -1374,11 +1426,13 @@ impl<'a> Solver<'a> {
                 (file, symbol, self.names.get(*name).into(), *line)
             });
         let mut bases = BTreeSet::new();
-        for (place, variable) in &self.places {
-            if let Place::Base(class, _) = place {
-                for value in self.variables[*variable as usize].values.iter() {
+        for class in scopes {
+            for at in 0..self.scope(class).bases.len() as u32 {
+                let base = self.places.get(&Place::Base(class, at));
+                let values = base.map(|base| &self.variables[*base as usize].values);
+                for value in values.into_iter().flat_map(Values::iter) {
                     if let Value::Class(base) = value {
-                        bases.insert((point(*class), point(base)));
+                        bases.insert((point(class), point(base)));
                     }
                 }
             }
@@ -1389,6 +1443,13 @@ impl<'a> Solver<'a> {
             bases: bases.into_iter().collect(),
         }
     }
+}
+
+/// Two numbers as one, another for every other two, with its bits well mixed: the numbers themselves run in rows, which a
+/// quick hash puts upon one another.
+fn pair(a: u32, b: u32) -> u64 {
+    let both = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    both ^ (both >> 32)
 }
 
 /// What each scope of all files binds, sorted. A module binds what its functions declare to be its own.

@@ -1,7 +1,7 @@
 //! What a variable may hold, and the variables themselves.
 
 use super::Container;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A name of all files together, by its number in [`Names`].
 pub(super) type Name = u32;
@@ -206,5 +206,18 @@ impl Objects {
 
     pub(super) fn get(&self, id: ObjectId) -> Object {
         self.objects[id as usize]
+    }
+
+    /// Forgets those that come from places that are gone.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&Site) -> bool) -> FxHashSet<ObjectId> {
+        let mut gone = FxHashSet::default();
+        self.sites.retain(|site, id| {
+            let stays = !is_gone(site);
+            if !stays {
+                gone.insert(*id);
+            }
+            stays
+        });
+        gone
     }
 }

@@ -1,7 +1,7 @@
 //! What was read of a folder, in a file: a line that says what it is, the facts, and a hash of all before it.
 //! What is damaged, or of another version, is as good as nothing.
 
-use super::Stamp;
+use super::look::Stamp;
 use crate::extract::Skipped;
 use crate::facts::FileFacts;
 use serde::{Deserialize, Serialize};

@@ -31,11 +31,13 @@ const SCRIPT_ENDINGS: &[&str] = &[
 /// What was found for a name, and how sure it is.
 type Found = (Vec<Node>, u8);
 
-pub(super) fn link(family: Family, linked: &mut Linked) {
+/// What some of the files use of all of them.
+pub(super) fn link(family: Family, linked: &mut Linked, of: &[usize]) {
     let files = linked.files.clone();
     let index = Index::new(family, linked, &files);
     let mut edges = Vec::new();
-    for (file, (_, facts)) in files.iter().enumerate() {
+    for file in of.iter().copied() {
+        let facts = &files[file].1;
         let mut imported = FxHashSet::default();
         for import in &facts.imports {
             let found = index.import(file, &import.module, import.name.as_deref());

@@ -82,12 +82,16 @@ pub(super) async fn repository_of(folder: &Path) -> Option<PathBuf> {
     None
 }
 
-/// All that is known about a file. What can't be found out is a gap.
+/// All that is known about a file, and whether that is all that there will be. What can't be found out is a gap.
 ///
 /// # Errors
 /// As [`place`].
-pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientError> {
-    let (mut pack, names) = without_notes(ports, path, None).await?;
+pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<(Pack, bool), ClientError> {
+    let Found {
+        mut pack,
+        names,
+        is_settled,
+    } = without_notes(ports, path, None).await?;
     let question = MemoryQuestion {
         text: names.join(" "),
         limit: NOTES_ASKED,
@@ -102,10 +106,19 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
             .parts
             .push(part(PackKind::Notes, Vec::new(), Some(error.to_string()))),
     }
-    Ok(finished(pack))
+    Ok((finished(pack), is_settled))
 }
 
-/// What its code and its history tell of a file, and what notes would call it. What is not known by a moment is a gap.
+/// What was found out about a file.
+pub(super) struct Found {
+    pub(super) pack: Pack,
+    /// What notes would call it.
+    names: Vec<String>,
+    /// Whether nothing of its code is still being worked out.
+    is_settled: bool,
+}
+
+/// What its code and its history tell of a file. What is not known by a moment is a gap.
 ///
 /// # Errors
 /// As [`place`].
@@ -113,7 +126,7 @@ pub(super) async fn without_notes(
     ports: &PackPorts,
     path: &Path,
     until: Option<Instant>,
-) -> Result<(Pack, Vec<String>), ClientError> {
+) -> Result<Found, ClientError> {
     let made_at = (ports.clock)();
     let place = place(ports, path).await?;
     let relative = place
@@ -137,6 +150,7 @@ pub(super) async fn without_notes(
     let (code, history) = tokio::join!(by(until, code), by(until, history));
     let names = names(&relative, code.as_ref().ok());
     let mut parts = Vec::new();
+    let is_settled = code.as_ref().map_or(true, |code| code.unsettled == 0);
     match code {
         Ok(code) => parts.extend(of_code(&code)),
         Err(gap) => parts.push(part(PackKind::Outline, Vec::new(), Some(gap))),
@@ -155,7 +169,11 @@ pub(super) async fn without_notes(
         made_at,
         parts,
     };
-    Ok((pack, names))
+    Ok(Found {
+        pack,
+        names,
+        is_settled,
+    })
 }
 
 /// What is found out by a moment, if there is one.
@@ -174,9 +192,10 @@ pub(super) async fn by<T>(
 
 /// What code defines, and who uses it.
 pub(super) fn of_code(code: &CodeFile) -> [PackPart; 2] {
+    let gap = (code.unsettled > 0).then(|| "who uses it is still being worked out".to_owned());
     [
         part(PackKind::Outline, outline(code), None),
-        part(PackKind::Callers, callers(code), None),
+        part(PackKind::Callers, callers(code), gap),
     ]
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn pack(
         Some(path) => {
             let known = make::without_notes(ports, &path, Some(until)).await;
             let alone = path.file_name().map(|it| it.to_string_lossy().into_owned());
-            (known.ok()?.0, alone.unwrap_or_default())
+            (known.ok()?.pack, alone.unwrap_or_default())
         }
         None => {
             let pack = of_code(ports, workspace, name, beside, until).await?;
@@ -132,6 +132,7 @@ async fn of_code(
     let code = CodeFile {
         users: users.collect(),
         symbols: uses.of,
+        unsettled: uses.unsettled,
     };
     Some(Pack {
         parts: make::of_code(&code).into(),

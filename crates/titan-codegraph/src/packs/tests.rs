@@ -47,6 +47,7 @@ impl Rig {
         let file = CodeFile {
             symbols: vec![symbol],
             users: Vec::new(),
+            unsettled: 0,
         };
         let commit = Commit {
             hash: "a".repeat(40),

@@ -41,6 +41,7 @@ fn told() -> ToldCode {
                 used(CodeUseKind::Names, "test_run", 40),
             ],
             left_out: 0,
+            unsettled: 0,
         },
         impact: CodeImpact {
             of: vec![close],
@@ -60,6 +61,7 @@ fn told() -> ToldCode {
             ],
             files: 1,
             left_out: 0,
+            unsettled: 0,
         },
         map: "src/session.rs\n   40  fn close()\n".to_owned(),
         ..ToldCode::none()
@@ -153,7 +155,17 @@ async fn what_is_left_out_and_what_is_not_there_is_said() {
         of src/session.rs:40 function Session.close
         src/main.rs:1 run uses Session.close, 1 away
         [1 more; ask for more by limit]"#]];
-    check(&told(), "impact", limited, impact).await;
+    check(&told(), "impact", limited.clone(), impact).await;
+    let mut changing = told();
+    changing.uses.unsettled = 2;
+    let callers = expect![[r#"
+        effects: read /workspace
+        output (both):
+        of src/session.rs:40 function Session.close
+        src/main.rs:7 run calls it
+        [1 more; ask for more by limit]
+        [2 changed files are still being worked out: what is called from there is told, what others make of it may be missing]"#]];
+    check(&changing, "callers", limited, callers).await;
     for name in ["symbol", "callers", "impact"] {
         let nothing = json!({"name": "nothing"});
         let expected = expect![[r#"
