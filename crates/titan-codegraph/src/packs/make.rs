@@ -105,6 +105,7 @@ pub(super) async fn pack(ports: &PackPorts, path: &Path) -> Result<Pack, ClientE
     let mut parts = Vec::new();
     match code {
         Ok(code) => {
+            parts.push(part(PackKind::About, about(&code, &relative), None));
             parts.push(part(PackKind::Outline, outline(&code, &relative), None));
             parts.push(part(PackKind::Callers, callers(&code), None));
         }
@@ -166,6 +167,19 @@ fn bound(parts: &mut [PackPart]) {
         };
         largest.lines.pop();
     }
+}
+
+/// A sentence, and the tags.
+fn about(code: &CodeFile, path: &str) -> Vec<PackLine> {
+    let tags = match code.tags.as_slice() {
+        [] => String::new(),
+        tags => format!("tags: {}", tags.join(", ")),
+    };
+    [code.summary.clone(), tags]
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| told(text, format!("{path}:1")))
+        .collect()
 }
 
 fn outline(code: &CodeFile, path: &str) -> Vec<PackLine> {
