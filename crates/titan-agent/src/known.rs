@@ -74,6 +74,7 @@ fn of_pack(
 
 fn called(kind: PackKind) -> &'static str {
     match kind {
+        PackKind::About => "what it is about",
         PackKind::Outline => "what it defines",
         PackKind::Callers => "who uses it",
         PackKind::History => "its last changes",

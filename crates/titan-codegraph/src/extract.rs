@@ -1,5 +1,6 @@
 //! From a text to its facts: one parse, one query, and a sweep that puts what was found into what it stands in.
 
+use crate::about::About;
 use crate::facts::{FileFacts, Receiver, Reference, Symbol, SymbolKind, Typed};
 use crate::languages::{Family, Language};
 use crate::{flow, imports};
@@ -167,6 +168,7 @@ fn read(language: Language, path: &str, text: &str, tree: &Tree) -> FileFacts {
             .flat_map(|(line, text)| imports::read(language, text, *line))
             .collect(),
         symbols,
+        about: About::default(),
         flow: None,
         has_errors: tree.root_node().has_error(),
     };
@@ -179,6 +181,7 @@ fn read(language: Language, path: &str, text: &str, tree: &Tree) -> FileFacts {
     }
     facts.references.dedup();
     facts.references.shrink_to_fit();
+    facts.about = About::of(path, text, &facts);
     facts
 }
 

@@ -1,5 +1,6 @@
 //! What one file says by itself: its symbols, and what it names of others. Nothing here knows a second file.
 
+use crate::about::{self, About};
 use crate::flow::Flow;
 use crate::languages::Language;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct FileFacts {
     pub bases: Vec<(u32, Box<str>)>,
     /// Variables whose type is written beside them.
     pub typed: Vec<Typed>,
+    /// What it is about, as it says by itself.
+    pub about: About,
     /// How values move, where that is followed.
     pub(crate) flow: Option<Flow>,
     /// Parts that the grammar could not read.
@@ -28,6 +31,14 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
+    /// What it is about, in a sentence of at most 120 characters: its own, or else what it defines.
+    pub fn summary(&self) -> String {
+        match self.about.summary.is_empty() {
+            true => about::defined(self),
+            false => self.about.summary.to_string(),
+        }
+    }
+
     /// A symbol's name with what it stands in, `.` between.
     pub fn qualified(&self, symbol: u32) -> String {
         let mut parts: Vec<&str> = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use titan_protocol::{
     CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeFile,
-    CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
+    CodeFound, CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
 };
 use tokio::time::Instant;
 
@@ -217,10 +217,32 @@ impl CodeGraph for CodeFolders {
             .await
     }
 
-    async fn map(&self, folder: &Path, tokens: usize) -> Result<String, ClientError> {
+    async fn search(
+        &self,
+        folder: &Path,
+        words: &str,
+        limit: usize,
+    ) -> Result<Vec<CodeFound>, ClientError> {
+        let words = words.to_owned();
+        let limit = limit.clamp(1, CODE_SYMBOLS_MAX);
+        self.ask(folder, PATIENCE, move |graph, _| {
+            graph.search(&words, limit)
+        })
+        .await
+    }
+
+    async fn map(
+        &self,
+        folder: &Path,
+        about: Option<&str>,
+        tokens: usize,
+    ) -> Result<String, ClientError> {
+        let about = about.map(str::to_owned);
         let tokens = tokens.clamp(1, CODE_TOKENS_MAX);
-        self.ask(folder, PATIENCE, move |graph, _| graph.map(tokens))
-            .await
+        self.ask(folder, PATIENCE, move |graph, _| {
+            graph.map(about.as_deref(), tokens)
+        })
+        .await
     }
 }
 
@@ -255,7 +277,10 @@ mod tests {
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_refused_by_name() {
         let folders = CodeFolders::new(None, Vec::new());
-        let error = folders.map(Path::new("/nowhere"), 100).await.unwrap_err();
+        let error = folders
+            .map(Path::new("/nowhere"), None, 100)
+            .await
+            .unwrap_err();
         let expected = "/nowhere can't be read: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), expected);
     }

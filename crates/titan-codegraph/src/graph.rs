@@ -10,11 +10,13 @@ use crate::group::Group;
 use crate::languages::{Family, Language};
 use crate::link::{Linked, Node};
 use crate::outline;
+use crate::search::Search;
+use crate::tags::Tags;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use titan_protocol::{
-    CodeDirection, CodeFile, CodeImpact, CodeReached, CodeSummary, CodeSymbol, CodeUse,
+    CodeDirection, CodeFile, CodeFound, CodeImpact, CodeReached, CodeSummary, CodeSymbol, CodeUse,
     CodeUseKind, CodeUser, CodeUses,
 };
 
@@ -30,6 +32,8 @@ const REACHED_MAX: usize = 5_000;
 pub struct Graph {
     families: BTreeMap<Family, Group>,
     skipped: BTreeMap<Arc<str>, Skipped>,
+    /// Chosen when first asked for, and again when a file has changed.
+    tags: OnceLock<Tags>,
 }
 
 impl Graph {
@@ -60,6 +64,7 @@ impl Graph {
                 }
                 self.families.entry(family).or_default().insert(path, facts);
                 self.families.retain(|_, group| !group.is_empty());
+                self.tags = OnceLock::new();
             }
             Err(why) => {
                 self.remove(path);
@@ -71,6 +76,7 @@ impl Graph {
     /// Forgets a file.
     pub fn remove(&mut self, path: &str) {
         self.skipped.remove(path);
+        self.tags = OnceLock::new();
         for group in self.families.values_mut() {
             group.remove(path);
         }
@@ -94,6 +100,16 @@ impl Graph {
     /// What one file says.
     pub fn facts(&self, path: &str) -> Option<&Arc<FileFacts>> {
         self.families.values().find_map(|group| group.facts(path))
+    }
+
+    /// All files that were read, by family and path.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<FileFacts>)> {
+        self.families.values().flat_map(Group::files)
+    }
+
+    /// What each file is tagged with.
+    pub(crate) fn tags(&self) -> &Tags {
+        self.tags.get_or_init(|| Tags::new(self.files()))
     }
 
     /// Why a file was not read, if it was not.
@@ -239,17 +255,25 @@ impl Graph {
         });
         users.truncate(limit);
         CodeFile {
+            summary: linked.files[file].1.about.summary.to_string(),
+            tags: self.tags().of(path).to_vec(),
             symbols: nodes().take(limit).map(|node| told(linked, node)).collect(),
             users,
             unsettled: self.unsettled(),
         }
     }
 
-    /// An outline of what matters most, of about so many tokens.
-    pub fn map(&self, tokens: usize) -> String {
+    /// The files that are about some words, those that are most so first.
+    pub fn search(&self, words: &str, limit: usize) -> Vec<CodeFound> {
+        Search::new(self, words).found(limit)
+    }
+
+    /// An outline of what matters most, of about so many tokens; with words, of what matters most for what they say.
+    pub fn map(&self, about: Option<&str>, tokens: usize) -> String {
         let groups = self.families.iter();
         let linked: Vec<&Linked> = groups.map(|(family, it)| it.linked(*family)).collect();
-        let mut map = outline::outline(&linked, tokens);
+        let focus = about.map(|words| Search::new(self, words).shares());
+        let mut map = outline::outline(&linked, self.tags(), focus.as_ref(), tokens);
         if self.unsettled() > 0 {
             map.push_str(
                 "[what a change brings is still being worked out; the order may change]\n",
@@ -429,17 +453,8 @@ fn place(linked: &Linked, node: Node) -> String {
 pub(crate) fn told(linked: &Linked, node: Node) -> CodeSymbol {
     let (file, symbol) = linked.at(node);
     let (path, facts) = &linked.files[file];
-    match symbol.map(|at| (at, &facts.symbols[at as usize])) {
-        Some((at, symbol)) => CodeSymbol {
-            name: facts.qualified(at),
-            kind: symbol.kind.name().to_owned(),
-            path: path.to_string(),
-            line: symbol.line,
-            end_line: symbol.end_line,
-            signature: symbol.signature.to_string(),
-            doc: symbol.doc.to_string(),
-            is_test: symbol.is_test,
-        },
+    match symbol {
+        Some(at) => of_file(path, facts, at),
         None => CodeSymbol {
             name: path.to_string(),
             kind: "file".to_owned(),
@@ -450,6 +465,21 @@ pub(crate) fn told(linked: &Linked, node: Node) -> CodeSymbol {
             doc: String::new(),
             is_test: false,
         },
+    }
+}
+
+/// A symbol of a file, by its number.
+pub(crate) fn of_file(path: &str, facts: &FileFacts, at: u32) -> CodeSymbol {
+    let symbol = &facts.symbols[at as usize];
+    CodeSymbol {
+        name: facts.qualified(at),
+        kind: symbol.kind.name().to_owned(),
+        path: path.to_owned(),
+        line: symbol.line,
+        end_line: symbol.end_line,
+        signature: symbol.signature.to_string(),
+        doc: symbol.doc.to_string(),
+        is_test: symbol.is_test,
     }
 }
 

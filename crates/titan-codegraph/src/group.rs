@@ -86,6 +86,10 @@ impl Group {
         self.files.values()
     }
 
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<FileFacts>)> {
+        self.files.iter()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }

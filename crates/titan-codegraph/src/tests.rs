@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use titan_protocol::CodeDirection;
 
 /// The files of a fixture.
-fn files(text: &str) -> Vec<(String, String)> {
+pub(crate) fn files(text: &str) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         let path = line
@@ -26,7 +26,7 @@ fn files(text: &str) -> Vec<(String, String)> {
     files
 }
 
-fn graph(text: &str) -> Graph {
+pub(crate) fn graph(text: &str) -> Graph {
     let mut graph = Graph::new();
     for (path, text) in files(text) {
         graph.update(&path, text.as_bytes());
@@ -240,10 +240,10 @@ fn a_map_tells_what_is_used_most_within_its_tokens() {
     let text =
         format!("#- core.py\ndef core():\n    pass\n#- users.py\nfrom core import core\n{users}");
     let graph = graph(&text);
-    let small = graph.map(60);
+    let small = graph.map(None, 60);
     assert!(small.starts_with("core.py\n    1  def core()\n"), "{small}");
     assert!(small.len() <= 180, "{} bytes", small.len());
-    assert!(graph.map(2_000).contains("def user_39()"));
+    assert!(graph.map(None, 2_000).contains("def user_39()"));
 }
 
 /// Pieces that programs are made from.
@@ -300,7 +300,7 @@ proptest! {
         }
         prop_assert_eq!(graph.edges(), anew.edges());
         prop_assert_eq!(graph.calls(0), anew.calls(0));
-        prop_assert_eq!(graph.map(500), anew.map(500));
+        prop_assert_eq!(graph.map(None, 500), anew.map(None, 500));
     }
 
     #[test]
@@ -323,7 +323,7 @@ proptest! {
             let mut graph = Graph::new();
             graph.update(path, &changed);
             graph.edges();
-            graph.map(100);
+            graph.map(None, 100);
         }
     }
 }

@@ -58,17 +58,33 @@ pub trait CodeGraph: Send + Sync {
         limit: usize,
     ) -> Result<CodeImpact, ClientError>;
 
-    /// What a file defines, and what uses that from other files, the surest first.
+    /// What a file is about, what it defines, and what uses that from other files, the surest first.
     ///
     /// # Errors
     /// When the folder can't be read.
     async fn file(&self, folder: &Path, path: &str, limit: usize) -> Result<CodeFile, ClientError>;
 
-    /// An outline of what matters most, of about so many tokens.
+    /// The files that are about some words, those that are most so first.
     ///
     /// # Errors
     /// When the folder can't be read.
-    async fn map(&self, folder: &Path, tokens: usize) -> Result<String, ClientError>;
+    async fn search(
+        &self,
+        folder: &Path,
+        words: &str,
+        limit: usize,
+    ) -> Result<Vec<CodeFound>, ClientError>;
+
+    /// An outline of what matters most, of about so many tokens; with words, of what matters most for what they say.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    async fn map(
+        &self,
+        folder: &Path,
+        about: Option<&str>,
+        tokens: usize,
+    ) -> Result<String, ClientError>;
 }
 
 /// Which end of a use is asked for.
@@ -137,9 +153,32 @@ pub struct CodeUses {
     pub unsettled: usize,
 }
 
-/// What a file defines and who uses it.
+/// A file that is about what was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeFound {
+    /// From the folder.
+    pub path: String,
+    /// What it is written in.
+    pub language: String,
+    /// How many lines it has.
+    pub lines: u32,
+    /// What it is about, in a sentence of at most 120 characters: its own, or else what it defines.
+    pub summary: String,
+    /// The words that tell it from others, at most 8.
+    pub tags: Vec<String>,
+    /// What it defines whose names have what was asked for, at most 3.
+    pub symbols: Vec<CodeSymbol>,
+}
+
+/// What a file is about, what it defines and who uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeFile {
+    /// What it says that it is about, in a sentence of at most 120 characters; empty where it says nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// The words that tell it from others, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// What it defines, in order.
     pub symbols: Vec<CodeSymbol>,
     /// What is used of it from other files, and by whom.

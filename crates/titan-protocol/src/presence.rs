@@ -98,6 +98,8 @@ pub struct PackPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PackKind {
+    /// What the file is about, in a sentence, and its tags.
+    About,
     /// What the file defines.
     Outline,
     /// Who uses it from other files.

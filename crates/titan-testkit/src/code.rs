@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use std::path::Path;
 use titan_protocol::{
-    ClientError, CodeDirection, CodeFile, CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
+    ClientError, CodeDirection, CodeFile, CodeFound, CodeGraph, CodeImpact, CodeSummary,
+    CodeSymbol, CodeUses,
 };
 
 /// A [`CodeGraph`] that answers every question with the same.
@@ -17,7 +18,9 @@ pub struct ToldCode {
     pub impact: CodeImpact,
     /// All files.
     pub file: CodeFile,
-    /// The outline.
+    /// All that is found.
+    pub found: Vec<CodeFound>,
+    /// The outline; behind it stands what it was asked to be about.
     pub map: String,
 }
 
@@ -84,7 +87,24 @@ impl CodeGraph for ToldCode {
         Ok(file)
     }
 
-    async fn map(&self, _folder: &Path, _tokens: usize) -> Result<String, ClientError> {
-        Ok(self.map.clone())
+    async fn search(
+        &self,
+        _folder: &Path,
+        _words: &str,
+        limit: usize,
+    ) -> Result<Vec<CodeFound>, ClientError> {
+        Ok(self.found.iter().take(limit).cloned().collect())
+    }
+
+    async fn map(
+        &self,
+        _folder: &Path,
+        about: Option<&str>,
+        _tokens: usize,
+    ) -> Result<String, ClientError> {
+        Ok(match about {
+            Some(words) => format!("{}[about {words}]\n", self.map),
+            None => self.map.clone(),
+        })
     }
 }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use titan_protocol::{
-    CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeGraph,
-    CodeImpact, CodeSymbol, CodeUse, CodeUseKind, CodeUses, Effect, Taint, ToolContext, ToolError,
-    ToolOutput, ToolSpec, Workbench,
+    CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeFound,
+    CodeGraph, CodeImpact, CodeSymbol, CodeUse, CodeUseKind, CodeUses, Effect, Taint, ToolContext,
+    ToolError, ToolOutput, ToolSpec, Workbench,
 };
 
 /// Symbols and uses that one call gives unless it says otherwise.
@@ -113,6 +113,7 @@ pub(crate) struct Map {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MapArguments {
+    about: Option<String>,
     tokens: Option<usize>,
 }
 
@@ -122,13 +123,14 @@ impl WholeCall for Map {
 
     fn spec(&self) -> ToolSpec {
         let properties = json!({
+            "about": {"type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "description": "Words, such as rate limiting: the files that are about them come first"},
             "tokens": {"type": "integer", "minimum": 1, "maximum": CODE_TOKENS_MAX, "description": "How long it may be, 1500 if left out"}
         });
         call::spec("map", include_str!("map.md"), schema(properties, &[]))
     }
 
     fn example(&self) -> &'static str {
-        r#"{"tokens": 1500}"#
+        r#"{"about": "rate limiting"}"#
     }
 
     async fn effects(
@@ -145,8 +147,12 @@ impl WholeCall for Map {
         arguments: MapArguments,
     ) -> Result<ToolOutput, ToolError> {
         let tokens = arguments.tokens.unwrap_or(TOKENS_DEFAULT);
-        let map = self.code.map(context.workbench.root(), tokens).await;
+        let (folder, about) = (context.workbench.root(), arguments.about.as_deref());
+        let map = self.code.map(folder, about, tokens).await;
         let text = match map.map_err(reply)? {
+            empty if empty.is_empty() && about.is_some() => {
+                "[no file is about that; ask without about, or with other words]".to_owned()
+            }
             empty if empty.is_empty() => "[no code of a language that is known]".to_owned(),
             map => map,
         };
@@ -175,6 +181,34 @@ pub fn symbols(symbols: &[CodeSymbol]) -> String {
         )
     };
     symbols.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Files that were found, as text: what each is about and its tags behind its path, and below it what it defines whose
+/// names have what was asked for.
+pub fn found(found: &[CodeFound]) -> String {
+    if found.is_empty() {
+        return "[no file is about that]".to_owned();
+    }
+    let mut lines = Vec::new();
+    for file in found {
+        let about = match file.summary.as_str() {
+            "" => String::new(),
+            summary => format!(" -- {summary}"),
+        };
+        let tags = match file.tags.as_slice() {
+            [] => String::new(),
+            tags => format!(" [{}]", tags.join(", ")),
+        };
+        lines.push(format!("{}{about}{tags}", file.path));
+        for symbol in &file.symbols {
+            let said = match symbol.signature.as_str() {
+                "" => &symbol.name,
+                signature => signature,
+            };
+            lines.push(format!("{:>5}  {said}", symbol.line));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Uses as text, one a line, under what was asked about.

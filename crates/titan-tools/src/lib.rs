@@ -33,7 +33,9 @@ mod write;
 mod tests;
 
 use call::Whole;
-pub use code::{impact as code_impact, symbols as code_symbols, uses as code_uses};
+pub use code::{
+    found as code_found, impact as code_impact, symbols as code_symbols, uses as code_uses,
+};
 pub use history::{of_lines as history_of_lines, told as history_told};
 use std::sync::Arc;
 use titan_protocol::{Blobs, CodeDirection, CodeGraph, History, Journal, Memory, Tool};

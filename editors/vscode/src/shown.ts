@@ -3,6 +3,7 @@
 import type { Pack } from "./gateway.js";
 
 const HEADINGS: Record<string, string> = {
+  about: "What it is about",
   outline: "What it defines",
   callers: "Who uses it",
   history: "Its last changes",

@@ -152,7 +152,10 @@ pub(super) async fn without_notes(
     let mut parts = Vec::new();
     let is_settled = code.as_ref().map_or(true, |code| code.unsettled == 0);
     match code {
-        Ok(code) => parts.extend(of_code(&code)),
+        Ok(code) => {
+            parts.push(part(PackKind::About, about(&code, &relative), None));
+            parts.extend(of_code(&code));
+        }
         Err(gap) => parts.push(part(PackKind::Outline, Vec::new(), Some(gap))),
     }
     match history {
@@ -247,6 +250,19 @@ fn bound(parts: &mut [PackPart]) {
         };
         largest.lines.pop();
     }
+}
+
+/// A sentence, and the tags.
+fn about(code: &CodeFile, path: &str) -> Vec<PackLine> {
+    let tags = match code.tags.as_slice() {
+        [] => String::new(),
+        tags => format!("tags: {}", tags.join(", ")),
+    };
+    [code.summary.clone(), tags]
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| told(text, format!("{path}:1")))
+        .collect()
 }
 
 fn outline(code: &CodeFile) -> Vec<PackLine> {

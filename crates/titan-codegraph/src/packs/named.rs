@@ -133,6 +133,7 @@ async fn of_code(
         users: users.collect(),
         symbols: uses.of,
         unsettled: uses.unsettled,
+        ..CodeFile::default()
     };
     Some(Pack {
         parts: make::of_code(&code).into(),

@@ -45,6 +45,8 @@ impl Rig {
             is_test: false,
         };
         let file = CodeFile {
+            summary: "Parses all.".into(),
+            tags: vec!["parse".into(), "all in one".into()],
             symbols: vec![symbol],
             users: Vec::new(),
             unsettled: 0,
@@ -166,6 +168,13 @@ async fn an_open_file_has_its_pack_ready_with_sources_and_only_in_its_workspace(
     assert_eq!(
         (&pack.path, &pack.folder, pack.made_at),
         (&rig.file(), &rig.root, 7)
+    );
+    assert_eq!(
+        lines(&pack, PackKind::About),
+        [
+            "Parses all. <src/lib.rs:1>",
+            "tags: parse, all in one <src/lib.rs:1>"
+        ]
     );
     assert_eq!(
         lines(&pack, PackKind::Outline),

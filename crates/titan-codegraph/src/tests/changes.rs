@@ -174,7 +174,7 @@ proptest! {
             if asked > 0 {
                 graph.settle(if asked == 3 { FOREVER } else { Duration::ZERO });
                 graph.edges();
-                graph.map(200);
+                graph.map(None, 200);
                 prop_assert!(graph.unsettled() <= PATHS.len());
             }
         }
@@ -186,7 +186,7 @@ proptest! {
         }
         prop_assert_eq!(graph.edges(), anew.edges());
         prop_assert_eq!(graph.calls(0), anew.calls(0));
-        prop_assert_eq!(graph.map(500), anew.map(500));
+        prop_assert_eq!(graph.map(None, 500), anew.map(None, 500));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::Place;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
-use titan_protocol::{CodeImpact, CodeReached, CodeSymbol, CodeUse, CodeUseKind, CodeUses};
+use titan_protocol::{
+    CodeFound, CodeImpact, CodeReached, CodeSymbol, CodeUse, CodeUseKind, CodeUses,
+};
 use titan_testkit::code::ToldCode;
 use titan_testkit::workbench::MemoryWorkbench;
 
@@ -137,6 +139,19 @@ async fn code_is_told_a_place_a_line_and_marked_as_a_file_is() {
     "#]],
     )
     .await;
+    check(
+        &code,
+        "map",
+        json!({"about": "rate limiting"}),
+        expect![[r#"
+        effects: read /workspace
+        output (both):
+        src/session.rs
+           40  fn close()
+        [about rate limiting]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -179,4 +194,25 @@ async fn what_is_left_out_and_what_is_not_there_is_said() {
         output (both):
         [no code of a language that is known]"#]];
     check(&ToldCode::none(), "map", json!({}), expected).await;
+}
+
+#[test]
+fn files_that_were_found_are_told_with_what_they_are_about_and_what_fits() {
+    let file = CodeFound {
+        path: "src/limits.rs".to_owned(),
+        summary: "Keeps to rate limits.".to_owned(),
+        tags: vec!["rate limit".to_owned(), "queue".to_owned()],
+        symbols: vec![symbol("limit", "src/limits.rs", 7)],
+        ..CodeFound::default()
+    };
+    let bare = CodeFound {
+        path: "src/a.rs".to_owned(),
+        ..CodeFound::default()
+    };
+    expect![[r#"
+        src/limits.rs -- Keeps to rate limits. [rate limit, queue]
+            7  fn limit()
+        src/a.rs"#]]
+    .assert_eq(&crate::code_found(&[file, bare]));
+    assert_eq!(crate::code_found(&[]), "[no file is about that]");
 }

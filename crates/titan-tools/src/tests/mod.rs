@@ -267,7 +267,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         callers: Find what calls, makes, inherits or names a function or type, across files.
         callees: Find what a function or type calls, makes, inherits or names, across files.
         impact: Find what may break when a function or type changes: all that uses it, and tests.
-        map: Show an outline of the workspace's code: what matters most, within some tokens.
+        map: Show an outline of the workspace's code: what matters most, or what is about some words.
         history: Tell who wrote a file or some of its lines, when and why, from git's history.
         fetch: Read a web page or file from an https address as text.
         todo: Show the person your plan, whole, each time that it changes.

@@ -1,4 +1,5 @@
-//! `titanclaw code index|symbol|callers|callees|impact|map`: what a folder's code defines and what uses it.
+//! `titanclaw code index|search|symbol|callers|callees|impact|map`: what a folder's code is about, what it defines and what
+//! uses it.
 
 use super::{Context, Exit, light_runtime};
 use crate::wire;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use titan_protocol::{
     CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, CodeDirection, CodeGraph, CodeSummary,
 };
-use titan_tools::{code_impact, code_symbols, code_uses};
+use titan_tools::{code_found, code_impact, code_symbols, code_uses};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -25,6 +26,15 @@ pub(super) struct Arguments {
 enum Command {
     /// Read what changed, and tell what is known
     Index,
+    /// Find the files that are about something
+    Search {
+        /// Words, such as rate limiting
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// How many files at most
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_most(CODE_SYMBOLS_MAX))]
+        limit: i64,
+    },
     /// Find where something is defined
     Symbol(Named),
     /// Find what uses something
@@ -41,6 +51,9 @@ enum Command {
     },
     /// Outline what matters most
     Map {
+        /// What it should be about, in words
+        #[arg(long, value_name = "WORDS")]
+        about: Option<String>,
         /// How long it may be
         #[arg(long, value_name = "N", default_value_t = 1_500, value_parser = at_most(CODE_TOKENS_MAX))]
         tokens: i64,
@@ -77,6 +90,14 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
                 }
                 told(&summary)
             }
+            Command::Search { words, limit } => {
+                let limit = usize::try_from(limit)?;
+                let found = code.search(&folder, &words.join(" "), limit).await?;
+                if is_json {
+                    return output.json(&found);
+                }
+                code_found(&found)
+            }
             Command::Symbol(Named { name, limit }) => {
                 let found = code
                     .symbols(&folder, &name, usize::try_from(limit)?)
@@ -112,12 +133,16 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exi
                 }
                 code_impact(&found)
             }
-            Command::Map { tokens } => {
-                let map = code.map(&folder, usize::try_from(tokens)?).await?;
+            Command::Map { about, tokens } => {
+                let tokens = usize::try_from(tokens)?;
+                let map = code.map(&folder, about.as_deref(), tokens).await?;
                 if is_json {
                     return output.json(&serde_json::json!({"map": map}));
                 }
-                map.trim_end().to_owned()
+                match map.trim_end() {
+                    "" if about.is_some() => "[no file is about that]".to_owned(),
+                    map => map.to_owned(),
+                }
             }
         };
         output.text(&format!("{text}\n"))?;

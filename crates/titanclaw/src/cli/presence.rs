@@ -119,6 +119,7 @@ fn lines(pack: &Pack) -> Vec<Line> {
 
 fn heading(kind: PackKind) -> &'static str {
     match kind {
+        PackKind::About => "What it is about",
         PackKind::Outline => "What it defines",
         PackKind::Callers => "Who uses it",
         PackKind::History => "Its last changes",

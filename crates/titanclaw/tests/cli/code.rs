@@ -101,12 +101,45 @@ fn a_folder_is_read_and_asked_about() {
         &place,
         &["map", "--tokens", "60"],
         expect![[r#"
-        store.py
-            1  class Store
-            4    def save(self, number)
-            7    def write(self, number)
-        app.py
-            3  def main()
+            store.py -- Store: Keeps numbers. [number, store, save, write]
+                1  class Store
+                4    def save(self, number)
+                7    def write(self, number)
+            app.py
+                3  def main()
+        "#]],
+    );
+    check(
+        &place,
+        &["search", "keeping", "numbers"],
+        expect![[r#"
+            store.py -- Store: Keeps numbers. [number, store, save, write]
+        "#]],
+    );
+    check(
+        &place,
+        &["search", "nothing of this"],
+        expect![[r#"
+        [no file is about that]
+    "#]],
+    );
+    check(
+        &place,
+        &["map", "--about", "main", "--tokens", "60"],
+        expect![[r#"
+            app.py -- defines main [app, store]
+                3  def main()
+            store.py -- Store: Keeps numbers.
+                1  class Store
+                4    def save(self, number)
+                7    def write(self, number)
+        "#]],
+    );
+    check(
+        &place,
+        &["map", "--about", "zebras"],
+        expect![[r#"
+        [no file is about that]
     "#]],
     );
     check(
@@ -122,6 +155,21 @@ fn a_folder_is_read_and_asked_about() {
 fn what_changes_is_seen_by_the_next_question() {
     let place = place();
     code(&place, &["index"]);
+    place.write(
+        "work/app.py",
+        &APP.replace("store.save(1)", "store.write(1)"),
+    );
+    let about = code(&place, &["search", "numbers"]);
+    assert!(
+        about.out.starts_with("store.py -- Store: Keeps"),
+        "{about:?}"
+    );
+    place.write("work/app.py", &format!("# Counts numbers.\n\n{APP}"));
+    let about = code(&place, &["search", "counting numbers"]);
+    assert!(
+        about.out.starts_with("app.py -- Counts numbers."),
+        "{about:?}"
+    );
     place.write(
         "work/app.py",
         &APP.replace("store.save(1)", "store.write(1)"),
@@ -144,6 +192,11 @@ fn answers_come_as_json_and_a_folder_that_is_not_there_is_named() {
     assert_eq!(told["of"][0]["name"], "Store.write");
     assert_eq!(told["uses"][0]["symbol"]["name"], "Store.save");
     assert_eq!(told["uses"][0]["line"], 5);
+    let found = code(&place, &["search", "numbers", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&found.out).expect("JSON");
+    assert_eq!(told[0]["path"], "store.py");
+    assert_eq!(told[0]["summary"], "Store: Keeps numbers.");
+    assert_eq!(told[0]["tags"][0], "number");
     let map = code(&place, &["map", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&map.out).expect("JSON");
     assert!(
