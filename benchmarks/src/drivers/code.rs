@@ -177,9 +177,7 @@ fn folders(of: &Path) -> Result<Vec<PathBuf>> {
 pub(super) fn code_index(_setup: &Setup) -> Result<Vec<Row>> {
     let place = tempfile::tempdir()?;
     let cache = tempfile::tempdir()?;
-    for n in 0..FILES {
-        write(place.path(), n, 0)?;
-    }
+    write_repository(place.path())?;
     let before = resident_bytes()?;
     let mut folder = Folder::new(place.path(), Some(cache.path()));
     let began = Instant::now();
@@ -223,6 +221,11 @@ pub(super) fn code_index(_setup: &Setup) -> Result<Vec<Row>> {
         row("second_start", "s", vec![started]),
         row("memory_100k_symbols", "MB", vec![per_symbols]),
     ])
+}
+
+/// The made-up repository.
+pub(super) fn write_repository(folder: &Path) -> Result<()> {
+    (0..FILES).try_for_each(|n| write(folder, n, 0))
 }
 
 /// A file of 200 lines: functions and a class that use those of the file before.
