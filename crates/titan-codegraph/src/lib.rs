@@ -5,11 +5,13 @@
 //! assignments, calls and containers; the other languages are read by scopes, imports and types that are written.
 //! [`Folder`] keeps a graph as the disk is, and [`CodeFolders`] is the port `CodeGraph` over folders.
 
+mod chain;
 mod extract;
 mod facts;
 mod flow;
 mod folder;
 mod folders;
+mod given;
 mod graph;
 mod history;
 mod imports;
