@@ -1,9 +1,11 @@
 //! The benchmarks: a name, how long it takes, and what measures it. Those that hold much memory come last.
 
+mod beside;
 mod build;
 mod code;
 mod components;
 mod concurrent;
+mod edges;
 mod everyday;
 mod footprint;
 mod forged;
@@ -91,6 +93,8 @@ pub(crate) const BENCHES: &[Bench] = &[
     long_bench("memory_recall", memory::memory_recall),
     long_bench("code_index", code::code_index),
     quality_bench("code_calls", code::code_calls),
+    quality_bench("code_edges", edges::code_edges),
+    quality_bench("code_beside", beside::code_beside),
     quality_bench("retrieval", memory::retrieval),
     quality_bench("everyday", everyday::everyday),
     long_bench("local_model", model::local_model),

@@ -181,9 +181,7 @@ fn folders(of: &Path) -> Result<Vec<PathBuf>> {
 pub(super) fn code_index(_setup: &Setup) -> Result<Vec<Row>> {
     let place = tempfile::tempdir()?;
     let cache = tempfile::tempdir()?;
-    for n in 0..FILES {
-        write(place.path(), n, 0, n % 3)?;
-    }
+    write_repository(place.path())?;
     let before = resident_bytes()?;
     let mut folder = Folder::new(place.path(), Some(cache.path()));
     let began = Instant::now();
@@ -270,6 +268,11 @@ async fn questions(
         ensure!(later.uses == answer.uses, "{name} uses something else");
     }
     Ok(asked)
+}
+
+/// The made-up repository.
+pub(super) fn write_repository(folder: &Path) -> Result<()> {
+    (0..FILES).try_for_each(|n| write(folder, n, 0, n % 3))
 }
 
 /// A file of 200 lines: functions and a class that use those of the file before.

@@ -3,7 +3,7 @@
 use crate::about::About;
 use crate::facts::{FileFacts, Receiver, Reference, Symbol, SymbolKind, Typed};
 use crate::languages::{Family, Language};
-use crate::{flow, imports};
+use crate::{chain, flow, given, imports};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
@@ -99,7 +99,8 @@ struct Found<'tree> {
     symbols: Vec<(Node<'tree>, Symbol)>,
     bases: Vec<(usize, Box<str>)>,
     references: Vec<(usize, Reference)>,
-    typed: Vec<(usize, Typed)>,
+    /// Where each stands, and from where it is so.
+    typed: Vec<(usize, usize, Typed)>,
     imports: Vec<(u32, String)>,
     /// Lines that an attribute of a test stands on.
     tests: Vec<u32>,
@@ -107,6 +108,7 @@ struct Found<'tree> {
 
 fn read(language: Language, path: &str, text: &str, tree: &Tree) -> FileFacts {
     let mut found = query(language, text, tree);
+    found.typed.sort_by_key(|(_, since, _)| *since);
     found.symbols.sort_by(|(a, x), (b, y)| {
         let span = |node: &Node<'_>| (node.start_byte(), usize::MAX - node.end_byte());
         span(a).cmp(&span(b)).then_with(|| x.name.cmp(&y.name))
@@ -157,7 +159,7 @@ fn read(language: Language, path: &str, text: &str, tree: &Tree) -> FileFacts {
         typed: found
             .typed
             .into_iter()
-            .map(|(at, typed)| Typed {
+            .map(|(at, _, typed)| Typed {
                 from: inner(at),
                 ..typed
             })
@@ -248,15 +250,28 @@ fn query<'tree>(language: Language, text: &str, tree: &'tree Tree) -> Found<'tre
                 "attribute" if text[node.byte_range()].to_lowercase().contains("test") => {
                     found.tests.push(line);
                 }
-                "vartype" => {
-                    if let Some(variable) = capture("var") {
-                        let typed = Typed {
-                            from: None,
-                            name: told(variable),
-                            type_name: told(node),
-                        };
-                        found.typed.push((at, typed));
-                    }
+                word @ ("vartype" | "varvalue" | "vareach" | "varfirst" | "varsecond"
+                | "varfield" | "returns" | "zeroth") => {
+                    let variable = capture("var");
+                    let name = match word {
+                        "returns" => "".into(),
+                        "zeroth" => "0".into(),
+                        _ => variable.map(told).unwrap_or_default(),
+                    };
+                    let since = variable.map_or(at, |variable| at.max(variable.start_byte()));
+                    let typed = typed(language, word, name, node, text);
+                    let line = variable.map_or(line, |variable| {
+                        line.max(variable.start_position().row as u32 + 1)
+                    });
+                    let typed = typed.map(|typed| (at, since, Typed { line, ..typed }));
+                    found.typed.extend(typed);
+                }
+                "given" | "handed" => {
+                    let typed = match names[taken.index as usize] {
+                        "given" => given::to_closure(node, text),
+                        _ => given::by_function(node, text),
+                    };
+                    found.typed.extend(typed.map(|typed| (at, at, typed)));
                 }
                 "testcall" => found.symbols.extend(called_test(capture, node, text)),
                 word => {
@@ -292,6 +307,39 @@ fn symbol(kind: SymbolKind, name: Box<str>, node: Node<'_>, owner: Option<Box<st
         doc: "".into(),
         is_test: false,
     }
+}
+
+/// What is written of a variable, of a field or of what a function gives back: a type, or a value.
+fn typed(
+    language: Language,
+    word: &str,
+    name: Box<str>,
+    node: Node<'_>,
+    text: &str,
+) -> Option<Typed> {
+    let (node, is_value) = match node.kind() {
+        // `value as Type` is of that type.
+        "as_expression" => (node.named_child(1)?, false),
+        _ => (node, !matches!(word, "vartype" | "returns" | "zeroth")),
+    };
+    let mark = match word {
+        "vareach" => ".[]",
+        "varfirst" => ".0",
+        "varsecond" => ".1",
+        _ => "",
+    };
+    let type_name = match (is_value, word) {
+        (false, _) => name_of(language, &text[node.byte_range()]),
+        (true, "varfield") => format!("{}.{name}", chain::of(node, text)?).into(),
+        (true, _) => format!("{}{mark}", chain::of(node, text)?).into(),
+    };
+    Some(Typed {
+        from: None,
+        name,
+        type_name,
+        is_value,
+        line: 0,
+    })
 }
 
 /// `it("adds", …)` and its like: tests that are calls.
@@ -345,15 +393,13 @@ fn receiver_of(node: Option<Node<'_>>, text: &str) -> Receiver {
     if matches!(written, "self" | "this" | "Self") {
         return Receiver::Own;
     }
-    let plain = written.replace("::", ".").replace("->", ".");
-    let plain = plain
-        .trim_start_matches(['&', '*', '@'])
-        .trim_end_matches('!');
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
-    if plain.len() <= 120 && !plain.is_empty() && plain.chars().all(is_plain) {
-        Receiver::Named(plain.into())
-    } else {
-        Receiver::Unknown
+    let is_path = node
+        .parent()
+        .is_some_and(|parent| parent.kind() == "scoped_identifier");
+    match chain::of(node, text) {
+        Some(path) if is_path => Receiver::Named(format!("{path}::").into()),
+        Some(chain) => Receiver::Named(chain.into()),
+        None => Receiver::Unknown,
     }
 }
 

@@ -166,19 +166,24 @@ pub enum Receiver {
     None,
     /// The value or type that the code belongs to: `self`, `this`, `Self`.
     Own,
-    /// A name, or names with `.` between.
+    /// A chain of names, as [`chain`](crate::chain) tells it; with `::` at the end where it is a path.
     Named(Box<str>),
     /// The result of something.
     Unknown,
 }
 
-/// A variable with the name of its type.
+/// A variable with its type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typed {
     /// The symbol that it stands in.
     pub from: Option<u32>,
-    /// The variable or field.
+    /// The variable or field; nothing for what the symbol gives back; `@1.0` for the first of what it hands to the
+    /// function that is its second argument.
     pub name: Box<str>,
-    /// The type, or the function that makes it.
+    /// The type as it is written, or what the variable is set to, as a chain of names.
     pub type_name: Box<str>,
+    /// Whether it is what the variable is set to.
+    pub is_value: bool,
+    /// The line from which it is so, from 1.
+    pub line: u32,
 }

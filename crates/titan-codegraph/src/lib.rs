@@ -7,11 +7,13 @@
 //! [`Folder`] keeps a graph as the disk is, and [`CodeFolders`] is the port `CodeGraph` over folders.
 
 mod about;
+mod chain;
 mod extract;
 mod facts;
 mod flow;
 mod folder;
 mod folders;
+mod given;
 mod graph;
 mod group;
 mod history;

@@ -327,3 +327,102 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn calls_of_rust_are_found_by_the_types_that_are_written() {
+    let text = r#"
+//- src/lib.rs
+mod parts;
+use parts::{Part, Visitor};
+use std::path::Path;
+pub struct Whole(Part);
+pub enum Kind { One(Part), Many { parts: Vec<Part> } }
+impl Whole {
+    pub fn new(part: Part) -> Whole { Whole(part) }
+    pub fn check(&mut self, value: u32) -> &mut Self { self.0.go(); self }
+    pub fn build(&self) -> Option<Part> { None }
+    fn root(&self) -> &Path { Path::new("") }
+}
+pub fn chains(part: Part) {
+    Whole::new(part).check(1).check(2);
+    if let Some(built) = Whole::new(part).build() { built.go(); }
+    let whole = Whole::new(part);
+    whole.build().unwrap().go();
+    whole.root().go();
+}
+pub fn arms(kind: Kind) {
+    match kind {
+        Kind::One(ref part) => part.go(),
+        Kind::Many { parts } => parts.iter().for_each(|part| part.go()),
+    }
+}
+pub fn bounds<V: Visitor>(visitor: &mut V, other: Box<dyn Visitor>) {
+    visitor.visit();
+    other.leave();
+}
+pub fn shadows(it: Part) {
+    it.go();
+    let it = Path::new("");
+    it.go();
+}
+//- src/parts.rs
+pub struct Part;
+impl Part { pub fn go(&self) {} }
+pub trait Visitor { fn visit(&mut self); fn leave(&self) {} }
+pub struct Other;
+impl Other { pub fn new() -> Self { Other } pub fn build(&self) {} pub fn root(&self) {} }
+"#;
+    expect![[r#"
+        src/lib.rs:Whole.check -> src/parts.rs:Part.go
+        src/lib.rs:arms -> src/parts.rs:Part.go
+        src/lib.rs:bounds -> src/parts.rs:Visitor.leave
+        src/lib.rs:bounds -> src/parts.rs:Visitor.visit
+        src/lib.rs:chains -> src/lib.rs:Whole.build
+        src/lib.rs:chains -> src/lib.rs:Whole.check
+        src/lib.rs:chains -> src/lib.rs:Whole.new
+        src/lib.rs:chains -> src/lib.rs:Whole.root
+        src/lib.rs:chains -> src/parts.rs:Part.go
+        src/lib.rs:shadows -> src/parts.rs:Part.go
+    "#]]
+    .assert_eq(&calls(text));
+}
+
+#[test]
+fn calls_of_typescript_are_found_by_the_types_that_are_written() {
+    let text = r#"
+//- src/a.ts
+import { Cache, Sink, run, both, manager } from './lib';
+export class A {
+  #cache: Cache | undefined;
+  private sinks: Array<Sink> = [];
+  constructor(private readonly first: Sink) {}
+  go(cache?: Cache) {
+    this.#cache?.find('a').send(1);
+    this.sinks.forEach((sink) => sink.send(2));
+    cache.find('b');
+    this.first.send(3);
+    this.#own();
+    manager.send(4);
+    both(1);
+  }
+  #own() { run((sink, n) => { sink.send(n); }); }
+}
+//- src/lib.ts
+export interface Sink { send: (n: number) => void; }
+export class Cache { find(name: string): Sink { return null!; } }
+export function run(work: (sink: Sink, n: number) => void): void {}
+export function both(a: string): void;
+export function both(a: number): void;
+export function both(a: any): void {}
+export const manager: Sink = { send: (n) => send(n) };
+"#;
+    expect![[r#"
+        src/a.ts:A.#own -> src/lib.ts:Sink.send
+        src/a.ts:A.#own -> src/lib.ts:run
+        src/a.ts:A.go -> src/a.ts:A.#own
+        src/a.ts:A.go -> src/lib.ts:Cache.find
+        src/a.ts:A.go -> src/lib.ts:Sink.send
+        src/a.ts:A.go -> src/lib.ts:both
+    "#]]
+    .assert_eq(&calls(text));
+}

@@ -120,8 +120,8 @@ fn what_an_older_version_kept_is_read_again() {
     let kept = std::fs::read_dir(cache.path()).unwrap().next().unwrap();
     let kept = kept.unwrap().path();
     let bytes = std::fs::read(&kept).unwrap();
-    let body = bytes[..bytes.len() - 32].strip_prefix(b"titanclaw code 2\n");
-    let mut older = [b"titanclaw code 1\n", body.unwrap()].concat();
+    let body = bytes[..bytes.len() - 32].strip_prefix(b"titanclaw code 3\n");
+    let mut older = [b"titanclaw code 2\n", body.unwrap()].concat();
     let hash = blake3::hash(&older);
     older.extend(hash.as_bytes());
     std::fs::write(&kept, older).unwrap();

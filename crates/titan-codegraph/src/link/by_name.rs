@@ -1,13 +1,16 @@
 //! Uses by name: the scope that it stands in, what the file imports, the type of what stands before it, and where
 //! nothing says more, the one symbol that is called so.
 
+mod types;
+
 use super::{Linked, NAMESAKES_MAX, Node};
-use crate::facts::{FileFacts, Receiver, Reference, SymbolKind};
+use crate::facts::{FileFacts, Receiver, Reference, Symbol, SymbolKind};
 use crate::languages::Family;
 use crate::modules::{file_name, join, parent};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 use titan_protocol::CodeUseKind;
+use types::{Place, Value};
 
 /// Symbols of one name that are looked at.
 const CANDIDATES_MAX: usize = 64;
@@ -67,6 +70,10 @@ pub(super) fn link(family: Family, linked: &mut Linked, of: &[usize]) {
             let from = linked.node(file, reference.from);
             let (found, confidence) = index.resolve(file, reference);
             for to in found {
+                // A module that is named like what is called is something else.
+                if reference.is_call && index.kind(to) == SymbolKind::Module {
+                    continue;
+                }
                 let kind = match reference.is_call {
                     true if index.kind(to).is_type() => CodeUseKind::Makes,
                     true => CodeUseKind::Calls,
@@ -99,10 +106,12 @@ struct Index<'a> {
     by_file_name: FxHashMap<&'a str, Vec<usize>>,
     /// All symbols by name.
     named: FxHashMap<&'a str, Vec<Node>>,
+    /// Names of folders, files and modules, as a path of Rust writes them.
+    places: FxHashSet<String>,
     /// By the name of a type or of a module within a file, and of what belongs to it.
     members: FxHashMap<(&'a str, &'a str), Vec<Node>>,
-    /// What types are made from, by name.
-    bases: FxHashMap<&'a str, Vec<&'a str>>,
+    /// What types are made from, by their name: the file and the symbol that say so, and what they say.
+    bases: FxHashMap<&'a str, Vec<(usize, u32, &'a str)>>,
     /// Of each file: what it takes, by the name that it has there.
     imports: Vec<FxHashMap<&'a str, Vec<usize>>>,
     typed: Vec<FxHashMap<&'a str, Vec<usize>>>,
@@ -117,6 +126,7 @@ impl<'a> Index<'a> {
             by_path: FxHashMap::default(),
             by_file_name: FxHashMap::default(),
             named: FxHashMap::default(),
+            places: FxHashSet::default(),
             members: FxHashMap::default(),
             bases: FxHashMap::default(),
             imports: Vec::new(),
@@ -124,6 +134,17 @@ impl<'a> Index<'a> {
         };
         for (file, (path, facts)) in files.iter().enumerate() {
             index.by_path.insert(path, file);
+            if family == Family::Rust {
+                let modules = facts
+                    .symbols
+                    .iter()
+                    .filter(|it| it.kind == SymbolKind::Module);
+                let parts = path.trim_end_matches(".rs").split('/');
+                let names = parts.chain(modules.map(|module| &*module.name));
+                index
+                    .places
+                    .extend(names.map(|name| name.replace('-', "_")));
+            }
             index
                 .by_file_name
                 .entry(file_name(path))
@@ -135,7 +156,9 @@ impl<'a> Index<'a> {
                     index.named.entry(&symbol.name).or_default().push(node);
                 }
                 let around = symbol.container.map(|it| &facts.symbols[it as usize]);
-                let module = around.filter(|it| it.kind == SymbolKind::Module);
+                let holds =
+                    |it: &&Symbol| matches!(it.kind, SymbolKind::Module | SymbolKind::Constant);
+                let module = around.filter(holds);
                 let owner = type_of(facts, Some(at as u32), true);
                 if let Some(owner) = owner.or(module.map(|it| &*it.name)) {
                     index
@@ -147,9 +170,9 @@ impl<'a> Index<'a> {
             }
             for (symbol, base) in &facts.bases {
                 let name = &*facts.symbols[*symbol as usize].name;
-                let bases = index.bases.entry(name).or_default();
-                if !bases.contains(&&**base) && **base != *name {
-                    bases.push(base);
+                if **base != *name {
+                    let bases = index.bases.entry(name).or_default();
+                    bases.push((file, *symbol, base));
                 }
             }
             let mut imports: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
@@ -164,6 +187,13 @@ impl<'a> Index<'a> {
             index.typed.push(typed);
         }
         index
+    }
+
+    /// The name of a symbol; nothing for a file.
+    fn name(&self, node: Node) -> &'a str {
+        let (file, symbol) = self.at(node);
+        let facts = &self.files[file].1;
+        symbol.map_or("", |symbol| &facts.symbols[symbol as usize].name)
     }
 
     fn kind(&self, node: Node) -> SymbolKind {
@@ -206,7 +236,11 @@ impl<'a> Index<'a> {
             let stands_there = |node: &&Node| {
                 let (_, symbol) = self.at(**node);
                 let symbol = symbol.map(|symbol| &facts.symbols[symbol as usize]);
-                symbol.is_some_and(|symbol| symbol.container == scope && symbol.owner.is_none())
+                symbol.is_some_and(|symbol| {
+                    let is_named_alone =
+                        self.family != Family::Script || symbol.kind != SymbolKind::Method;
+                    symbol.container == scope && symbol.owner.is_none() && is_named_alone
+                })
             };
             let is_seen = scope.is_none_or(|scope| {
                 let is_class = facts.symbols[scope as usize].kind.is_type();
@@ -214,7 +248,7 @@ impl<'a> Index<'a> {
             });
             let here: Vec<Node> = of_file().filter(stands_there).copied().collect();
             if is_seen && !here.is_empty() {
-                return (here, 100);
+                return (self.written_out(here), 100);
             }
             match scope {
                 Some(inner) => scope = facts.symbols[inner as usize].container,
@@ -283,34 +317,66 @@ impl<'a> Index<'a> {
         matches!(self.family, Family::Java | Family::C | Family::Ruby)
     }
 
-    /// A name behind other names.
+    /// A name behind a value, or behind other names.
     fn through(&self, file: usize, reference: &Reference, receiver: &str) -> Found {
-        let facts = &self.files[file].1;
         let name = &*reference.name;
-        let plain = receiver
-            .trim_start_matches("self.")
-            .trim_start_matches("this.");
-        let last = plain.rsplit('.').next().unwrap_or(plain);
-        if matches!(last, "super" | "parent") {
-            let own = type_of(facts, reference.from, false);
-            let bases = own.and_then(|own| self.bases.get(own));
-            let mut found = bases
-                .into_iter()
-                .flatten()
-                .map(|base| self.member(base, name, file));
-            if let Some(found) = found.find(|found| !found.is_empty()) {
-                return (found, 90);
-            }
-        }
-        if let Some(type_name) = self.type_of_variable(file, reference.from, last) {
-            let found = self.member(type_name, name, file);
+        let (path, is_path) = match receiver.strip_suffix("::") {
+            Some(path) => (path, true),
+            None => (receiver, false),
+        };
+        if matches!(path, "super" | "parent") && !is_path {
+            let own = type_of(&self.files[file].1, reference.from, false);
+            let found = own.map_or_else(Vec::new, |own| self.inherited(own, name, file));
             if !found.is_empty() {
                 return (found, 90);
             }
         }
-        let found = self.member(last, name, file);
-        if !found.is_empty() {
-            return (found, 95);
+        let place = Place {
+            file,
+            from: reference.from,
+            line: reference.line,
+        };
+        match self.value(place, path, 0) {
+            Value::Types(types) => {
+                let found = self.members_of(&types, name);
+                if !found.is_empty() {
+                    return (found, 90);
+                }
+                // Of some languages, not all that belongs to a type is known.
+                if matches!(self.family, Family::Rust | Family::Script) {
+                    return (Vec::new(), 0);
+                }
+            }
+            value @ Value::Foreign(_) => return (self.extended(&value, name), 85),
+            Value::Unknown => {}
+        }
+        if path.contains(['(', '[', '?']) {
+            return self.method(name);
+        }
+        self.named_before(file, reference, path, is_path)
+    }
+
+    /// A name behind names of which it is not known that they are a value's.
+    fn named_before(&self, file: usize, reference: &Reference, path: &str, is_path: bool) -> Found {
+        let facts = &self.files[file].1;
+        let name = &*reference.name;
+        let dotted = path.replace("::", ".");
+        let plain = dotted
+            .trim_start_matches("self.")
+            .trim_start_matches("this.");
+        let knows_types = matches!(self.family, Family::Rust | Family::Script);
+        if !knows_types {
+            let last = plain.rsplit('.').next().unwrap_or(plain);
+            if let Some(type_name) = self.type_of_variable(file, reference.from, last) {
+                let found = self.member(type_name, name, file);
+                if !found.is_empty() {
+                    return (found, 90);
+                }
+            }
+            let found = self.member(last, name, file);
+            if !found.is_empty() {
+                return (found, 95);
+            }
         }
         let first = plain.split('.').next().unwrap_or(plain);
         for import in self.imports[file].get(first).into_iter().flatten() {
@@ -329,14 +395,32 @@ impl<'a> Index<'a> {
                 return (Vec::new(), 0);
             }
         }
-        let found = match self.family {
-            Family::Rust => self.of_module(file, &plain.replace('.', "::"), name),
-            _ => Vec::new(),
-        };
-        if found.len() == 1 {
-            return (found, 90);
+        if self.family == Family::Rust && is_path {
+            // A type of the language's own library needs no import.
+            let is_type = plain
+                .rsplit('.')
+                .next()
+                .is_some_and(|it| it.starts_with(char::is_uppercase));
+            if is_type {
+                return (Vec::new(), 0);
+            }
+            let found = self.of_module(file, &plain.replace('.', "::"), name);
+            return match found.len() {
+                1 => (found, 90),
+                _ => (Vec::new(), 0),
+            };
         }
         self.method(name)
+    }
+
+    /// What the types that a type is made from have by a name.
+    fn inherited(&self, own: &'a str, name: &str, file: usize) -> Vec<Node> {
+        let types = self.named.get(own).map_or(&[][..], Vec::as_slice);
+        let here = types
+            .iter()
+            .filter(|node| self.at(**node).0 == file && self.kind(**node).is_type());
+        let bases: Vec<Node> = here.flat_map(|of| self.bases_of(*of)).collect();
+        self.members_of(&bases, name)
     }
 
     /// The type that is written beside a variable: in the same function, then in the same type, then in the file.
@@ -374,7 +458,7 @@ impl<'a> Index<'a> {
                     _ => Vec::new(),
                 };
             }
-            for base in self.bases.get(type_name).into_iter().flatten() {
+            for (.., base) in self.bases.get(type_name).into_iter().flatten() {
                 if !types.contains(base) && types.len() < BASES_MAX {
                     types.push(base);
                 }
@@ -468,7 +552,7 @@ impl<'a> Index<'a> {
                         .is_none()
                 })
         };
-        named.iter().filter(is_top).copied().collect()
+        self.written_out(named.iter().filter(is_top).copied().collect())
     }
 
     /// What `export default` gives is the one class or function of a file, where it has one.
@@ -561,7 +645,12 @@ impl<'a> Index<'a> {
             .collect();
         let is_near = words
             .first()
-            .is_none_or(|word| matches!(*word, "crate" | "self" | "super"));
+            .is_none_or(|word| matches!(*word, "crate" | "self" | "super" | "Self"));
+        // What begins with nothing that is here is of another package.
+        let is_known = |word: &&str| self.places.contains(*word) || self.named.contains_key(*word);
+        if self.family == Family::Rust && !is_near && !words.first().is_some_and(is_known) {
+            return Vec::new();
+        }
         let own = crate_of(&self.files[file].0);
         let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
         let mut best = (0, Vec::new());

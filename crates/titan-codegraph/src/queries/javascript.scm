@@ -10,10 +10,12 @@
 (export_statement source: (string)) @import
 (variable_declarator name: (_) value: (call_expression function: (identifier) @_require (#eq? @_require "require"))) @import
 (call_expression function: (identifier) @callee)
-(call_expression function: (member_expression object: (_) @receiver property: (property_identifier) @callee))
+(call_expression function: (member_expression object: (_) @receiver property: [(property_identifier) (private_property_identifier)] @callee))
 (new_expression constructor: (identifier) @callee)
 (new_expression constructor: (member_expression object: (_) @receiver property: (property_identifier) @callee))
 (arguments (identifier) @use)
-(variable_declarator name: (identifier) @var value: (new_expression constructor: (identifier) @vartype))
-(assignment_expression left: (member_expression object: (this) property: (property_identifier) @var) right: (new_expression constructor: (identifier) @vartype))
+(variable_declarator name: (identifier) @var value: (_) @varvalue)
+(assignment_expression left: (member_expression object: (this) property: [(property_identifier) (private_property_identifier)] @var) right: (_) @varvalue)
+(for_in_statement left: (identifier) @var right: (_) @vareach)
+(call_expression function: (member_expression object: (_) @vareach) arguments: (arguments . (arrow_function parameter: (identifier) @var)))
 (call_expression function: (identifier) @test arguments: (arguments . (string (string_fragment) @testname))) @testcall
