@@ -313,7 +313,8 @@ proptest! {
     ) {
         let all = files(include_str!("../test_data/languages.txt"));
         let python = files(include_str!("../test_data/python/classes.py"));
-        let all: Vec<_> = all.into_iter().chain(python).collect();
+        let about = files(include_str!("../test_data/about.txt"));
+        let all: Vec<_> = all.into_iter().chain(python).chain(about).collect();
         let (path, source) = &all[which.index(all.len())];
         let (from, to) = (at.index(source.len() + 1), until.index(source.len() + 1));
         for cut in [bytes, text.into_bytes()] {
@@ -324,6 +325,8 @@ proptest! {
             graph.update(path, &changed);
             graph.edges();
             graph.map(None, 100);
+            graph.map(Some(source), 100);
+            graph.search(source, 3);
         }
     }
 }

@@ -148,12 +148,11 @@ fn of_rust(head: &str) -> Option<String> {
     let mut said = String::new();
     for line in head.lines() {
         let line = line.trim_start();
+        let goes_before = line.is_empty() || line.starts_with("//") || line.starts_with("#!");
         if let Some(rest) = line.strip_prefix("//!") {
             said.push_str(rest.strip_prefix(' ').unwrap_or(rest));
             said.push('\n');
-        } else if !said.is_empty() {
-            break;
-        } else if !(line.is_empty() || line.starts_with("//") || line.starts_with("#!")) {
+        } else if !said.is_empty() || !goes_before {
             break;
         }
     }
