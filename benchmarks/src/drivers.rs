@@ -5,6 +5,7 @@ mod build;
 mod code;
 mod components;
 mod concurrent;
+mod distractors;
 mod edges;
 mod everyday;
 mod footprint;

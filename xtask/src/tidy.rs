@@ -26,6 +26,8 @@ const DEV_EDGES: &[(&str, &str)] = &[
     ("titan-wasm", "titan-sandbox"),
     // So is git.
     ("titan-codegraph", "titan-sandbox"),
+    // What is kept is asked of the stores that really keep it.
+    ("titan-memory", "titan-store"),
 ];
 
 /// The one crate that may name a heavy dependency, so that nobody else waits for it to compile.

@@ -1,20 +1,20 @@
 //! The memory of one owner, on a store: what is kept there, and an [`Index`] of it in this process.
 //!
 //! The store's documents are the truth. The index is made from them when the memory is first used, and each change goes
-//! to the store first.
+//! to the store first. What another engine changed there is taken over before anything is answered or decided.
 
 use crate::documents::{checked, document_of, fingerprint, is_trusted, stored, told};
-use crate::extract::{self, Claim};
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::rank::{Found, Parts, Question};
+use crate::state::State;
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use titan_protocol::{
-    Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
-    MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
-    MemoryRelation, Query, Records, Search, Seq, StorageError, UnixMillis,
+    Blobs, Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
+    MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, MemoryRelation, Query,
+    Records, Search, StorageError, UnixMillis,
 };
 use tokio::sync::{Mutex, RwLock};
 
@@ -22,6 +22,8 @@ use tokio::sync::{Mutex, RwLock};
 const FOUND_BYTES_MAX: usize = 4 << 20;
 /// Documents that are read from the store at once.
 const READ_MAX: usize = 500;
+/// Ids that are read from the store at once.
+const IDS_READ_MAX: usize = 10_000;
 /// Passages that are embedded together.
 const EMBEDDED_TOGETHER: usize = 64;
 /// Passages that one question waits for to be embedded; the rest has vectors with a later one.
@@ -46,8 +48,30 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Makes documents findable by meaning; without it they are found by words and names.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Where what was read whole is; without it what the model was shown of a page is all that is known of it.
+    pub blobs: Option<Arc<dyn Blobs>>,
     /// The time.
     pub clock: fn() -> UnixMillis,
+    /// What is kept unasked.
+    pub keeps: Keeps,
+}
+
+/// What is kept of turns without a word of the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// What was said.
+    pub conversations: bool,
+    /// Pages that were read.
+    pub pages: bool,
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        Self {
+            conversations: true,
+            pages: true,
+        }
+    }
 }
 
 /// What one owner knows. Clones are the same.
@@ -57,142 +81,8 @@ pub struct GraphMemory {
     pub(crate) collection: Arc<str>,
     table: Arc<str>,
     pub(crate) state: Arc<RwLock<Option<State>>>,
-    /// How far it has listened, if it has; one listens at a time.
-    pub(crate) listening: Arc<Mutex<Option<Seq>>>,
-}
-
-/// What is known of the stored documents without reading them again.
-#[derive(Default)]
-pub(crate) struct State {
-    index: Index,
-    known: HashMap<String, Known>,
-    /// Documents by what was said, however it was written.
-    pub(crate) by_fingerprint: HashMap<String, String>,
-    by_source: HashMap<String, String>,
-    /// Documents that say something of what has one value at a time.
-    by_claim: BTreeMap<String, BTreeSet<String>>,
-    /// Documents with passages that have no vector yet.
-    unembedded: BTreeSet<String>,
-}
-
-struct Known {
-    fingerprint: String,
-    source: Option<String>,
-    claims: Vec<Claim>,
-    is_trusted: bool,
-    superseded_by: Option<String>,
-}
-
-impl State {
-    pub(crate) fn insert(&mut self, document: &MemoryDocument) {
-        self.remove(&document.id);
-        let id = &document.id;
-        let known = Known {
-            fingerprint: fingerprint(document),
-            source: document.source.clone(),
-            claims: claims(document),
-            is_trusted: is_trusted(&document.origin),
-            superseded_by: document.superseded_by.clone(),
-        };
-        self.by_fingerprint
-            .insert(known.fingerprint.clone(), id.clone());
-        if let Some(source) = &known.source {
-            self.by_source.insert(source.clone(), id.clone());
-        }
-        for claim in &known.claims {
-            self.by_claim
-                .entry(claim.of.clone())
-                .or_default()
-                .insert(id.clone());
-        }
-        self.known.insert(id.clone(), known);
-        self.index.insert(&Entry {
-            id: id.clone(),
-            title: document.title.clone(),
-            text: document.text.clone(),
-            tags: document.tags.clone(),
-            valid_until: document.valid_until,
-        });
-        self.unembedded.insert(id.clone());
-    }
-
-    fn remove(&mut self, id: &str) {
-        let Some(known) = self.known.remove(id) else {
-            return;
-        };
-        if self
-            .by_fingerprint
-            .get(&known.fingerprint)
-            .is_some_and(|it| it == id)
-        {
-            self.by_fingerprint.remove(&known.fingerprint);
-        }
-        if let Some(source) = known.source
-            && self.by_source.get(&source).is_some_and(|it| it == id)
-        {
-            self.by_source.remove(&source);
-        }
-        for claim in known.claims {
-            if let Some(ids) = self.by_claim.get_mut(&claim.of) {
-                ids.remove(id);
-                if ids.is_empty() {
-                    self.by_claim.remove(&claim.of);
-                }
-            }
-        }
-        self.unembedded.remove(id);
-        self.index.remove(id);
-    }
-
-    /// Documents whose source begins with one of these.
-    pub(crate) fn of_sources(&self, beginnings: &[String]) -> Vec<String> {
-        let is_meant = |source: &str| beginnings.iter().any(|it| source.starts_with(it));
-        let known = self.by_source.iter();
-        known
-            .filter(|(source, _)| is_meant(source))
-            .map(|(_, id)| id.clone())
-            .collect()
-    }
-
-    /// The document that was read from the same place before. What strangers wrote takes the place of nothing else.
-    fn of_same_source(&self, source: &str, origin: &MemoryOrigin) -> Option<String> {
-        let id = self.by_source.get(source)?;
-        let known = self.known.get(id)?;
-        (is_trusted(origin) || !known.is_trusted).then(|| id.clone())
-    }
-
-    /// The documents that say otherwise than this one, and that it may contradict.
-    fn contradicted_by(&self, document: &MemoryDocument) -> Vec<String> {
-        let mut found = BTreeSet::new();
-        let trusted = is_trusted(&document.origin);
-        for claim in claims(document) {
-            for id in self.by_claim.get(&claim.of).into_iter().flatten() {
-                let Some(known) = self.known.get(id) else {
-                    continue;
-                };
-                let differs = known
-                    .claims
-                    .iter()
-                    .any(|it| it.of == claim.of && it.value != claim.value);
-                if differs
-                    && *id != document.id
-                    && known.superseded_by.is_none()
-                    && (trusted || !known.is_trusted)
-                {
-                    found.insert(id.clone());
-                }
-            }
-        }
-        found.into_iter().collect()
-    }
-}
-
-/// What a note says of things that have one value at a time. Files and conversations say much that is not meant so.
-fn claims(document: &MemoryDocument) -> Vec<Claim> {
-    match document.kind {
-        MemoryKind::Note => extract::claims(&document.text),
-        MemoryKind::File | MemoryKind::Conversation => Vec::new(),
-    }
+    /// One listens at a time.
+    pub(crate) listening: Arc<Mutex<()>>,
 }
 
 #[async_trait]
@@ -254,6 +144,7 @@ impl Memory for GraphMemory {
     async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
         self.load().await?;
         self.listen().await?;
+        self.hear_others().await?;
         self.embed_passages().await;
         let vector = self.vector(&question.text).await;
         let asked = Question {
@@ -277,6 +168,7 @@ impl Memory for GraphMemory {
     async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
         self.load().await?;
         self.listen().await?;
+        self.hear_others().await?;
         let state = self.state.read().await;
         Ok(state
             .as_ref()
@@ -290,6 +182,7 @@ impl Memory for GraphMemory {
         // One change at a time: what is contradicted, merged or replaced is decided from what is known.
         let mut state = self.state.write().await;
         let state = state.get_or_insert_default();
+        self.take_over(state).await?;
         let now = (self.ports.clock)();
         let replaced_by_source = draft
             .source
@@ -332,7 +225,7 @@ impl Memory for GraphMemory {
         }
         let contradicted = state.contradicted_by(&document);
         // The new one first: a stop between the two leaves one too many and loses nothing.
-        self.store(&document).await?;
+        self.store(state, &document).await?;
         state.insert(&document);
         if let Some(old) = replaced
             && old.id != document.id
@@ -348,7 +241,9 @@ impl Memory for GraphMemory {
     async fn discard(&self, id: String) -> Result<(), ClientError> {
         self.load().await?;
         let mut state = self.state.write().await;
-        Ok(self.erase(state.get_or_insert_default(), &id).await?)
+        let state = state.get_or_insert_default();
+        self.take_over(state).await?;
+        Ok(self.erase(state, &id).await?)
     }
 }
 
@@ -464,7 +359,7 @@ impl GraphMemory {
         if held.is_some() {
             return Ok(());
         }
-        let mut state = State::default();
+        let mut state = State::as_of(self.ports.search.last_change(&self.collection).await?);
         let mut after = String::new();
         loop {
             let page = self
@@ -483,6 +378,54 @@ impl GraphMemory {
         }
         self.load_vectors(&mut state).await?;
         *held = Some(state);
+        Ok(())
+    }
+
+    /// Takes over what another engine changed in the same store, if one did.
+    async fn hear_others(&self) -> Result<(), StorageError> {
+        let newest = self.ports.search.last_change(&self.collection).await?;
+        let heard = |state: &Option<State>| state.as_ref().is_none_or(|it| it.heard == newest);
+        if heard(&*self.state.read().await) {
+            return Ok(());
+        }
+        self.take_over(self.state.write().await.get_or_insert_default())
+            .await
+    }
+
+    /// Makes the state that of the stored documents. What is changed meanwhile is taken over the next time.
+    pub(crate) async fn take_over(&self, state: &mut State) -> Result<(), StorageError> {
+        let (search, collection) = (&self.ports.search, &self.collection);
+        let newest = search.last_change(collection).await?;
+        if newest == state.heard {
+            return Ok(());
+        }
+        let mut after = state.heard;
+        loop {
+            let page = search.stored_since(collection, after, READ_MAX).await?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after = *last;
+            for document in page.into_iter().map(|(_, document)| told(document)) {
+                if !state.is_known(&document) {
+                    state.insert(&document);
+                }
+            }
+        }
+        let mut gone: BTreeSet<String> = state.known.keys().cloned().collect();
+        let mut after = String::new();
+        loop {
+            let page = search.ids(collection, &after, IDS_READ_MAX).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after.clone_from(last);
+            for id in &page {
+                gone.remove(id);
+            }
+        }
+        gone.iter().for_each(|id| state.remove(id));
+        state.heard = newest;
         Ok(())
     }
 
@@ -688,15 +631,19 @@ impl GraphMemory {
         })
     }
 
-    async fn store(&self, document: &MemoryDocument) -> Result<(), StorageError> {
-        self.ports
-            .search
-            .upsert(&self.collection, vec![stored(document)])
-            .await
+    pub(crate) async fn store(
+        &self,
+        state: &mut State,
+        document: &MemoryDocument,
+    ) -> Result<(), StorageError> {
+        let upsert = vec![stored(document)];
+        let numbered = self.ports.search.upsert(&self.collection, upsert).await?;
+        state.changed(numbered);
+        Ok(())
     }
 
     /// Makes a document history: another says otherwise.
-    async fn supersede(
+    pub(crate) async fn supersede(
         &self,
         state: &mut State,
         id: &str,
@@ -708,28 +655,17 @@ impl GraphMemory {
         };
         old.valid_until = Some(old.valid_until.unwrap_or(now).min(now));
         old.superseded_by = Some(by.to_owned());
-        self.store(&old).await?;
-        self.changed(state, &old);
+        self.store(state, &old).await?;
+        state.set_validity(&old);
         Ok(())
-    }
-
-    /// Takes over what of a document is not its text.
-    fn changed(&self, state: &mut State, document: &MemoryDocument) {
-        state
-            .index
-            .set_valid_until(&document.id, document.valid_until);
-        if let Some(known) = state.known.get_mut(&document.id) {
-            known.superseded_by.clone_from(&document.superseded_by);
-        }
     }
 
     /// Deletes a document from text, vectors and names, and from what names it.
     pub(crate) async fn erase(&self, state: &mut State, id: &str) -> Result<(), StorageError> {
         let hashes = state.index.hashes(id);
-        self.ports
-            .search
-            .remove(&self.collection, &[id.to_owned()])
-            .await?;
+        let ids = [id.to_owned()];
+        let numbered = self.ports.search.remove(&self.collection, &ids).await?;
+        state.changed(numbered);
         let mut changes = Vec::new();
         for hash in hashes {
             // A vector that another passage of the same text needs is computed again.
@@ -765,8 +701,8 @@ impl GraphMemory {
                 .map(told)
             {
                 document.superseded_by = None;
-                self.store(&document).await?;
-                self.changed(state, &document);
+                self.store(state, &document).await?;
+                state.set_validity(&document);
             }
         }
         Ok(())

@@ -26,6 +26,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/2.sql"),
         then: chain::adopt,
     },
+    Migration {
+        sql: include_str!("schema/3.sql"),
+        then: |_| Ok(()),
+    },
 ];
 
 const LEDGER: &str = "CREATE TABLE migration (

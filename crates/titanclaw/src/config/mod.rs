@@ -102,6 +102,8 @@ struct RawPolicy {
 #[serde(default)]
 struct RawMemory {
     unasked: Option<bool>,
+    conversations: Option<bool>,
+    pages: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -274,11 +276,13 @@ pub(crate) struct Policy {
     pub(crate) remember: Rule,
 }
 
-/// `[memory]`.
-#[derive(Clone, Debug, PartialEq)]
+/// `[memory]`: what is told and kept unasked.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Memory {
     /// Whether a model is shown what is known before it asks.
     pub(crate) unasked: bool,
+    pub(crate) conversations: bool,
+    pub(crate) pages: bool,
 }
 
 /// `[reflexes]`.
@@ -401,6 +405,8 @@ impl From<RawConfig> for Config {
             },
             memory: Memory {
                 unasked: raw.memory.unasked.unwrap_or(true),
+                conversations: raw.memory.conversations.unwrap_or(true),
+                pages: raw.memory.pages.unwrap_or(true),
             },
             reflexes: Reflexes {
                 promotion: raw.reflexes.promotion.unwrap_or_default(),
