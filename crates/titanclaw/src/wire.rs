@@ -263,7 +263,9 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         }
     };
     let late = Arc::new(LateRouter::default());
-    let learned = reflexes::Learned::open(context, config, &store).await?;
+    let lasts = matches!(need, Need::Model { lasts: true, .. });
+    let writer = reflexes::writer(config, setting.as_ref(), lasts);
+    let learned = reflexes::Learned::open(context, config, &store, writer).await?;
     let memory = Arc::new(memory_of(&store));
     let code: Arc<dyn CodeGraph> = Arc::new(code(context));
     let open_files = OpenFiles::start(PackPorts {
@@ -288,7 +290,6 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         late.clone(),
         &learned,
     )?;
-    let lasts = matches!(need, Need::Model { lasts: true, .. });
     let engine_config = titan_agent::Config {
         identity: identity(context.home.path()),
         is_alone: store.is_alone(),
