@@ -213,6 +213,7 @@ impl Taught {
             records: store.clone(),
             host,
             facts: Arc::new(NoFacts),
+            writing: None,
             now: || 0,
         };
         let config = Config {

@@ -16,6 +16,7 @@ use crate::summary;
 use crate::trust::TrustOf;
 use crate::turn::TurnLimits;
 use crate::undo;
+use crate::utility::{Aside, Heard};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -217,6 +218,34 @@ impl Engine {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Asks a model something beside the turns of a session, paid for by one of them: within its ceilings, and told where the
+    /// cost of its calls is. A turn that runs is not held up. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// When there is no such session, the model can't be asked, or the session is forgotten meanwhile.
+    pub async fn ask_aside(
+        &self,
+        session: SessionId,
+        turn: TurnId,
+        aside: Aside,
+    ) -> Result<Heard, ClientError> {
+        let (heard, mut answer) = mpsc::channel(1);
+        let asked = self.tell(session, |accepted| Command::Ask {
+            turn,
+            aside: aside.clone(),
+            heard: heard.clone(),
+            accepted,
+        });
+        asked.await?;
+        drop(heard);
+        match answer.recv().await {
+            Some(heard) => heard.map_err(|error| ClientError::Refused(error.to_string())),
+            None => Err(ClientError::Disconnected(
+                "nobody answers any more: the session was forgotten, or the engine ends".to_owned(),
+            )),
+        }
     }
 
     /// Sends a command to a session, which is brought back from the journal if it has to be.

@@ -41,3 +41,4 @@ pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
 pub use prompt::PromptSize;
 pub use trust::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, TrustOf, fingerprint};
 pub use turn::TurnLimits;
+pub use utility::{Aside, Heard};

@@ -12,6 +12,7 @@ use crate::prompt::{Shape, Surroundings, assemble, estimate_tokens};
 use crate::recovery::{Cause, end_what_was_left_open};
 use crate::title::title;
 use crate::turn::{Action, CallOutcome, Input, Turn};
+use crate::utility::{self, Aside, Heard};
 use crate::{branch, forget, known, summary, surroundings, trust, undo};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -95,6 +96,13 @@ pub(crate) enum Command {
         title: String,
         accepted: Accepted,
     },
+    Ask {
+        /// The turn that pays.
+        turn: TurnId,
+        aside: Aside,
+        heard: mpsc::Sender<Result<Heard, ModelError>>,
+        accepted: Accepted,
+    },
 }
 
 impl Command {
@@ -108,7 +116,8 @@ impl Command {
             | Self::Forget { accepted, .. }
             | Self::Undo { accepted, .. }
             | Self::Branch { accepted, .. }
-            | Self::Rename { accepted, .. } => accepted,
+            | Self::Rename { accepted, .. }
+            | Self::Ask { accepted, .. } => accepted,
         }
     }
 }
@@ -149,8 +158,8 @@ pub(crate) struct Session {
     log: Arc<Log>,
     grants: Arc<Mutex<Vec<Grant>>>,
     inbox: mpsc::Receiver<Command>,
-    /// A title that is being thought of; at most one.
-    titles: JoinSet<Vec<Event>>,
+    /// What models are asked beside the turns: a title, an aside.
+    beside: JoinSet<Vec<Event>>,
     /// What was said while a turn was ending.
     waiting: VecDeque<Command>,
     /// How the last turn ended could not be stored yet.
@@ -203,7 +212,7 @@ impl Session {
             log,
             grants: Arc::new(Mutex::new(grants)),
             inbox,
-            titles: JoinSet::new(),
+            beside: JoinSet::new(),
             waiting: VecDeque::new(),
             is_unstored: false,
         }
@@ -217,14 +226,14 @@ impl Session {
             while let Some(command) = self.waiting.pop_front() {
                 self.obey(command).await;
             }
-            // A session whose title is being thought of is not idle.
-            let place = (self.titles.is_empty()).then(|| self.shared.idle.enter());
+            // A session for which a model is asked is not idle.
+            let place = (self.beside.is_empty()).then(|| self.shared.idle.enter());
             tokio::select! {
                 command = self.inbox.recv() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
-                Some(titled) = self.titles.join_next() => self.take_title(titled.unwrap_or_default()).await,
+                Some(told) = self.beside.join_next() => self.take_told(told.unwrap_or_default()).await,
                 () = tokio::time::sleep(STORE_INTERVAL), if self.is_unstored => self.store_again().await,
                 () = is_up(place.as_ref()) => if self.shared.unlist(self.id, &self.inbox) {
                     return;
@@ -250,9 +259,10 @@ impl Session {
         self.is_unstored = stored.await.is_err();
     }
 
-    async fn take_title(&self, events: Vec<Event>) {
+    /// Stores what happened beside the turns: a title, what a model call cost.
+    async fn take_told(&self, events: Vec<Event>) {
         if let Err(error) = self.log.append(None, events).await {
-            tracing::error!(%error, session = %self.id, "a title could not be stored");
+            tracing::error!(%error, session = %self.id, "a title or the cost of a call could not be stored");
         } else if let Err(error) = self.store_summary().await {
             tracing::error!(%error, session = %self.id, "a session's summary could not be stored");
         }
@@ -274,11 +284,50 @@ impl Session {
                 .then(|| (state.summary.first_words().to_owned(), answered))
         });
         if let Some((asked, answered)) = said.await {
-            self.titles.spawn(async move {
+            self.beside.spawn(async move {
                 let _place = place;
                 title(provider, asked, answered).await
             });
         }
+    }
+
+    /// Asks a model something beside the turns. Whoever waits for it ends the call by going away.
+    async fn ask(
+        &mut self,
+        turn: TurnId,
+        aside: Aside,
+        heard: mpsc::Sender<Result<Heard, ModelError>>,
+    ) -> Result<(), ClientError> {
+        let (is_begun, spent) = self
+            .log
+            .read(|state| (state.thread.workspace.is_some(), state.summary.usage()))
+            .await;
+        if !is_begun {
+            return Err(ClientError::Refused(
+                "There is no such session; it may have been forgotten.".to_owned(),
+            ));
+        }
+        let spent = spent.cost_usd_micros.unwrap_or(0);
+        let provider = (self.shared.parts.provider_for)(self.id, turn, spent);
+        self.beside.spawn(async move {
+            let said = tokio::select! {
+                biased;
+                () = heard.closed() => return Vec::new(),
+                said = utility::put(provider.as_ref(), aside) => said,
+            };
+            // Who has gone meanwhile needs no answer; what it cost is stored all the same.
+            match said {
+                Ok(said) => {
+                    let _ = heard.try_send(Ok(said.heard()));
+                    said.events
+                }
+                Err(error) => {
+                    let _ = heard.try_send(Err(error));
+                    Vec::new()
+                }
+            }
+        });
+        Ok(())
     }
 
     async fn obey(&mut self, command: Command) {
@@ -335,6 +384,15 @@ impl Session {
             Command::Rename { title, accepted } => {
                 let renamed = self.rename(title).await;
                 answer(accepted, renamed);
+            }
+            Command::Ask {
+                turn,
+                aside,
+                heard,
+                accepted,
+            } => {
+                let asked = self.ask(turn, aside, heard).await;
+                answer(accepted, asked);
             }
         }
     }
@@ -443,9 +501,9 @@ impl Session {
                 .remove(workbench.root(), parts.records.as_ref())
                 .await?;
         }
-        // A title that is being thought of may quote it. The projections are made anew, so that nothing of it is left
+        // What a model is asked beside the turns may quote it. The projections are made anew, so that nothing of it is left
         // in memory; leave that was given in what is forgotten goes with it.
-        self.titles = JoinSet::new();
+        self.beside = JoinSet::new();
         self.log.reread().await?;
         *self.grants.lock() = self.log.read(|state| state.grants.clone()).await;
         match what {
@@ -1167,6 +1225,15 @@ impl Running {
             Some(Command::Rename { title, accepted }) => {
                 let renamed = session.rename(title).await;
                 answer(accepted, renamed);
+                Ok(Vec::new())
+            }
+            Some(Command::Ask {
+                turn,
+                aside,
+                heard,
+                accepted,
+            }) => {
+                answer(accepted, session.ask(turn, aside, heard).await);
                 Ok(Vec::new())
             }
             Some(

@@ -1,4 +1,4 @@
-//! One short question to the utility model, beside the turn.
+//! One short question to a model, beside the turn: the utility model, unless it is for something else.
 
 use futures::StreamExt;
 use titan_protocol::{Event, Message, ModelError, ModelEvent, ModelRequest, Provider, Task, Usage};
@@ -19,8 +19,45 @@ pub(crate) async fn ask(
     text: String,
     output_tokens_max: u32,
 ) -> Result<Said, ModelError> {
-    let mut request = ModelRequest::new(Task::Utility, system, vec![Message::user(text)]);
-    request.output_tokens_max = output_tokens_max;
+    let aside = Aside {
+        task: Task::Utility,
+        system: system.to_owned(),
+        text,
+        output_tokens_max,
+    };
+    put(provider, aside).await
+}
+
+/// Something that a model is asked beside the turns of a session.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// What it is for; it says which model is asked.
+    pub task: Task,
+    /// The fixed part of the prompt.
+    pub system: String,
+    /// What is asked.
+    pub text: String,
+    /// Upper bound of tokens to write.
+    pub output_tokens_max: u32,
+}
+
+/// What a model said to an [`Aside`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The text.
+    pub text: String,
+    /// The provider and the model that said it.
+    pub model: String,
+}
+
+/// Asks what an aside asks. Dropping the future ends the call.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) async fn put(provider: &dyn Provider, aside: Aside) -> Result<Said, ModelError> {
+    let messages = vec![Message::user(aside.text)];
+    let mut request = ModelRequest::new(aside.task, aside.system, messages);
+    request.output_tokens_max = aside.output_tokens_max;
     let mut stream = provider.stream(request);
     let mut said = Said {
         text: String::new(),
@@ -45,4 +82,20 @@ pub(crate) async fn ask(
         }
     }
     Ok(said)
+}
+
+impl Said {
+    /// The text, with who said it.
+    pub(crate) fn heard(&self) -> Heard {
+        let model = self.events.iter().rev().find_map(|event| match event {
+            Event::ModelCallStarted {
+                provider, model, ..
+            } => Some(format!("{provider}/{model}")),
+            _ => None,
+        });
+        Heard {
+            text: self.text.clone(),
+            model: model.unwrap_or_default(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Whether two answers say the same: the same values, in much the same words.
 
-use crate::words::{Kind, Role, Token, tokens};
+use crate::words::{Role, Token, tokens};
 use std::collections::BTreeSet;
 
 /// The words that two answers have in common, as a part of the shorter one's.
@@ -38,22 +38,49 @@ pub(crate) fn squeezed(text: &str) -> String {
     words.join(" ").trim_end_matches(['.', '?']).to_owned()
 }
 
+/// Numbers that people write in letters, from nought.
+const IN_LETTERS: &str = "zero one two three four five six seven eight nine ten eleven twelve";
+
+/// Whether a word of an answer is a value: by its looks, as a number in letters, or because there is a digit in it.
+pub(crate) fn is_value(token: &Token) -> bool {
+    token.is_value()
+        || token.text.contains(|c: char| c.is_ascii_digit())
+        || is_in_letters(bare(&token.text))
+}
+
 /// The values of a text, written one way.
 pub(crate) fn values(tokens: &[Token]) -> BTreeSet<String> {
     tokens
         .iter()
-        .filter(|token| token.is_value())
+        .filter(|token| is_value(token))
         .map(value)
         .collect()
 }
 
-/// A value, written one way: `1,024` is `1024`.
+/// A value, written one way: `1,024` is `1024`, and so is `**1024**`; `three` is `3`.
 pub(crate) fn value(token: &Token) -> String {
-    let text = token.text.to_lowercase();
-    match token.kind {
-        Kind::Number => text.replace([',', '_'], ""),
-        _ => text.trim_matches(['*', '`', '"']).to_owned(),
+    let text = bare(&token.text).to_lowercase();
+    let is_number = text.contains(|c: char| c.is_ascii_digit())
+        && !text.contains(|c: char| c.is_alphabetic() || c == '/');
+    match in_letters(&text) {
+        Some(number) => number.to_string(),
+        None if is_number => text.replace([',', '_'], ""),
+        None => text,
     }
+}
+
+/// A word without the marks that make it bold or code.
+pub(crate) fn bare(text: &str) -> &str {
+    text.trim_matches(['*', '`', '"'])
+}
+
+/// Whether a word is a number in letters.
+pub(crate) fn is_in_letters(word: &str) -> bool {
+    in_letters(&word.to_lowercase()).is_some()
+}
+
+fn in_letters(word: &str) -> Option<usize> {
+    IN_LETTERS.split(' ').position(|number| number == word)
 }
 
 /// Yes and no turn an answer round.
@@ -72,7 +99,7 @@ fn guards(tokens: &[Token]) -> BTreeSet<&str> {
 }
 
 fn words(tokens: &[Token]) -> BTreeSet<&str> {
-    let is_word = |token: &&Token| !token.is_value() && token.role == Role::Content;
+    let is_word = |token: &&Token| !is_value(token) && token.role == Role::Content;
     tokens
         .iter()
         .filter(is_word)

@@ -162,6 +162,7 @@ pub(crate) fn summaries() -> impl Iterator<Item = ReflexSummary> {
             "answer: what the engine knows about {:?}",
             everyday.about
         )],
+        written: None,
         built_from: Vec::new(),
         agreements: 0,
         hits: 0,

@@ -50,7 +50,7 @@ fn text(plan: &Plan) -> String {
     let mut texts = Texts::default();
     let mut body = String::new();
     for (idx, step) in plan.steps.iter().enumerate() {
-        let arguments = built(&step.arguments, &mut texts);
+        let arguments = built(&step.arguments, idx, &mut texts);
         let (tool, tool_len) = texts.place(&step.tool);
         let _ = write!(
             body,
@@ -58,8 +58,8 @@ fn text(plan: &Plan) -> String {
              (i32.const {tool_len}) (local.get $from) (i32.sub (global.get $top) (local.get $from))))))"
         );
     }
-    let answer = built(&plan.answer, &mut texts);
-    let n = plan.steps.len();
+    let n = plan.n_given();
+    let answer = built(&plan.answer, n, &mut texts);
     let (not_found, not_found_len) = texts.place(NOT_FOUND);
     let (no_step, no_step_len) = texts.place(NO_STEP);
     let top = (TEXTS_AT + texts.bytes.len()).next_multiple_of(8);
@@ -77,9 +77,9 @@ fn text(plan: &Plan) -> String {
     )
 }
 
-/// Instructions that leave a template's text between `$from` and the top, or leave `$missing`. Values are found before the
-/// first piece is put, since what counts lines leaves its digits at the top.
-fn built(template: &Template, texts: &mut Texts) -> String {
+/// Instructions that leave a template's text between `$from` and the top, or leave `$missing`; they run where so many texts
+/// are given. Values are found before the first piece is put, since what counts lines leaves its digits at the top.
+fn built(template: &Template, n_given: usize, texts: &mut Texts) -> String {
     let mut code = String::new();
     let mut places = Vec::new();
     for (idx, piece) in template.0.iter().enumerate() {
@@ -87,7 +87,7 @@ fn built(template: &Template, texts: &mut Texts) -> String {
             let _ = write!(
                 code,
                 "\n        (br_if $missing (i32.eqz {}))",
-                found(source, texts)
+                found(source, n_given, texts)
             );
             let check = match form {
                 Form::Plain => Some("$is_plain"),
@@ -138,15 +138,20 @@ fn built(template: &Template, texts: &mut Texts) -> String {
     code
 }
 
-/// An instruction that looks for a value and says whether it is there.
-fn found(source: &Source, texts: &mut Texts) -> String {
+/// An instruction that looks for a value where so many texts are given, and says whether it is there.
+fn found(source: &Source, n_given: usize, texts: &mut Texts) -> String {
+    let line;
     let (call, extract) = match source {
         Source::Slot(slot) => {
             return format!(
                 "(call $item (local.get $values) (local.get $n_values) (i32.const {slot}))"
             );
         }
-        Source::Outcome { call, extract } => (call, extract),
+        Source::Outcome { call, extract } => (*call, extract),
+        Source::Computed(value) => {
+            line = Extract::Line(*value);
+            (n_given.saturating_sub(1), &line)
+        }
     };
     let call = call * 8;
     // The step is only reached when the outcome is there.

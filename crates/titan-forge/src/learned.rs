@@ -3,20 +3,23 @@
 use crate::builtin;
 use crate::case::Case;
 use crate::encode::encode;
-use crate::plan::remark;
 use crate::reflex::{Reflex, Rule};
 use crate::wording::{Key, keys};
 use crate::words::{Role, Token};
+use crate::written::{self, ended_otherwise};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use titan_protocol::{ReflexCode, ReflexHost, ReflexProgram, ReflexStep};
+use titan_protocol::{Computation, ReflexCode, ReflexHost, ReflexProgram, ReflexStep};
 
 /// All that was learned, and where a question finds it.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) reflexes: BTreeMap<String, Entry>,
     index: HashMap<Key, Vec<String>>,
+    /// The components that models wrote, by their hashes.
+    pub(crate) codes: HashMap<String, Bytes>,
     pub(crate) cases: VecDeque<Case>,
     /// Whether the cases of earlier engines were read.
     pub(crate) has_cases: bool,
@@ -28,46 +31,94 @@ pub(crate) struct Entry {
     pub(crate) program: Arc<Program>,
 }
 
-/// A reflex's component, made ready when it is first needed.
+/// A reflex's components, made ready when they are first needed.
 pub(crate) struct Program {
     rule: Rule,
+    /// The component that a model wrote; empty where there is none.
+    code: Bytes,
     host: Arc<dyn ReflexHost>,
-    ready: Mutex<Option<Arc<dyn ReflexProgram>>>,
+    ready: Mutex<Option<Ready>>,
+}
+
+/// What is ready of a reflex.
+#[derive(Clone)]
+struct Ready {
+    plan: Arc<dyn ReflexProgram>,
+    code: Option<Arc<dyn Computation>>,
 }
 
 impl Program {
-    pub(crate) fn of(reflex: &Reflex, host: &Arc<dyn ReflexHost>) -> Self {
+    pub(crate) fn new(rule: &Rule, code: Bytes, host: &Arc<dyn ReflexHost>) -> Self {
         Self {
-            rule: reflex.rule.clone(),
+            rule: rule.clone(),
+            code,
             host: host.clone(),
             ready: Mutex::default(),
         }
     }
 
-    /// The component, compiled.
-    pub(crate) fn ready(&self) -> Result<Arc<dyn ReflexProgram>, String> {
+    /// Makes it ready, if it is not.
+    ///
+    /// # Errors
+    /// When a component can't be loaded; the text says why.
+    pub(crate) fn prepare(&self) -> Result<(), String> {
+        self.ready().map(drop)
+    }
+
+    fn ready(&self) -> Result<Ready, String> {
         let mut ready = self.ready.lock();
-        if let Some(program) = &*ready {
-            return Ok(program.clone());
+        if let Some(ready) = &*ready {
+            return Ok(ready.clone());
         }
         let component = encode(&self.rule.plan()).map_err(|error| error.to_string())?;
-        let program = self.host.prepare(&component)?;
-        *ready = Some(program.clone());
-        Ok(program)
+        let made = Ready {
+            plan: self.host.prepare(&component)?,
+            code: match self.rule {
+                Rule::Written(_) => Some(self.host.computation(&self.code)?),
+                Rule::Plan(_) | Rule::Answer { .. } => None,
+            },
+        };
+        *ready = Some(made.clone());
+        Ok(made)
     }
-}
 
-impl ReflexProgram for Program {
-    fn next(&self, values: &[String], outcomes: &[String]) -> Result<ReflexStep, String> {
-        if let Rule::Plan(plan) = &self.rule {
-            let mut given = plan.steps.iter().zip(outcomes);
-            // What a program printed when it failed may hold a number too.
-            if let Some((step, _)) = given.find(|(step, outcome)| remark(outcome) != step.remark) {
-                let why = format!("{} ended otherwise than before", step.tool);
-                return Ok(ReflexStep::Decline(why));
-            }
+    /// The next step, with the values that were computed for it.
+    ///
+    /// # Errors
+    /// When a component can't be loaded or breaks off.
+    pub(crate) fn step(
+        &self,
+        values: &[String],
+        outcomes: &[String],
+    ) -> Result<(ReflexStep, Vec<String>), String> {
+        let otherwise = match &self.rule {
+            Rule::Plan(plan) => ended_otherwise(plan, outcomes),
+            Rule::Written(written) => ended_otherwise(&written.plan, outcomes),
+            Rule::Answer { .. } => None,
+        };
+        if let Some(why) = otherwise {
+            return Ok((ReflexStep::Decline(why), Vec::new()));
         }
-        self.ready()?.next(values, outcomes)
+        let ready = self.ready()?;
+        match (&self.rule, &ready.code) {
+            (Rule::Written(rule), Some(code)) => {
+                written::step(rule, ready.plan.as_ref(), code.as_ref(), values, outcomes)
+            }
+            _ => Ok((ready.plan.next(values, outcomes)?, Vec::new())),
+        }
+    }
+
+    /// Deletes what the host kept of it. What can't be deleted is told to whoever runs the engine.
+    pub(crate) fn forget(&self) {
+        let plan = encode(&self.rule.plan()).map_err(|error| error.to_string());
+        let forgotten = plan.and_then(|component| self.host.forget(&component));
+        let code = match self.code.is_empty() {
+            true => Ok(()),
+            false => self.host.forget(&self.code),
+        };
+        if let Err(error) = forgotten.and(code) {
+            tracing::warn!(%error, "what was compiled of a reflex can't be deleted");
+        }
     }
 }
 
@@ -79,7 +130,8 @@ pub(crate) struct Bound {
 
 impl ReflexCode for Bound {
     fn next(&self, outcomes: &[String]) -> Result<ReflexStep, String> {
-        self.program.next(&self.values, outcomes)
+        let (step, _) = self.program.step(&self.values, outcomes)?;
+        Ok(step)
     }
 }
 
@@ -92,8 +144,11 @@ impl State {
                 .or_default()
                 .push(reflex.name.clone());
         }
+        let code = reflex.rule.code();
+        let code = code.and_then(|hash| self.codes.get(&hash).cloned());
+        let program = Program::new(&reflex.rule, code.unwrap_or_default(), host);
         let entry = Entry {
-            program: Arc::new(Program::of(&reflex, host)),
+            program: Arc::new(program),
             reflex,
         };
         self.reflexes.insert(entry.reflex.name.clone(), entry);

@@ -4,7 +4,7 @@
 //! that explain a value in one turn those stay that explain it in the other too. A value without a source, or an answer that
 //! says much that was not asked, is the model's own work, and no plan is made of it.
 
-use crate::agree::{agrees, value};
+use crate::agree::{agrees, is_value, value};
 use crate::case::Case;
 use crate::plan::{Extract, Form, Known, Piece, Plan, Source, Step, Template, numbers, remark};
 use crate::words::{Kind, Role, tokens};
@@ -29,13 +29,33 @@ pub(crate) struct Filled<'a> {
 
 /// The plan of both, with the words of the first one's answer.
 pub(crate) fn plan(a: Filled<'_>, b: Filled<'_>) -> Option<Plan> {
+    if a.case.calls.is_empty() {
+        return None;
+    }
+    let steps = steps(a, b)?;
+    let (outcomes_a, outcomes_b) = (outcomes(a.case), outcomes(b.case));
+    let known_a = Known {
+        slots: a.slots,
+        outcomes: &outcomes_a,
+    };
+    let known_b = Known {
+        slots: b.slots,
+        outcomes: &outcomes_b,
+    };
+    let answer = answer(a.case, b.case, known_a, known_b)?;
+    let plan = Plan { steps, answer };
+    says_nothing_of_its_own(&plan, a.case).then_some(plan)
+}
+
+/// The calls of both, where each of their values is explained.
+pub(crate) fn steps(a: Filled<'_>, b: Filled<'_>) -> Option<Vec<Step>> {
     let are_alike = a.case.calls.len() == b.case.calls.len()
         && a.case
             .calls
             .iter()
             .zip(&b.case.calls)
             .all(|(a, b)| a.tool == b.tool);
-    if !are_alike || a.case.calls.is_empty() {
+    if !are_alike {
         return None;
     }
     let (outcomes_a, outcomes_b) = (outcomes(a.case), outcomes(b.case));
@@ -67,17 +87,7 @@ pub(crate) fn plan(a: Filled<'_>, b: Filled<'_>) -> Option<Plan> {
             remark: said,
         });
     }
-    let known_a = Known {
-        slots: a.slots,
-        outcomes: &outcomes_a,
-    };
-    let known_b = Known {
-        slots: b.slots,
-        outcomes: &outcomes_b,
-    };
-    let answer = answer(a.case, b.case, known_a, known_b)?;
-    let plan = Plan { steps, answer };
-    says_nothing_of_its_own(&plan, a.case).then_some(plan)
+    Some(steps)
 }
 
 pub(crate) fn outcomes(case: &Case) -> Vec<&str> {
@@ -89,13 +99,13 @@ pub(crate) fn outcomes(case: &Case) -> Vec<&str> {
 
 /// A part of a text with every source that explains it.
 #[derive(Clone, Debug, PartialEq)]
-enum Part {
+pub(crate) enum Part {
     Text(String),
     Value(BTreeSet<Source>),
 }
 
 /// A text as parts. Longer values first, since a number may be a part of a name.
-fn explain(text: &str, known: Known<'_>) -> Vec<Part> {
+pub(crate) fn explain(text: &str, known: Known<'_>) -> Vec<Part> {
     let values = sources(text, known);
     let mut by_length: Vec<(&String, &BTreeSet<Source>)> = values.iter().collect();
     by_length.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
@@ -356,7 +366,7 @@ fn answer(a: &Case, b: &Case, known_a: Known<'_>, known_b: Known<'_>) -> Option<
     agrees(&b.asked, &said, &b.answer).then_some(template)
 }
 
-fn says(text: &str, value: &str) -> bool {
+pub(crate) fn says(text: &str, value: &str) -> bool {
     text.match_indices(value)
         .any(|(at, _)| is_apart(text, at, value.len()))
 }
@@ -368,11 +378,9 @@ fn says_nothing_of_its_own(plan: &Plan, case: &Case) -> bool {
     if !plan.answer.sources().any(is_outcome) {
         return false;
     }
-    let texts = plan.answer.0.iter().filter_map(|piece| match piece {
-        Piece::Text(text) => Some(text.as_str()),
-        Piece::Value { .. } => None,
-    });
-    let said = tokens(&texts.collect::<Vec<_>>().join(" "));
+    let Some(said) = tokens(&plan.answer.words()) else {
+        return false;
+    };
     let arguments = case
         .calls
         .iter()
@@ -381,18 +389,24 @@ fn says_nothing_of_its_own(plan: &Plan, case: &Case) -> bool {
         .chain(arguments)
         .collect::<Vec<_>>()
         .join(" ");
-    let (Some(said), Some(asked)) = (said, tokens(&case.asked)) else {
+    let given = given.to_lowercase();
+    let mut strangers = said.iter().filter(|token| {
+        is_value(token) && token.kind != Kind::Name && !given.contains(&value(token))
+    });
+    strangers.next().is_none() && has_few_words_of_its_own(&plan.answer, &case.asked)
+}
+
+/// Whether an answer's own words are few: those that say something and were not asked.
+pub(crate) fn has_few_words_of_its_own(answer: &Template, asked: &str) -> bool {
+    let (Some(said), Some(asked)) = (tokens(&answer.words()), tokens(asked)) else {
         return false;
     };
-    let given = given.to_lowercase();
-    let strangers = said.iter().filter(|token| {
-        token.is_value() && token.kind != Kind::Name && !given.contains(&value(token))
-    });
     let own = said.iter().filter(|token| {
         token.role == Role::Content
+            && token.text.contains(char::is_alphanumeric)
             && !asked
                 .iter()
                 .any(|word| word.meaning.to_lowercase() == token.meaning.to_lowercase())
     });
-    strangers.count() == 0 && own.count() <= OWN_WORDS_MAX
+    own.count() <= OWN_WORDS_MAX
 }

@@ -59,6 +59,8 @@ pub(crate) enum Source {
     Slot(usize),
     /// What a call gave.
     Outcome { call: usize, extract: Extract },
+    /// This one, from 0, of the values that were computed: the lines of what follows the outcomes of all calls.
+    Computed(u32),
 }
 
 /// A part of a text. In the order of how well it stands when the text changes.
@@ -108,6 +110,7 @@ impl Source {
                 .filter(|value| !value.is_empty())
                 .cloned(),
             Self::Outcome { call, extract } => extract.of(known.outcomes.get(*call)?),
+            Self::Computed(value) => Extract::Line(*value).of(known.outcomes.last()?),
         }
     }
 }
@@ -215,6 +218,15 @@ impl Template {
             .collect()
     }
 
+    /// What it says beside its values.
+    pub(crate) fn words(&self) -> String {
+        let texts = self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Value { .. } => None,
+        });
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
     pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Value { source, .. } => Some(source),
@@ -224,12 +236,30 @@ impl Template {
 }
 
 impl Plan {
+    /// Whether its answer has values that are computed.
+    pub(crate) fn computes(&self) -> bool {
+        let is_computed = |source: &Source| matches!(source, Source::Computed(_));
+        self.answer.sources().any(is_computed)
+    }
+
+    /// How many texts there are when it answers: what its calls gave, and after that what was computed.
+    pub(crate) fn n_given(&self) -> usize {
+        self.steps.len() + usize::from(self.computes())
+    }
+
     /// What it does, a line a step, for people.
     pub(crate) fn lines(&self) -> Vec<String> {
         let calls = self.steps.iter().enumerate();
         let calls = calls
             .map(|(idx, step)| format!("{}. call {} with {}", idx + 1, step.tool, step.arguments));
-        calls.chain([format!("answer: {}", self.answer)]).collect()
+        let computed = self.computes().then(|| {
+            let n = self.n_given();
+            format!("{n}. compute, with the code below, from the values in braces and what the calls gave")
+        });
+        calls
+            .chain(computed)
+            .chain([format!("answer: {}", self.answer)])
+            .collect()
     }
 }
 
@@ -252,6 +282,7 @@ impl fmt::Display for Source {
             Self::Outcome { call, extract } => {
                 write!(f, "{extract} of what call {} gave", call + 1)
             }
+            Self::Computed(value) => write!(f, "value {} that was computed", value + 1),
         }
     }
 }

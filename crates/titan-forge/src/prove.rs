@@ -3,10 +3,12 @@
 
 use crate::agree::agrees;
 use crate::case::Case;
+use crate::learned::Program;
 use crate::wording::Wording;
 use crate::words::tokens;
+use crate::written::{says_none, unproved};
 use serde_json::Value;
-use titan_protocol::{ReflexProgram, ReflexStep};
+use titan_protocol::ReflexStep;
 
 /// How a reflex fared on a recorded turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +22,10 @@ pub(crate) enum Verdict {
 }
 
 /// Runs a reflex on a recorded turn.
-pub(crate) fn replay(program: &dyn ReflexProgram, values: &[String], case: &Case) -> Verdict {
+pub(crate) fn replay(program: &Program, values: &[String], case: &Case) -> Verdict {
     let mut outcomes: Vec<String> = Vec::new();
     loop {
-        let step = match program.next(values, &outcomes) {
+        let (step, computed) = match program.step(values, &outcomes) {
             Ok(step) => step,
             Err(error) => return Verdict::Unknown(format!("it broke off: {error}")),
         };
@@ -33,7 +35,11 @@ pub(crate) fn replay(program: &dyn ReflexProgram, values: &[String], case: &Case
                 return Verdict::Unknown("the model called more".to_owned());
             }
             ReflexStep::Answer(text) if agrees(&case.asked, &text, &case.answer) => {
-                return Verdict::Agrees;
+                let unproved = unproved(&computed, &case.asked, &text, &case.answer);
+                return unproved.map_or(Verdict::Agrees, |why| Verdict::Unknown(why.to_owned()));
+            }
+            ReflexStep::Answer(_) if says_none(&computed, &case.answer) => {
+                return Verdict::Unknown("the model said in words that there is none".to_owned());
             }
             ReflexStep::Answer(text) => {
                 return Verdict::Differs(format!(

@@ -2,14 +2,18 @@
 
 use crate::agree::squeezed;
 use crate::case::Case;
+use crate::learned::State;
 use crate::plan::{Piece, Plan, Template};
 use crate::prove::{Verdict, clip};
 use crate::wording::Wording;
-use crate::words::Token;
+use crate::words::{Token, is_timeless};
+use crate::written::{Forms, Written, are_known, learn_forms};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use titan_protocol::{Asked, ReflexState, ReflexSummary, SessionId, TurnId, UnixMillis};
+use titan_protocol::{
+    Asked, ReflexState, ReflexSummary, ReflexWriting, SessionId, TurnId, UnixMillis,
+};
 
 /// Lines of a proof that are kept.
 const PROOF_LINES_MAX: usize = 40;
@@ -40,6 +44,9 @@ pub(crate) struct Reflex {
     pub(crate) model_ms: u64,
     pub(crate) saved_ms: u64,
     pub(crate) proof: Vec<ProofLine>,
+    /// The forms of what was asked about in turns that it agreed with, where it computes.
+    #[serde(default)]
+    pub(crate) forms: Forms,
 }
 
 /// What a reflex does.
@@ -47,6 +54,8 @@ pub(crate) struct Reflex {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rule {
     Plan(Plan),
+    /// A plan with values in its answer that code computes.
+    Written(Written),
     /// An answer that depends on its question alone.
     Answer {
         text: String,
@@ -61,10 +70,28 @@ impl Rule {
     pub(crate) fn plan(&self) -> Plan {
         match self {
             Self::Plan(plan) => plan.clone(),
+            Self::Written(written) => written.plan.clone(),
             Self::Answer { text, .. } => Plan {
                 steps: Vec::new(),
                 answer: Template(vec![Piece::Text(text.clone())]),
             },
+        }
+    }
+
+    /// The hash of the component that a model wrote, if there is one.
+    pub(crate) fn code(&self) -> Option<String> {
+        match self {
+            Self::Written(written) => Some(written.component.clone()),
+            Self::Plan(_) | Self::Answer { .. } => None,
+        }
+    }
+
+    /// Whether it answers from its question alone.
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Plan(_) => false,
+            Self::Written(written) => written.plan.steps.is_empty(),
+            Self::Answer { .. } => true,
         }
     }
 }
@@ -129,6 +156,7 @@ impl Reflex {
             model_ms: built_from.iter().map(|case| case.elapsed_ms).sum::<u64>() / n,
             saved_ms: 0,
             proof: Vec::new(),
+            forms: Forms::new(),
         }
     }
 
@@ -136,7 +164,8 @@ impl Reflex {
     /// which may turn it round.
     pub(crate) fn values(&self, asked: &str, tokens: &[Token]) -> Option<Vec<String>> {
         match self.rule {
-            Rule::Plan(_) => self
+            Rule::Written(_) if self.rule.is_closed() && !is_timeless(asked) => None,
+            Rule::Plan(_) | Rule::Written(_) => self
                 .wordings
                 .iter()
                 .find_map(|wording| wording.values(tokens)),
@@ -158,6 +187,7 @@ impl Reflex {
     pub(crate) fn holds(&self, asked: &Asked, now: UnixMillis, answer_age_max_ms: u64) -> bool {
         let is_fresh = match self.rule {
             Rule::Plan(_) => true,
+            Rule::Written(_) => asked.is_first || !self.rule.is_closed(),
             Rule::Answer { .. } => {
                 asked.is_first && now.saturating_sub(self.built_at) <= answer_age_max_ms
             }
@@ -165,11 +195,52 @@ impl Reflex {
         self.state == ReflexState::Promoted && self.is_of(asked) && is_fresh
     }
 
+    /// Whether it was proved on values like these.
+    pub(crate) fn is_proved_for(&self, values: &[String]) -> bool {
+        !matches!(self.rule, Rule::Written(_)) || are_known(&self.forms, values)
+    }
+
+    /// It agreed with a turn that was about these values.
+    pub(crate) fn agreed_on(&mut self, values: &[String]) {
+        if matches!(self.rule, Rule::Written(_)) {
+            learn_forms(&mut self.forms, values);
+        }
+    }
+
+    /// What ended with its tool goes on as another version.
+    pub(crate) fn go_on_from(&mut self, state: &State, asked: &str, tokens: &[Token]) {
+        let outdated = state.knowing(asked, tokens);
+        let mut outdated = outdated.filter(|(entry, _)| entry.reflex.is_outdated);
+        if let Some((entry, _)) = outdated.next() {
+            self.name.clone_from(&entry.reflex.name);
+            self.version = entry.reflex.version + 1;
+        }
+    }
+
+    /// What is kept rather than another, where there is no room for both: what answers, and that often or lately.
+    pub(crate) fn worth(&self) -> (bool, u32, UnixMillis) {
+        (
+            self.state == ReflexState::Promoted,
+            self.hits,
+            self.built_at,
+        )
+    }
+
+    /// Whether it was only guessed from two turns so far: no other turn speaks for it.
+    pub(crate) fn is_guess(&self) -> bool {
+        matches!(self.rule, Rule::Plan(_))
+            && self.state == ReflexState::Shadow
+            && self.agreements == 0
+    }
+
     /// Whether a turn says something about it: an answer holds for the model that gave it.
     pub(crate) fn is_comparable(&self, case: &Case) -> bool {
         self.state != ReflexState::Demoted
             && match &self.rule {
                 Rule::Plan(_) => self.tools == case.tools,
+                Rule::Written(_) => {
+                    self.tools == case.tools && (case.is_first || !self.rule.is_closed())
+                }
                 Rule::Answer { model, .. } => case.is_first && *model == case.model,
             }
     }
@@ -186,7 +257,7 @@ impl Reflex {
 
     /// What held in two workspaces is bound to none.
     pub(crate) fn widen(&mut self, workspace: &Path) {
-        if matches!(self.rule, Rule::Plan(_))
+        if !matches!(self.rule, Rule::Answer { .. })
             && self
                 .workspace
                 .as_deref()
@@ -227,13 +298,17 @@ impl Reflex {
 
     /// What the person is told when it answers.
     pub(crate) fn because_it_answers(&self) -> String {
+        let n = self.built_from.len() + self.agreements as usize;
+        let calls = self.tools.keys().cloned().collect::<Vec<_>>().join(", ");
         match &self.rule {
             Rule::Plan(_) => {
-                let calls = self.tools.keys().cloned().collect::<Vec<_>>().join(", ");
-                format!(
-                    "{} recorded answers were made in the same way, with {calls}",
-                    self.built_from.len() + self.agreements as usize
-                )
+                format!("{n} recorded answers were made in the same way, with {calls}")
+            }
+            Rule::Written(Written { by, .. }) if calls.is_empty() => {
+                format!("code that {by} wrote gives {n} recorded answers")
+            }
+            Rule::Written(Written { by, .. }) => {
+                format!("code that {by} wrote gives {n} recorded answers, with {calls}")
             }
             Rule::Answer { model, .. } => format!("{model} answered these very words before"),
         }
@@ -253,6 +328,14 @@ impl Reflex {
                 .map(|wording| wording.shown.clone())
                 .collect(),
             steps: self.rule.plan().lines(),
+            written: match &self.rule {
+                Rule::Written(written) => Some(ReflexWriting {
+                    by: written.by.clone(),
+                    source: written.source.clone(),
+                    shown: written.shown,
+                }),
+                Rule::Plan(_) | Rule::Answer { .. } => None,
+            },
             built_from: self
                 .built_from
                 .iter()

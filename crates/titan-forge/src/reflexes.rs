@@ -1,15 +1,15 @@
 //! What was learned, and what may be done with it: candidates run in shadow beside the model, are promoted, answer, and are
 //! demoted with the first answer that differs.
 
+use crate::agree::is_value;
 use crate::builtin::{self, Facts};
 use crate::case::{ByReflex, Case};
 use crate::learned::{Bound, Entry, Program, State};
-use crate::mine::{Filled, plan};
-use crate::prove::{Verdict, replay, taken_for_it};
-use crate::reflex::{Origin, Reflex, Rule};
+use crate::prove::{Verdict, replay};
+use crate::reflex::{Reflex, Rule};
 use crate::watch::Inbox;
-use crate::wording::{Wording, align};
-use crate::words::{Token, is_puzzle, is_timeless, tokens};
+use crate::words::{Token, is_timeless, tokens};
+use crate::write::{CODES_TABLE, Wishes, Writing};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,8 +24,8 @@ use titan_protocol::{
 const REFLEXES_MAX: usize = 10_000;
 /// Turns from which plans are found.
 const CASES_MAX: usize = 500;
-/// Ways to ask for one thing.
-const WORDINGS_MAX: usize = 8;
+/// Those of them in which nothing was called.
+const CLOSED_CASES_MAX: usize = 50;
 /// The longest question, in bytes: reflexes are for what is asked in passing.
 const ASKED_BYTES_MAX: usize = 4096;
 /// An answer that was kept is asked for anew after this long.
@@ -58,6 +58,8 @@ pub struct Config {
     /// Of so many questions that a reflex would answer the model is asked one, so that a reflex that has become wrong is
     /// found. 0 is never.
     pub sample_every: u32,
+    /// How often in a day (UTC) a model is asked for code. 0 is never.
+    pub written_daily_max: u32,
 }
 
 impl Default for Config {
@@ -66,6 +68,7 @@ impl Default for Config {
             promotion: Promotion::Owner,
             agreements_min: 2,
             sample_every: 20,
+            written_daily_max: 3,
         }
     }
 }
@@ -81,6 +84,8 @@ pub struct Ports {
     pub host: Arc<dyn ReflexHost>,
     /// What reflexes that come with the program tell.
     pub facts: Arc<dyn Facts>,
+    /// What code is written with, where any is.
+    pub writing: Option<Writing>,
     /// Milliseconds since the Unix epoch.
     pub now: fn() -> UnixMillis,
 }
@@ -103,17 +108,18 @@ struct Hashed {
 
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
-    config: Config,
-    state: RwLock<State>,
+    pub(crate) config: Config,
+    pub(crate) state: RwLock<State>,
     /// The hashes of the tools that were asked about last.
     tools: Mutex<Option<Hashed>>,
     pub(crate) inbox: Inbox,
+    pub(crate) wishes: Wishes,
     /// Reflexes whose tools have changed, to be demoted when somebody may write.
     outdated: Mutex<HashSet<String>>,
     /// Reflexes that the person was told of.
     told: Mutex<HashSet<String>>,
     /// Held by whoever changes a reflex from what it was, so that no change is lost.
-    changing: tokio::sync::Mutex<()>,
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 impl Reflexes {
@@ -123,6 +129,9 @@ impl Reflexes {
     /// When the store can't be read.
     pub async fn open(ports: Ports, config: Config) -> Result<Self, StorageError> {
         let mut state = State::default();
+        let codes = ports.records.scan(CODES_TABLE, "", "", SCAN_MAX).await?;
+        let codes = codes.into_iter().map(|(hash, stored)| (hash, stored.value));
+        state.codes = codes.collect();
         let mut after = String::new();
         loop {
             let found = ports
@@ -147,6 +156,7 @@ impl Reflexes {
                 state: RwLock::new(state),
                 tools: Mutex::default(),
                 inbox: Inbox::default(),
+                wishes: Wishes::default(),
                 outdated: Mutex::default(),
                 told: Mutex::default(),
                 changing: tokio::sync::Mutex::default(),
@@ -171,14 +181,17 @@ impl Reflexes {
         case.tools = tools;
         self.read_cases().await?;
         let is_known = self.compare(&case, &tokens).await?;
-        if !is_known {
-            self.learn(&case, &tokens).await?;
+        let has_plan = is_known || self.learn(&case, &tokens).await?;
+        // What called nothing has no plan, but what is asked in it may be computed.
+        let is_closed = case.calls.is_empty();
+        if is_closed && !may_be_computed(&case, &tokens) {
+            return Ok(());
         }
-        // What called nothing has no plan.
-        match case.calls.is_empty() {
-            true => Ok(()),
-            false => self.keep(case).await,
+        self.keep(case.clone()).await?;
+        if !has_plan {
+            self.wish(&case, &tokens);
         }
+        Ok(())
     }
 
     /// Keeps a case, and lets go of the oldest when there are as many as there may be.
@@ -188,15 +201,15 @@ impl Reflexes {
         let mut changes = vec![change(CASES_TABLE, &case_key(&case), Some(value))];
         {
             let mut state = self.shared.state.write();
+            let is_closed = case.calls.is_empty();
             state.cases.push_back(case);
-            if state.cases.len() > CASES_MAX {
-                changes.extend(
-                    state
-                        .cases
-                        .pop_front()
-                        .map(|oldest| change(CASES_TABLE, &case_key(&oldest), None)),
-                );
-            }
+            let closed = state.cases.iter().filter(|case| case.calls.is_empty());
+            let oldest = match is_closed && closed.count() > CLOSED_CASES_MAX {
+                true => state.cases.iter().position(|case| case.calls.is_empty()),
+                false => (state.cases.len() > CASES_MAX).then_some(0),
+            };
+            let oldest = oldest.and_then(|at| state.cases.remove(at));
+            changes.extend(oldest.map(|case| change(CASES_TABLE, &case_key(&case), None)));
         }
         self.shared.ports.records.commit(changes).await
     }
@@ -245,17 +258,25 @@ impl Reflexes {
                 .map(|(entry, values)| (entry.reflex.clone(), entry.program.clone(), values))
                 .collect()
         };
-        let is_known = known.iter().any(|(reflex, ..)| !reflex.is_outdated);
+        let mut is_known = false;
         for (mut reflex, program, values) in known {
             if !reflex.is_comparable(case) {
+                is_known |= !reflex.is_outdated;
                 continue;
             }
             let verdict = replay(program.as_ref(), &values, case);
             reflex.add_proof(&verdict, case);
             reflex.sampled += u32::from(reflex.state == ReflexState::Promoted);
+            // What two turns had in common by chance says nothing, and stands in nothing's way.
+            if reflex.is_guess() && matches!(verdict, Verdict::Differs(_)) {
+                self.delete(&reflex.name).await?;
+                continue;
+            }
+            is_known |= !reflex.is_outdated;
             match verdict {
                 Verdict::Agrees => {
                     reflex.agreements += 1;
+                    reflex.agreed_on(&values);
                     reflex.widen(&case.workspace);
                 }
                 Verdict::Differs(_) => reflex.demote(OTHERWISE),
@@ -265,206 +286,6 @@ impl Reflexes {
             self.store(reflex).await?;
         }
         Ok(is_known)
-    }
-
-    /// Makes a reflex of a turn and another that it has a plan in common with, or of one that depends on its question alone.
-    async fn learn(&self, case: &Case, tokens: &[Token]) -> Result<(), StorageError> {
-        let found = match case.calls.is_empty() {
-            true => self.answer(case, tokens),
-            false => self
-                .worded_anew(case, tokens)
-                .or_else(|| self.plan(case, tokens)),
-        };
-        let Some(mut reflex) = found else {
-            return Ok(());
-        };
-        self.promote_if_proved(&mut reflex);
-        self.make_room().await?;
-        self.store(reflex).await
-    }
-
-    /// The answer of a turn that called nothing, where it can hold for longer.
-    fn answer(&self, case: &Case, tokens: &[Token]) -> Option<Reflex> {
-        let is_fit = case.is_first && is_timeless(&case.asked);
-        let wording = Wording::of(tokens, &[]).filter(|_| is_fit)?;
-        let rule = Rule::Answer {
-            text: case.answer.clone(),
-            model: case.model.clone(),
-            is_puzzle: is_puzzle(tokens),
-        };
-        let because = "an answer without any tool, to a question that names no time, nothing of yours and nothing said before";
-        let mut reflex = Reflex::new(
-            self.shared.state.read().name_for(tokens),
-            rule,
-            vec![wording],
-            &[case],
-            because,
-        );
-        reflex.built_at = (self.shared.ports.now)();
-        Some(reflex)
-    }
-
-    /// The plan that a turn has in common with an earlier one.
-    fn plan(&self, case: &Case, tokens: &[Token]) -> Option<Reflex> {
-        let state = self.shared.state.read();
-        state
-            .cases
-            .iter()
-            .rev()
-            .find_map(|earlier| self.common(earlier, case, tokens, &state))
-    }
-
-    fn common(
-        &self,
-        earlier: &Case,
-        case: &Case,
-        tokens_of_case: &[Token],
-        state: &State,
-    ) -> Option<Reflex> {
-        let called = |case: &Case| -> Vec<String> {
-            case.calls.iter().map(|call| call.tool.clone()).collect()
-        };
-        let is_alike = called(earlier) == called(case) && earlier.tools == case.tools;
-        let tokens_before = tokens(&earlier.asked).filter(|_| is_alike)?;
-        let (slots_a, slots_b) = align(tokens_of_case, &tokens_before)?;
-        let value = |tokens: &[Token], at: usize| tokens[at].text.clone();
-        let values_a: Vec<String> = slots_a
-            .iter()
-            .map(|slot| value(tokens_of_case, slot.at))
-            .collect();
-        let values_b: Vec<String> = slots_b
-            .iter()
-            .map(|slot| value(&tokens_before, slot.at))
-            .collect();
-        let (a, b) = (
-            Filled {
-                case,
-                slots: &values_a,
-            },
-            Filled {
-                case: earlier,
-                slots: &values_b,
-            },
-        );
-        let plan = plan(a, b).or_else(|| plan(b, a))?;
-        let mut wordings = vec![
-            Wording::of(tokens_of_case, &slots_a)?,
-            Wording::of(&tokens_before, &slots_b)?,
-        ];
-        wordings.dedup_by(|a, b| a.values(&tokens_before) == b.values(&tokens_before));
-        let because = "the same calls answered the same question before";
-        let mut reflex = Reflex::new(
-            state.name_for(tokens_of_case),
-            Rule::Plan(plan),
-            wordings,
-            &[earlier, case],
-            because,
-        );
-        reflex.tools.clone_from(&case.tools);
-        reflex.built_at = (self.shared.ports.now)();
-        // What ended with its tool goes on as another version.
-        let outdated = state.knowing(&case.asked, tokens_of_case);
-        let mut outdated = outdated.filter(|(entry, _)| entry.reflex.is_outdated);
-        if let Some((entry, _)) = outdated.next() {
-            reflex.name.clone_from(&entry.reflex.name);
-            reflex.version = entry.reflex.version + 1;
-        }
-        self.is_proved_on(&mut reflex, [earlier, case], state)
-            .then_some(reflex)
-    }
-
-    /// Whether a reflex gives again what it was built from, takes nothing near it for it, and says the same as the model in
-    /// every other turn that is known.
-    fn is_proved_on(&self, reflex: &mut Reflex, built_from: [&Case; 2], state: &State) -> bool {
-        let program = Program::of(reflex, &self.shared.ports.host);
-        let verdict = |case: &Case| {
-            let values = reflex.values(&case.asked, &tokens(&case.asked)?)?;
-            Some(replay(&program, &values, case))
-        };
-        if built_from
-            .iter()
-            .any(|case| verdict(case) != Some(Verdict::Agrees))
-        {
-            return false;
-        }
-        if built_from
-            .iter()
-            .any(|case| taken_for_it(&reflex.wordings, &case.asked).is_some())
-        {
-            return false;
-        }
-        let others = state
-            .cases
-            .iter()
-            .filter(|case| !built_from.iter().any(|it| it.turn == case.turn));
-        let verdicts: Vec<(&Case, Verdict)> = others
-            .filter(|case| reflex.is_comparable(case))
-            .filter_map(|case| Some((case, verdict(case)?)))
-            .collect();
-        for (case, verdict) in &verdicts {
-            reflex.add_proof(verdict, case);
-            reflex.agreements += u32::from(*verdict == Verdict::Agrees);
-        }
-        !verdicts
-            .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Differs(_)))
-    }
-
-    /// A known reflex with the words of this turn, which did what it would have done.
-    fn worded_anew(&self, case: &Case, tokens: &[Token]) -> Option<Reflex> {
-        let state = self.shared.state.read();
-        let mut entries = state.reflexes.values().filter(|entry| {
-            let steps = entry.reflex.rule.plan().steps;
-            entry.reflex.wordings.len() < WORDINGS_MAX
-                && entry.reflex.is_comparable(case)
-                && steps.len() == case.calls.len()
-                && steps
-                    .iter()
-                    .zip(&case.calls)
-                    .all(|(step, call)| step.tool == call.tool)
-        });
-        entries.find_map(|entry| {
-            let first = entry.reflex.wordings.first()?;
-            let (slots, values) = first.slots_of(tokens)?;
-            let is_same = replay(entry.program.as_ref(), &values, case) == Verdict::Agrees;
-            let wording = Wording::of(tokens, &slots).filter(|_| is_same)?;
-            let mut reflex = entry.reflex.clone();
-            reflex.wordings.push(wording);
-            reflex.built_from.push(Origin::of(case));
-            taken_for_it(&reflex.wordings, &case.asked)
-                .is_none()
-                .then_some(reflex)
-        })
-    }
-
-    /// Promotes what was proved, where that is the policy; else proposes it.
-    fn promote_if_proved(&self, reflex: &mut Reflex) {
-        if reflex.state != ReflexState::Shadow {
-            return;
-        }
-        let is_policy = self.shared.config.promotion == Promotion::Proved;
-        let is_puzzle = matches!(
-            reflex.rule,
-            Rule::Answer {
-                is_puzzle: true,
-                ..
-            }
-        );
-        let least = match reflex.rule {
-            Rule::Plan(_) => self.shared.config.agreements_min,
-            // A second answer of the same model proves nothing of a puzzle that the first did not.
-            Rule::Answer { .. } if is_policy && is_puzzle => 0,
-            Rule::Answer { .. } => 1,
-        };
-        if reflex.agreements < least {
-            return;
-        }
-        // Whether any other answer depends on its question alone is for a person to say.
-        if is_policy && (is_puzzle || matches!(reflex.rule, Rule::Plan(_))) {
-            reflex.promote("it was proved, and the config says that this is enough");
-        } else {
-            reflex.state = ReflexState::Proposed;
-        }
     }
 
     async fn demote_outdated(&self) -> Result<(), StorageError> {
@@ -484,12 +305,21 @@ impl Reflexes {
     }
 
     /// Keeps a reflex as it is now.
-    async fn store(&self, reflex: Reflex) -> Result<(), StorageError> {
+    pub(crate) async fn store(&self, reflex: Reflex) -> Result<(), StorageError> {
         let value =
             serde_json::to_vec(&reflex).map_err(|error| StorageError::Failed(error.to_string()))?;
-        let change = change(REFLEXES_TABLE, &reflex.name, Some(value));
-        self.shared.ports.records.commit(vec![change]).await?;
+        let mut changes = vec![change(REFLEXES_TABLE, &reflex.name, Some(value))];
+        // The code of the version before goes with it.
+        let before = self
+            .find(&reflex.name)
+            .and_then(|before| before.rule.code());
+        let stale = before.filter(|hash| reflex.rule.code().as_ref() != Some(hash));
+        changes.extend(stale.iter().map(|hash| change(CODES_TABLE, hash, None)));
+        self.shared.ports.records.commit(changes).await?;
         let mut state = self.shared.state.write();
+        if let Some(hash) = stale {
+            state.codes.remove(&hash);
+        }
         match state.reflexes.get_mut(&reflex.name) {
             // Its component stays as it is.
             Some(entry)
@@ -502,29 +332,30 @@ impl Reflexes {
         Ok(())
     }
 
-    async fn delete(&self, name: &str) -> Result<(), StorageError> {
-        self.shared
-            .ports
-            .records
-            .commit(vec![change(REFLEXES_TABLE, name, None)])
-            .await?;
-        self.shared.state.write().remove(name);
+    /// Deletes a reflex, with its code and what was compiled of it.
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), StorageError> {
+        let mut changes = vec![change(REFLEXES_TABLE, name, None)];
+        let code = self.find(name).and_then(|reflex| reflex.rule.code());
+        changes.extend(code.iter().map(|hash| change(CODES_TABLE, hash, None)));
+        self.shared.ports.records.commit(changes).await?;
+        if let Some(program) = self.program(name) {
+            program.forget();
+        }
+        let mut state = self.shared.state.write();
+        state.remove(name);
+        if let Some(hash) = code {
+            state.codes.remove(&hash);
+        }
         Ok(())
     }
 
     /// Lets go of the reflex that was built longest ago and never answered, when there are as many as there may be.
-    async fn make_room(&self) -> Result<(), StorageError> {
+    pub(crate) async fn make_room(&self) -> Result<(), StorageError> {
         let oldest = {
             let state = self.shared.state.read();
             let is_full = state.reflexes.len() >= REFLEXES_MAX;
             let unused = state.reflexes.values().map(|entry| &entry.reflex);
-            let oldest = unused.min_by_key(|reflex| {
-                (
-                    reflex.state == ReflexState::Promoted,
-                    reflex.hits,
-                    reflex.built_at,
-                )
-            });
+            let oldest = unused.min_by_key(|reflex| reflex.worth());
             oldest.filter(|_| is_full).map(|reflex| reflex.name.clone())
         };
         match oldest {
@@ -580,11 +411,19 @@ impl Reflexes {
         let hashes = self.hashes(asked);
         let now = (self.shared.ports.now)();
         let state = self.shared.state.read();
-        let mut knowing = state
+        let mut knowing: Vec<_> = state
             .knowing(&asked.text, tokens)
-            .filter(|(entry, _)| entry.reflex.holds(asked, now, ANSWER_AGE_MAX_MS));
-        let (Entry { reflex, program }, values) = knowing.next()?;
-        if knowing.next().is_some() {
+            .filter(|(entry, values)| {
+                entry.reflex.holds(asked, now, ANSWER_AGE_MAX_MS)
+                    && entry.reflex.is_proved_for(values)
+            })
+            .collect();
+        // What is computed is better known than what was said once.
+        if knowing.len() > 1 {
+            knowing.retain(|(entry, _)| !matches!(entry.reflex.rule, Rule::Answer { .. }));
+        }
+        let (Entry { reflex, program }, values) = knowing.pop()?;
+        if !knowing.is_empty() {
             return None;
         }
         for (tool, hash) in &reflex.tools {
@@ -664,7 +503,7 @@ impl Shortcut for Reflexes {
             Judgement::Promote => {
                 let program = self.program(name);
                 program
-                    .map_or(Ok(()), |program| program.ready().map(drop))
+                    .map_or(Ok(()), |program| program.prepare())
                     .map_err(ClientError::Refused)?;
                 reflex.promote("its owner promoted it");
             }
@@ -685,6 +524,9 @@ impl Projection for Reflexes {
         | Forget::Turn { session, .. }
         | Forget::Events { session, .. }) = what;
         self.shared.inbox.forget(*session);
+        self.shared.wishes.forget(what);
+        let tries = self.forgotten_tries(*session).await?;
+        self.shared.ports.records.commit(tries).await?;
         let _changing = self.shared.changing.lock().await;
         self.read_cases().await?;
         self.forget_cases(what).await?;
@@ -759,7 +601,7 @@ impl Reflexes {
     }
 }
 
-fn change(table: &str, key: &str, value: Option<Vec<u8>>) -> Change {
+pub(crate) fn change(table: &str, key: &str, value: Option<Vec<u8>>) -> Change {
     Change {
         table: table.to_owned(),
         key: key.to_owned(),
@@ -768,13 +610,19 @@ fn change(table: &str, key: &str, value: Option<Vec<u8>>) -> Change {
     }
 }
 
+/// Whether a turn that called nothing may be one of several that are computed alike: it says all that is needed, and has
+/// values.
+fn may_be_computed(case: &Case, tokens: &[Token]) -> bool {
+    case.is_first && is_timeless(&case.asked) && tokens.iter().any(is_value)
+}
+
 /// Cases stand in the order of their turns.
 fn case_key(case: &Case) -> String {
     format!("{:020}", case.seq)
 }
 
 /// Whether a turn is among what is to be forgotten. Of single events it is not known which of its turn's they are.
-fn is_of(what: &Forget, session: SessionId, turn: titan_protocol::TurnId) -> bool {
+pub(crate) fn is_of(what: &Forget, session: SessionId, turn: titan_protocol::TurnId) -> bool {
     match what {
         Forget::Session { session: it } | Forget::Events { session: it, .. } => *it == session,
         Forget::Turn {

@@ -6,3 +6,5 @@ mod life;
 mod pure;
 mod rig;
 mod routing;
+mod workshop;
+mod written;

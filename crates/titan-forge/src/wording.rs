@@ -156,6 +156,18 @@ impl Wording {
         strict.fold(0, u64::wrapping_add)
     }
 
+    /// What is asked, whatever the values and however it is put.
+    pub(crate) fn subject(&self) -> String {
+        let strict = self.parts.iter().filter_map(|part| match part {
+            Part::Word {
+                meaning,
+                role: Standing::Content | Standing::Guard,
+            } => Some(meaning.as_str()),
+            _ => None,
+        });
+        strict.collect::<Vec<_>>().join(" ")
+    }
+
     /// The values of the slots, if this asks the same: in the same words, or in other words beyond doubt.
     pub(crate) fn values(&self, tokens: &[Token]) -> Option<Vec<String>> {
         self.in_the_same_words(tokens)

@@ -102,6 +102,28 @@ pub trait ReflexHost: Send + Sync {
     /// # Errors
     /// When it is none, or takes more than a component may; the text says which.
     fn prepare(&self, component: &[u8]) -> Result<Arc<dyn ReflexProgram>, String>;
+
+    /// Makes a component of the world in `wit/tool.wit` ready that computes a value for a reflex. Blocks as
+    /// [`ReflexHost::prepare`] does, or for a tenth of a second where it was not compiled before.
+    ///
+    /// # Errors
+    /// When it is none, or wants anything besides its input and a log that nobody reads.
+    fn computation(&self, component: &[u8]) -> Result<Arc<dyn Computation>, String>;
+
+    /// Deletes what was kept of a component. One of which nothing is kept is no error.
+    ///
+    /// # Errors
+    /// When something is kept and can't be deleted.
+    fn forget(&self, component: &[u8]) -> Result<(), String>;
+}
+
+/// A computation that is ready: a pure function from a text to a text. Each run has an instance of its own.
+pub trait Computation: Send + Sync {
+    /// What it gives for a JSON object. Blocks: microseconds as a rule, at most a second.
+    ///
+    /// # Errors
+    /// When it says that something is wrong, breaks off, runs too long or gives too much; the text says which.
+    fn compute(&self, input: &str) -> Result<String, String>;
 }
 
 /// A component that is ready. Each step runs in an instance of its own.
@@ -178,6 +200,9 @@ pub struct ReflexSummary {
     pub wordings: Vec<String>,
     /// What it does, a line a step.
     pub steps: Vec<String>,
+    /// The code in it that a model wrote, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<ReflexWriting>,
     /// What it was built from: what was asked, and when.
     pub built_from: Vec<(String, UnixMillis)>,
     /// Recorded turns that it was not built from and whose outcome it gave.
@@ -192,4 +217,16 @@ pub struct ReflexSummary {
     pub sessions: Vec<SessionId>,
     /// Model time that its answers took no more, in milliseconds: what the turns that it was built from took, each hit.
     pub saved_ms: u64,
+}
+
+/// Code that a model wrote for a reflex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReflexWriting {
+    /// The provider and the model that wrote it.
+    pub by: String,
+    /// The source, a file in Rust.
+    pub source: String,
+    /// Of the turns that the reflex was built from so many, the first ones, were shown to the model. What was said in the
+    /// others the code had to give unseen.
+    pub shown: usize,
 }

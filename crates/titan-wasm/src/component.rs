@@ -90,6 +90,12 @@ impl Component {
         }
     }
 
+    /// The same component, which may use so much.
+    pub(crate) fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// What it is, whatever it says of itself.
     pub(crate) fn version(&self) -> &str {
         &self.about.version

@@ -1,6 +1,7 @@
 //! Components of the world in `wit/reflex.wit`: they answer in a model's place, and reach nothing.
 
-use crate::component::store;
+use crate::capability::Capability;
+use crate::component::{Component, store};
 use crate::guest::{Guest, Limits};
 use crate::host::{LoadError, WasmHost};
 use crate::ticker::Ticker;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use titan_protocol::{ReflexCall, ReflexHost, ReflexProgram, ReflexStep};
+use titan_protocol::{Computation, ReflexCall, ReflexHost, ReflexProgram, ReflexStep};
 use wasmtime::UpdateDeadline;
 use wasmtime::component::Linker;
 
@@ -28,6 +29,8 @@ mod bindings {
 
 /// A reflex takes microseconds; one that takes so long is broken.
 const WALL_CLOCK_MAX: Duration = Duration::from_secs(1);
+/// Bytes of what a computation gives: a few values.
+const COMPUTED_BYTES_MAX: usize = 4 << 10;
 
 struct Reflex {
     ready: bindings::ReflexPre<Guest>,
@@ -59,6 +62,39 @@ impl ReflexHost for WasmHost {
             .load_reflex(component)
             .map_err(|error| error.to_string())?;
         Ok(Arc::new(reflex))
+    }
+
+    fn computation(&self, component: &[u8]) -> Result<Arc<dyn Computation>, String> {
+        let component = self.load(component).map_err(|error| error.to_string())?;
+        // What a panic says goes to the log, which nobody reads here.
+        let mut wanted = component.capabilities().iter();
+        if let Some(one) = wanted.find(|one| **one != Capability::Log) {
+            return Err(format!(
+                "the component wants {one}, and what computes for a reflex gets nothing but its input"
+            ));
+        }
+        let limits = Limits {
+            wall_clock_max: WALL_CLOCK_MAX,
+            output_bytes_max: COMPUTED_BYTES_MAX,
+            ..self.limits()
+        };
+        Ok(Arc::new(Computing(component.within(limits))))
+    }
+
+    fn forget(&self, component: &[u8]) -> Result<(), String> {
+        WasmHost::forget(self, component).map_err(|error| error.to_string())
+    }
+}
+
+/// A tool that reaches nothing, which is run on the thread that asks.
+struct Computing(Component);
+
+impl Computation for Computing {
+    fn compute(&self, input: &str) -> Result<String, String> {
+        match self.0.call(input, &Arc::default()).result {
+            Ok(given) => given.map_err(|wrong| clip(&wrong)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What hostile and broken components do, and what is said about it.
 
 pub(crate) mod compiler;
+mod computing;
 mod documented;
 mod forged;
 mod fuzz;

@@ -263,9 +263,10 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
         }
     };
     let late = Arc::new(LateRouter::default());
-    let learned = reflexes::Learned::open(context, config, &store).await?;
-    let memory = Arc::new(memory_of(&store, lower::keeps(config)));
     let lasts = matches!(need, Need::Model { lasts: true, .. });
+    let writer = reflexes::writer(config, setting.as_ref(), lasts);
+    let learned = reflexes::Learned::open(context, config, &store, writer).await?;
+    let memory = Arc::new(memory_of(&store, lower::keeps(config)));
     let code = code(context);
     // Who asks once looks once.
     let code: Arc<dyn CodeGraph> = Arc::new(if lasts { code.watched() } else { code });

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use titan_testkit::server::{Reply, Request, Script, ScriptServer, Wire};
 
@@ -567,4 +568,192 @@ async fn a_reflex_computes_with_a_tool_that_was_written_and_ends_with_it() {
         place.server.exchanges().len() > n_taught,
         "the model is asked"
     );
+}
+
+/// What the model says when it is asked for the code of what it computes.
+const COUNTS: &str = r#"This counts them:
+```rust
+fn run(input: Value) -> Result<String> {
+    let text = input["outcomes"][0].as_str().ok_or("there is no outcome")?;
+    let lines = text.lines().filter(|line| line.contains("TODO"));
+    Ok(lines.count().to_string())
+}
+```
+"#;
+
+fn is_asked_for_code(request: &Request) -> bool {
+    request
+        .system()
+        .contains("You write one small function in Rust")
+}
+
+/// Reads the file that is asked about, and counts for itself.
+fn counts_todos(request: &Request) -> Reply {
+    if is_asked_for_code(request) {
+        // The first version does not compile.
+        return match request.last_user_text().contains("It is wrong") {
+            true => Reply::text(COUNTS),
+            false => Reply::text(&COUNTS.replace("to_string", "to_strings")),
+        };
+    }
+    let asked = request.last_user_text();
+    let file = asked
+        .split([' ', '?', '\n'])
+        .rfind(|word| word.ends_with(".txt"))
+        .unwrap_or("none.txt")
+        .to_owned();
+    match request.tool_results().as_slice() {
+        [] => Reply::call(
+            "shell",
+            &json!({"script": format!("cat {file}")}).to_string(),
+        ),
+        [.., text] => {
+            let n = text.lines().filter(|line| line.contains("TODO")).count();
+            match file.len() % 2 {
+                0 => Reply::text(&format!("In {file} there are **{n}** TODO lines.")),
+                _ => Reply::text(&format!("{n} lines of {file} say TODO.")),
+            }
+        }
+    }
+}
+
+/// Whoever waits longer for what is learned waits for what does not come.
+const LEARNED_MAX: Duration = Duration::from_secs(120);
+
+/// An engine in the background, which ends with its test.
+struct Background<'a>(&'a Place);
+
+impl<'a> Background<'a> {
+    fn start(place: &'a Place) -> Self {
+        let started = place.run(&["daemon", "start"]);
+        assert!(started.is_ok, "{}", started.said);
+        Self(place)
+    }
+
+    /// Waits until what was learned is in this state.
+    fn learned(&self, state: &str) -> Value {
+        let until = Instant::now() + LEARNED_MAX;
+        while Instant::now() < until {
+            let listed = self.0.run(&["reflexes", "list", "--json"]).out;
+            let reflexes = listed
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("JSON"));
+            let mut learned = reflexes.filter(|reflex: &Value| reflex["is_built_in"] == false);
+            match learned.next() {
+                Some(reflex) if reflex["state"] == state => return reflex,
+                _ => std::thread::yield_now(),
+            }
+        }
+        let logs = self.0.run(&["logs"]);
+        panic!(
+            "nothing that was learned is {state}: {} {}",
+            logs.out, logs.said
+        );
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        self.0.run(&["daemon", "stop"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_computes_again_and_again_is_written_compiled_proved_and_answered_without_it()
+{
+    let Some(jit) = prepared() else { return };
+    let place = Place::new(&jit, counts_todos);
+    configure(
+        &place.home(),
+        &jit,
+        "[reflexes]\npromotion = \"proved\"\nsample = 0\n",
+    );
+    let work = place.folder.path().join("work");
+    folder(&work);
+    let write = |name: &str, n: usize| {
+        let text = "x TODO y\n".repeat(n) + "done\ndone\n";
+        std::fs::write(work.join(name), text).expect("written");
+    };
+    let background = Background::start(&place);
+    let ask = |name: &str, n: usize| {
+        write(name, n);
+        let answered = place.ask(&format!("How many lines of {name} say TODO?"));
+        assert!(answered.is_ok, "{}", answered.said);
+        answered
+    };
+    for (name, n) in [("a.txt", 2), ("bb.txt", 3), ("c.txt", 5)] {
+        ask(name, n);
+    }
+    // It is written, does not compile, is mended, compiled and proved.
+    let written = background.learned("shadow");
+    assert_eq!(written["agreements"], 0, "{written}");
+    assert_eq!(written["written"]["by"], "compatible/scripted", "{written}");
+    for (name, n) in [("dd.txt", 1), ("e.txt", 4)] {
+        ask(name, n);
+    }
+    let name = background.learned("promoted")["name"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+
+    let n_asked = place.server.exchanges().len();
+    write("f.txt", 1);
+    write("f.txt", 17);
+    let answered = place.ask("Please tell me how many lines of f.txt say TODO");
+    assert!(
+        answered.out.contains("17") && answered.out.contains("f.txt"),
+        "{}",
+        answered.out
+    );
+    let said: Vec<&str> = answered.said.split_whitespace().collect();
+    let said = said.join(" ");
+    assert!(
+        said.contains("code that compatible/scripted wrote gives 5 recorded answers"),
+        "{said}"
+    );
+    assert_eq!(place.server.exchanges().len(), n_asked, "{}", answered.said);
+    let near = place.ask("How many lines of f.txt say TODO, and is that much?");
+    assert!(
+        near.is_ok && place.server.exchanges().len() > n_asked,
+        "{}",
+        near.said
+    );
+
+    let shown = place.run(&["reflexes", "show", &name]).out;
+    assert!(
+        shown
+            .contains("\n      let lines = text.lines().filter(|line| line.contains(\"TODO\"));\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("code by   compatible/scripted") && shown.contains("cat {0}"),
+        "{shown}"
+    );
+    let why = place.run(&["reflexes", "why", &name]).out;
+    for (what, file) in [
+        ("shown", "a.txt"),
+        ("shown", "bb.txt"),
+        ("held out", "c.txt"),
+    ] {
+        let is_said = |line: &str| line.starts_with(what) && line.contains(file);
+        assert!(why.lines().any(is_said), "{what} {file}: {why}");
+    }
+    assert!(
+        why.contains("proof       agrees: How many lines of c.txt say TODO?"),
+        "{why}"
+    );
+
+    // What it cost is told with all else.
+    let requests = place.server.requests();
+    let n_for_code = requests
+        .iter()
+        .filter(|request| is_asked_for_code(request))
+        .count();
+    assert_eq!(n_for_code, 2);
+    let costs = place.run(&["cost", "--json"]).out;
+    let calls = costs
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let calls: u64 = calls.filter_map(|line| line["calls"].as_u64()).sum();
+    assert_eq!(calls, requests.len() as u64, "{costs}");
 }

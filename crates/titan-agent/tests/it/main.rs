@@ -1,5 +1,6 @@
 //! Whole turns through the engine, as text: a scripted model, real pipeline, real tools, everything else in memory.
 
+mod asides;
 mod banking;
 mod branches;
 mod canvas;

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use titan_protocol::{Forget, Judgement, Projection, ReflexState, Shortcut};
 
-const PROVED: Config = Config {
+pub(super) const PROVED: Config = Config {
     promotion: Promotion::Proved,
     agreements_min: 2,
     sample_every: 0,
+    written_daily_max: 3,
 };
 
-fn file_of(text: &str) -> String {
+pub(super) fn file_of(text: &str) -> String {
     let tokens = tokens(text).expect("it is short");
     let file = tokens
         .iter()
@@ -46,9 +47,9 @@ const WRONG: Model = |text| {
         format!("{} has 1 lines.", file_of(text))
     })
 };
-const ASKED_IN_VAIN: Model = |text| panic!("the model was asked {text:?}");
+pub(super) const ASKED_IN_VAIN: Model = |text| panic!("the model was asked {text:?}");
 
-fn reflex(text: &str) -> Answered {
+pub(super) fn reflex(text: &str) -> Answered {
     Answered::Reflex(text.to_owned())
 }
 

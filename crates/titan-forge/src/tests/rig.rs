@@ -1,5 +1,6 @@
 //! A journal, reflexes over it, a world of files, and a model that answers as a test tells it.
 
+use super::workshop::{Codes, Workshop};
 use crate::builtin::{About, Facts};
 use crate::{Config, Ports, Reflexes};
 use serde_json::{Map, Value, json};
@@ -7,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use titan_protocol::{
-    Asked, CallId, EndedTurn, Event, Journal, Origin, ReflexHost, ReflexStep, ReflexSummary,
-    SessionId, Shortcut, Taint, ToolCall, ToolSpec, TurnId, TurnOutcome, Usage,
+    Asked, CallId, EndedTurn, Event, Journal, Origin, Records, ReflexHost, ReflexStep,
+    ReflexSummary, SessionId, Shortcut, Taint, ToolCall, ToolSpec, TurnId, TurnOutcome, Usage,
 };
 use titan_testkit::storage::MemoryStore;
 use titan_wasm::WasmHost;
@@ -23,8 +24,13 @@ pub(super) struct Rig {
     pub(super) tools: Arc<[ToolSpec]>,
     pub(super) versions: Arc<BTreeMap<String, String>>,
     pub(super) files: HashMap<&'static str, &'static str>,
+    /// What is in other files, which any program gives.
+    pub(super) texts: HashMap<&'static str, String>,
+    /// What code is written with.
+    pub(super) workshop: Arc<Workshop>,
+    /// Whether something was said in each session before.
+    pub(super) is_first: bool,
     turns: u128,
-    host: Arc<dyn ReflexHost>,
     config: Config,
     _folder: tempfile::TempDir,
 }
@@ -51,12 +57,13 @@ pub(super) fn tool(name: &str, description: &str) -> ToolSpec {
     }
 }
 
-async fn open(store: &Arc<MemoryStore>, host: &Arc<dyn ReflexHost>, config: Config) -> Reflexes {
+async fn open(store: &Arc<MemoryStore>, workshop: &Arc<Workshop>, config: Config) -> Reflexes {
     let ports = Ports {
         journal: store.clone(),
         records: store.clone(),
-        host: host.clone(),
+        host: workshop.clone(),
         facts: Arc::new(NoFacts),
+        writing: Some(workshop.writing()),
         now: || 1_000,
     };
     let reflexes = Reflexes::open(ports, config)
@@ -76,11 +83,20 @@ pub(super) enum Answered {
 
 impl Rig {
     pub(super) async fn new(config: Config) -> Self {
+        Self::with_codes(config, &[]).await
+    }
+
+    /// One in which this code can be written.
+    pub(super) async fn with_codes(config: Config, codes: Codes) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (store, host) = (MemoryStore::new(), host(&folder));
+        let store = MemoryStore::new();
+        let workshop = Workshop::new(host(&folder), codes);
         Self {
-            reflexes: open(&store, &host, config).await,
+            reflexes: open(&store, &workshop, config).await,
             store,
+            workshop,
+            texts: HashMap::new(),
+            is_first: true,
             workspace: "/work".into(),
             tools: [tool("shell", "runs"), tool("read", "reads")].into(),
             versions: Arc::default(),
@@ -93,7 +109,6 @@ impl Rig {
                 ("notes.txt", "7"),
             ]),
             turns: 0,
-            host,
             config,
             _folder: folder,
         }
@@ -101,14 +116,14 @@ impl Rig {
 
     /// The same home with another engine.
     pub(super) async fn reopen(&mut self) {
-        self.reflexes = open(&self.store, &self.host, self.config).await;
+        self.reflexes = open(&self.store, &self.workshop, self.config).await;
     }
 
     fn asked(&self, text: &str) -> Asked {
         Asked {
             workspace: self.workspace.clone(),
             text: text.to_owned(),
-            is_first: true,
+            is_first: self.is_first,
             tools: self.tools.clone(),
             versions: self.versions.clone(),
         }
@@ -212,6 +227,9 @@ impl Rig {
     fn run(&self, arguments: &Map<String, Value>) -> String {
         let script = arguments["script"].as_str().expect("a script");
         let (program, file) = script.rsplit_once(' ').expect("a program and a file");
+        if let Some(text) = self.texts.get(file) {
+            return text.clone();
+        }
         let Some(lines) = self.files.get(file) else {
             return format!("{program}: {file}: error 2, no such file\n[exit status 1]");
         };
@@ -249,9 +267,10 @@ impl Rig {
             turn,
             after,
             workspace: self.workspace.clone(),
-            is_first: true,
+            is_first: self.is_first,
         });
         self.reflexes.settle().await;
+        self.reflexes.write_waiting().await;
     }
 
     /// The one reflex that was learned.
@@ -265,6 +284,22 @@ impl Rig {
             .collect();
         assert_eq!(learned.len(), 1, "{learned:#?}");
         learned.into_iter().next().expect("there is one")
+    }
+
+    /// The one reflex with code in it.
+    pub(super) async fn written(&self) -> ReflexSummary {
+        let all = self.reflexes.reflexes().await;
+        let mut written = all.into_iter().filter(|it| it.written.is_some());
+        let one = written.next().expect("there is one");
+        assert_eq!(written.count(), 0);
+        one
+    }
+
+    /// The keys of a table.
+    pub(super) async fn kept(&self, table: &str) -> Vec<String> {
+        let found = self.store.scan(table, "", "", usize::MAX).await;
+        let found = found.expect("memory can be read");
+        found.into_iter().map(|(key, _)| key).collect()
     }
 
     pub(super) async fn n_learned(&self) -> usize {

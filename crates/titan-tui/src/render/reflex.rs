@@ -55,6 +55,12 @@ pub fn show(reflex: &ReflexSummary) -> Vec<Line> {
             .map(|wording| format!("asked as  {wording}")),
     );
     lines.extend(reflex.steps.iter().map(|step| format!("does      {step}")));
+    if let Some(written) = &reflex.written {
+        lines.push(format!("code by   {}", written.by));
+        let code = written.source.trim_end().lines();
+        let code = code.map(|line| format!("  {}", line.replace('\t', "    ")));
+        lines.extend(code.map(|line| line.trim_end().to_owned()));
+    }
     as_lines(&lines)
 }
 
@@ -66,11 +72,21 @@ pub fn why(reflex: &ReflexSummary) -> Vec<Line> {
         state(reflex.state),
         reflex.because
     )];
-    let built = reflex
-        .built_from
-        .iter()
-        .map(|(asked, at)| format!("built from  {} {asked}", moment(*at)));
-    lines.extend(built);
+    lines.extend(
+        reflex
+            .written
+            .iter()
+            .map(|written| format!("code by     {}", written.by)),
+    );
+    let built = reflex.built_from.iter().enumerate();
+    lines.extend(built.map(|(idx, (asked, at))| {
+        let what = match &reflex.written {
+            Some(written) if idx < written.shown => "shown",
+            Some(_) => "held out",
+            None => "built from",
+        };
+        format!("{what:<12}{} {asked}", moment(*at))
+    }));
     lines.push(format!(
         "agreed      with {} turns that it was not built from",
         reflex.agreements

@@ -244,7 +244,7 @@ fn toolchain_check(context: &Context) -> Check {
         Ok(None) => check(
             "toolchain",
             Verdict::Note,
-            "no tools are written here, for want of a compiler that was prepared; see: titanclaw toolchain status",
+            "no tools are written here, nor code for what reflexes compute, for want of a compiler that was prepared; see: titanclaw toolchain status",
         ),
     }
 }

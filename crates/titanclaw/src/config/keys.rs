@@ -258,6 +258,12 @@ pub(crate) const KEYS: &[Key] = &[
         "of so many questions that a reflex would answer the model is asked one, to see whether it still holds; 0: of none",
     ),
     key(
+        "reflexes.written_daily",
+        Kind::Count { min: 0, max: 100 },
+        "3",
+        "how often in a day a model is asked to write the code for what it computes again and again; 0: never",
+    ),
+    key(
         "jit.rustc",
         Kind::Text,
         "",

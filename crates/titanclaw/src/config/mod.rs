@@ -112,6 +112,7 @@ struct RawReflexes {
     promotion: Option<Promotion>,
     agreements: Option<u32>,
     sample: Option<u32>,
+    written_daily: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -292,6 +293,8 @@ pub(crate) struct Reflexes {
     pub(crate) agreements_min: u32,
     /// Of so many questions that a reflex would answer the model is asked one; 0: of none.
     pub(crate) sample_every: u32,
+    /// How often in a day a model is asked for code.
+    pub(crate) written_daily_max: u32,
 }
 
 /// `[jit]`: how tools that the engine writes are compiled.
@@ -412,6 +415,7 @@ impl From<RawConfig> for Config {
                 promotion: raw.reflexes.promotion.unwrap_or_default(),
                 agreements_min: raw.reflexes.agreements.unwrap_or(2),
                 sample_every: raw.reflexes.sample.unwrap_or(20),
+                written_daily_max: raw.reflexes.written_daily.unwrap_or(3),
             },
             jit: Jit {
                 rustc: raw.jit.rustc.filter(|path| !path.as_os_str().is_empty()),

@@ -22,7 +22,7 @@ pub(crate) fn toolchain(context: &Context) -> anyhow::Result<Toolchain> {
     Ok(described(context, config))
 }
 
-fn described(context: &Context, config: &Config) -> Toolchain {
+pub(super) fn described(context: &Context, config: &Config) -> Toolchain {
     let environment = inherited();
     let folder = |name: &str| environment.get(name).map(PathBuf::from);
     let rustup = folder("RUSTUP_HOME").or_else(|| Some(folder("HOME")?.join(".rustup")));

@@ -61,7 +61,7 @@ impl Setting {
     }
 }
 
-fn is_local(model: &str) -> bool {
+pub(super) fn is_local(model: &str) -> bool {
     model == LOCAL || model.starts_with("local/")
 }
 
