@@ -1,7 +1,7 @@
 //! The memory of one owner, on a store: what is kept there, and an [`Index`] of it in this process.
 //!
 //! The store's documents are the truth. The index is made from them when the memory is first used, and each change goes
-//! to the store first.
+//! to the store first. What another engine changed there is taken over before anything is answered or decided.
 
 use crate::documents::{checked, document_of, fingerprint, is_trusted, stored, told};
 use crate::extract::{self, Claim};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use titan_protocol::{
     Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
     MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
-    MemoryRelation, Query, Records, Search, Seq, StorageError, UnixMillis,
+    MemoryRelation, Numbered, Query, Records, Search, StorageError, UnixMillis,
 };
 use tokio::sync::{Mutex, RwLock};
 
@@ -22,6 +22,8 @@ use tokio::sync::{Mutex, RwLock};
 const FOUND_BYTES_MAX: usize = 4 << 20;
 /// Documents that are read from the store at once.
 const READ_MAX: usize = 500;
+/// Ids that are read from the store at once.
+const IDS_READ_MAX: usize = 10_000;
 /// Passages that are embedded together.
 const EMBEDDED_TOGETHER: usize = 64;
 /// Passages that one question waits for to be embedded; the rest has vectors with a later one.
@@ -57,8 +59,8 @@ pub struct GraphMemory {
     pub(crate) collection: Arc<str>,
     table: Arc<str>,
     pub(crate) state: Arc<RwLock<Option<State>>>,
-    /// How far it has listened, if it has; one listens at a time.
-    pub(crate) listening: Arc<Mutex<Option<Seq>>>,
+    /// One listens at a time.
+    pub(crate) listening: Arc<Mutex<()>>,
 }
 
 /// What is known of the stored documents without reading them again.
@@ -73,9 +75,13 @@ pub(crate) struct State {
     by_claim: BTreeMap<String, BTreeSet<String>>,
     /// Documents with passages that have no vector yet.
     unembedded: BTreeSet<String>,
+    /// The number of the newest change of the stored documents that is taken over.
+    heard: u64,
 }
 
 struct Known {
+    /// Of all that is stored of it.
+    hash: blake3::Hash,
     fingerprint: String,
     source: Option<String>,
     claims: Vec<Claim>,
@@ -88,6 +94,7 @@ impl State {
         self.remove(&document.id);
         let id = &document.id;
         let known = Known {
+            hash: hash_of(document),
             fingerprint: fingerprint(document),
             source: document.source.clone(),
             claims: claims(document),
@@ -144,6 +151,29 @@ impl State {
         self.index.remove(id);
     }
 
+    /// Takes note of a change that this memory made. If another one came before it, that is still to be heard.
+    pub(crate) fn changed(&mut self, numbered: Numbered) {
+        if self.heard == numbered.before {
+            self.heard = numbered.now;
+        }
+    }
+
+    /// Whether a document is known as it is stored.
+    fn is_known(&self, document: &MemoryDocument) -> bool {
+        let known = self.known.get(&document.id);
+        known.is_some_and(|known| known.hash == hash_of(document))
+    }
+
+    /// Takes over until when a document holds, and why.
+    fn set_validity(&mut self, document: &MemoryDocument) {
+        self.index
+            .set_valid_until(&document.id, document.valid_until);
+        if let Some(known) = self.known.get_mut(&document.id) {
+            known.hash = hash_of(document);
+            known.superseded_by.clone_from(&document.superseded_by);
+        }
+    }
+
     /// Documents whose source begins with one of these.
     pub(crate) fn of_sources(&self, beginnings: &[String]) -> Vec<String> {
         let is_meant = |source: &str| beginnings.iter().any(|it| source.starts_with(it));
@@ -185,6 +215,20 @@ impl State {
         }
         found.into_iter().collect()
     }
+}
+
+/// Of all that is stored of a document.
+fn hash_of(document: &MemoryDocument) -> blake3::Hash {
+    let stored = stored(document);
+    let mut hasher = blake3::Hasher::new();
+    for part in [stored.id.as_bytes(), stored.text.as_bytes()] {
+        hasher.update(part).update(&[0]);
+    }
+    for (name, value) in &stored.attributes {
+        hasher.update(name.as_bytes()).update(&[0]);
+        hasher.update(value.as_bytes()).update(&[0]);
+    }
+    hasher.finalize()
 }
 
 /// What a note says of things that have one value at a time. Files and conversations say much that is not meant so.
@@ -254,6 +298,7 @@ impl Memory for GraphMemory {
     async fn recall(&self, question: MemoryQuestion) -> Result<Vec<MemoryHit>, ClientError> {
         self.load().await?;
         self.listen().await?;
+        self.hear_others().await?;
         self.embed_passages().await;
         let vector = self.vector(&question.text).await;
         let asked = Question {
@@ -277,6 +322,7 @@ impl Memory for GraphMemory {
     async fn graph(&self, name: String, limit: usize) -> Result<MemoryGraph, ClientError> {
         self.load().await?;
         self.listen().await?;
+        self.hear_others().await?;
         let state = self.state.read().await;
         Ok(state
             .as_ref()
@@ -290,6 +336,7 @@ impl Memory for GraphMemory {
         // One change at a time: what is contradicted, merged or replaced is decided from what is known.
         let mut state = self.state.write().await;
         let state = state.get_or_insert_default();
+        self.take_over(state).await?;
         let now = (self.ports.clock)();
         let replaced_by_source = draft
             .source
@@ -332,7 +379,7 @@ impl Memory for GraphMemory {
         }
         let contradicted = state.contradicted_by(&document);
         // The new one first: a stop between the two leaves one too many and loses nothing.
-        self.store(&document).await?;
+        self.store(state, &document).await?;
         state.insert(&document);
         if let Some(old) = replaced
             && old.id != document.id
@@ -348,7 +395,9 @@ impl Memory for GraphMemory {
     async fn discard(&self, id: String) -> Result<(), ClientError> {
         self.load().await?;
         let mut state = self.state.write().await;
-        Ok(self.erase(state.get_or_insert_default(), &id).await?)
+        let state = state.get_or_insert_default();
+        self.take_over(state).await?;
+        Ok(self.erase(state, &id).await?)
     }
 }
 
@@ -464,7 +513,10 @@ impl GraphMemory {
         if held.is_some() {
             return Ok(());
         }
-        let mut state = State::default();
+        let mut state = State {
+            heard: self.ports.search.last_change(&self.collection).await?,
+            ..State::default()
+        };
         let mut after = String::new();
         loop {
             let page = self
@@ -483,6 +535,54 @@ impl GraphMemory {
         }
         self.load_vectors(&mut state).await?;
         *held = Some(state);
+        Ok(())
+    }
+
+    /// Takes over what another engine changed in the same store, if one did.
+    async fn hear_others(&self) -> Result<(), StorageError> {
+        let newest = self.ports.search.last_change(&self.collection).await?;
+        let heard = |state: &Option<State>| state.as_ref().is_none_or(|it| it.heard == newest);
+        if heard(&*self.state.read().await) {
+            return Ok(());
+        }
+        self.take_over(self.state.write().await.get_or_insert_default())
+            .await
+    }
+
+    /// Makes the state that of the stored documents. What is changed meanwhile is taken over the next time.
+    pub(crate) async fn take_over(&self, state: &mut State) -> Result<(), StorageError> {
+        let (search, collection) = (&self.ports.search, &self.collection);
+        let newest = search.last_change(collection).await?;
+        if newest == state.heard {
+            return Ok(());
+        }
+        let mut after = state.heard;
+        loop {
+            let page = search.stored_since(collection, after, READ_MAX).await?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after = *last;
+            for document in page.into_iter().map(|(_, document)| told(document)) {
+                if !state.is_known(&document) {
+                    state.insert(&document);
+                }
+            }
+        }
+        let mut gone: BTreeSet<String> = state.known.keys().cloned().collect();
+        let mut after = String::new();
+        loop {
+            let page = search.ids(collection, &after, IDS_READ_MAX).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after.clone_from(last);
+            for id in &page {
+                gone.remove(id);
+            }
+        }
+        gone.iter().for_each(|id| state.remove(id));
+        state.heard = newest;
         Ok(())
     }
 
@@ -688,11 +788,15 @@ impl GraphMemory {
         })
     }
 
-    async fn store(&self, document: &MemoryDocument) -> Result<(), StorageError> {
-        self.ports
-            .search
-            .upsert(&self.collection, vec![stored(document)])
-            .await
+    async fn store(
+        &self,
+        state: &mut State,
+        document: &MemoryDocument,
+    ) -> Result<(), StorageError> {
+        let upsert = vec![stored(document)];
+        let numbered = self.ports.search.upsert(&self.collection, upsert).await?;
+        state.changed(numbered);
+        Ok(())
     }
 
     /// Makes a document history: another says otherwise.
@@ -708,28 +812,17 @@ impl GraphMemory {
         };
         old.valid_until = Some(old.valid_until.unwrap_or(now).min(now));
         old.superseded_by = Some(by.to_owned());
-        self.store(&old).await?;
-        self.changed(state, &old);
+        self.store(state, &old).await?;
+        state.set_validity(&old);
         Ok(())
-    }
-
-    /// Takes over what of a document is not its text.
-    fn changed(&self, state: &mut State, document: &MemoryDocument) {
-        state
-            .index
-            .set_valid_until(&document.id, document.valid_until);
-        if let Some(known) = state.known.get_mut(&document.id) {
-            known.superseded_by.clone_from(&document.superseded_by);
-        }
     }
 
     /// Deletes a document from text, vectors and names, and from what names it.
     pub(crate) async fn erase(&self, state: &mut State, id: &str) -> Result<(), StorageError> {
         let hashes = state.index.hashes(id);
-        self.ports
-            .search
-            .remove(&self.collection, &[id.to_owned()])
-            .await?;
+        let ids = [id.to_owned()];
+        let numbered = self.ports.search.remove(&self.collection, &ids).await?;
+        state.changed(numbered);
         let mut changes = Vec::new();
         for hash in hashes {
             // A vector that another passage of the same text needs is computed again.
@@ -765,8 +858,8 @@ impl GraphMemory {
                 .map(told)
             {
                 document.superseded_by = None;
-                self.store(&document).await?;
-                self.changed(state, &document);
+                self.store(state, &document).await?;
+                state.set_validity(&document);
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What was said: each turn that ended well is a document of its question and its answer.
 //!
 //! It is read from the journal when somebody asks the memory, so that nobody pays for it before. A place in the journal is
-//! kept, and each turn is read once. A turn that only repeats what is known, because it recalled it or because a reflex
+//! kept, beside the documents and for all engines that share them, and each turn is read once. A turn that only repeats what is known, because it recalled it or because a reflex
 //! answered it, adds nothing.
 
 use crate::documents::{checked, document_of, fingerprint, stored};
@@ -107,27 +107,31 @@ impl GraphMemory {
         let Some(journal) = self.ports.journal.clone() else {
             return Ok(());
         };
-        let mut after = self.listening.lock().await;
-        let mut place = match *after {
-            Some(place) => place,
-            None => self.place().await?,
-        };
+        let _nobody_else = self.listening.lock().await;
         let mut turns: HashMap<TurnId, Turn> = HashMap::new();
+        let mut read_to = None;
         loop {
+            let (place, version) = self.place().await?;
+            if read_to != Some(place) {
+                // Another engine has listened meanwhile. What it read of a turn is not read here.
+                turns.clear();
+            }
             let records = journal.read(None, place, RECORDS_TOGETHER).await?;
             let Some(last) = records.last() else {
-                break;
+                return Ok(());
             };
-            place = last.seq;
             let mut said = Vec::new();
             for record in &records {
                 said.extend(self.hear(journal.as_ref(), &mut turns, record).await?);
             }
-            self.keep_said(said, place).await?;
-            *after = Some(place);
+            match self.keep_said(said, last.seq, version).await {
+                Err(StorageError::Conflict { .. }) => read_to = None,
+                kept => {
+                    kept?;
+                    read_to = Some(last.seq);
+                }
+            }
         }
-        *after = Some(place);
-        Ok(())
     }
 
     /// Takes a record, and gives the document of a turn that ends with it.
@@ -160,16 +164,28 @@ impl GraphMemory {
         Ok(whole.and_then(|whole| whole.draft(record.session, turn)))
     }
 
-    /// Where it begins to listen.
-    async fn place(&self) -> Result<Seq, StorageError> {
-        let kept = self.ports.records.get(PLACES, &self.collection).await?;
-        let place = kept.and_then(|kept| std::str::from_utf8(&kept.value).ok()?.parse().ok());
-        Ok(place.unwrap_or_default())
+    /// Where it begins to listen, and the version of that.
+    async fn place(&self) -> Result<(Seq, u64), StorageError> {
+        let Some(kept) = self.ports.records.get(PLACES, &self.collection).await? else {
+            return Ok((0, 0));
+        };
+        let place = std::str::from_utf8(&kept.value)
+            .ok()
+            .and_then(|it| it.parse().ok());
+        Ok((place.unwrap_or_default(), kept.version))
     }
 
-    async fn keep_said(&self, said: Vec<MemoryDraft>, place: Seq) -> Result<(), StorageError> {
+    async fn keep_said(
+        &self,
+        said: Vec<MemoryDraft>,
+        place: Seq,
+        version: u64,
+    ) -> Result<(), StorageError> {
         let mut held = self.state.write().await;
         let state = held.get_or_insert_default();
+        if !said.is_empty() {
+            self.take_over(state).await?;
+        }
         let mut documents: Vec<MemoryDocument> = Vec::new();
         let mut together = BTreeSet::new();
         for draft in said {
@@ -183,17 +199,17 @@ impl GraphMemory {
                 documents.push(document);
             }
         }
-        let documents_stored = documents.iter().map(stored).collect();
-        self.ports
-            .search
-            .upsert(&self.collection, documents_stored)
-            .await?;
-        documents.iter().for_each(|document| state.insert(document));
+        if !documents.is_empty() {
+            let upsert = documents.iter().map(stored).collect();
+            let numbered = self.ports.search.upsert(&self.collection, upsert).await?;
+            documents.iter().for_each(|document| state.insert(document));
+            state.changed(numbered);
+        }
         let change = Change {
             table: PLACES.to_owned(),
             key: self.collection.to_string(),
             value: Some(Bytes::from(place.to_string())),
-            expected_version: None,
+            expected_version: Some(version),
         };
         self.ports.records.commit(vec![change]).await
     }
@@ -244,6 +260,7 @@ impl Projection for GraphMemory {
         };
         let mut held = self.state.write().await;
         let state = held.get_or_insert_default();
+        self.take_over(state).await?;
         for id in state.of_sources(&sources) {
             self.erase(state, &id).await?;
         }

@@ -148,13 +148,46 @@ pub trait Search: Send + Sync {
     ///
     /// # Errors
     /// When the store can't be written.
-    async fn upsert(&self, collection: &str, documents: Vec<Document>) -> Result<(), StorageError>;
+    async fn upsert(
+        &self,
+        collection: &str,
+        documents: Vec<Document>,
+    ) -> Result<Numbered, StorageError>;
 
     /// Removes documents; unknown ids are passed over. Their text is really deleted.
     ///
     /// # Errors
     /// When the store can't be written.
-    async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError>;
+    async fn remove(&self, collection: &str, ids: &[String]) -> Result<Numbered, StorageError>;
+
+    /// The number of the newest change of a collection, whoever made it; 0 of one that nobody changed. It is quick to ask.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn last_change(&self, collection: &str) -> Result<u64, StorageError>;
+
+    /// Documents that were stored after the change of this number, oldest first, at most `limit`, each with a number that
+    /// those after it are read from.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn stored_since(
+        &self,
+        collection: &str,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Document)>, StorageError>;
+
+    /// Ids that are greater than `after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn ids(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError>;
 
     /// The document of this id, if there is one.
     ///
@@ -179,6 +212,16 @@ pub trait Search: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn query(&self, collection: &str, query: Query) -> Result<Vec<Hit>, StorageError>;
+}
+
+/// The number of a change of a collection. Numbers grow with each change, and who has seen the one before has missed
+/// nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbered {
+    /// That of the change before it, whoever made that; 0 if it is the first.
+    pub before: u64,
+    /// Its own.
+    pub now: u64,
 }
 
 /// Something that can be found.

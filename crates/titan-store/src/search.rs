@@ -8,43 +8,85 @@ use crate::ranking::{
     self, FUSION_DEPTH, Near, Ranking, check_dimensions, check_filter, decode_attributes,
     decode_vector, encode_attributes, encode_vector, fuse, sort_best_first, words,
 };
-use crate::sql::{Row, Sql, Value, bytes, integer, optional_bytes, real, text, utf8};
+use crate::sql::{IntoParams, Row, Sql, Value, bytes, integer, optional_bytes, real, text, utf8};
 use crate::writer::Wrote;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
-use titan_protocol::{Document, Hit, Query, Search, StorageError};
+use std::sync::Arc;
+use titan_protocol::{Document, Hit, Numbered, Query, Search, StorageError};
+
+/// A place behind every document and every numbered change: none is given twice.
+const NEXT_PLACE: &str = "max((SELECT coalesce(max(place), 0) FROM document), \
+                          (SELECT coalesce(max(number), 0) FROM collection_change)) + 1";
 
 #[async_trait]
 impl Search for Core {
-    async fn upsert(&self, collection: &str, documents: Vec<Document>) -> Result<(), StorageError> {
-        let collection = collection.to_owned();
-        let work = move |sql: &Sql| {
+    async fn upsert(
+        &self,
+        collection: &str,
+        documents: Vec<Document>,
+    ) -> Result<Numbered, StorageError> {
+        let work = move |sql: &Sql, collection: &str| {
             let mut wrote = Wrote::Added;
             for document in documents {
-                if delete(sql, &collection, &document.id)? {
+                if delete(sql, collection, &document.id)? {
                     wrote = Wrote::Erased;
                 }
-                insert(sql, &collection, document)?;
+                insert(sql, collection, document)?;
             }
             Ok(wrote)
         };
-        self.queue.write(work).await
+        self.change(collection, work).await
     }
 
-    async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError> {
-        let (collection, ids) = (collection.to_owned(), ids.to_vec());
-        let work = move |sql: &Sql| {
+    async fn remove(&self, collection: &str, ids: &[String]) -> Result<Numbered, StorageError> {
+        let ids = ids.to_vec();
+        let work = move |sql: &Sql, collection: &str| {
             let mut wrote = Wrote::Added;
             for id in &ids {
-                if delete(sql, &collection, id)? {
+                if delete(sql, collection, id)? {
                     wrote = Wrote::Erased;
                 }
             }
             Ok(wrote)
         };
-        self.queue.write(work).await
+        self.change(collection, work).await
+    }
+
+    async fn last_change(&self, collection: &str) -> Result<u64, StorageError> {
+        let collection = collection.as_bytes().to_vec();
+        let last = move |sql: &Sql| last_change(sql, collection);
+        Ok(self.readers.read(last).await? as u64)
+    }
+
+    async fn stored_since(
+        &self,
+        collection: &str,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Document)>, StorageError> {
+        let since = i64::try_from(number).unwrap_or(i64::MAX);
+        let place = (collection.as_bytes().to_vec(), since);
+        let select = "SELECT id, text, vector, attributes, place FROM document \
+                      WHERE collection = ?1 AND place > ?2 ORDER BY place";
+        let read = |row: &Row| Ok((integer(row, 4)? as u64, read_document(row)?));
+        let since = move |sql: &Sql| some(sql, select, place, limit, read);
+        self.readers.read(since).await
+    }
+
+    async fn ids(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError> {
+        let place = (collection.as_bytes().to_vec(), after.as_bytes().to_vec());
+        let select = "SELECT id FROM document WHERE collection = ?1 AND id > ?2 ORDER BY id";
+        let ids = move |sql: &Sql| some(sql, select, place, limit, |row| utf8(row, 0));
+        self.readers.read(ids).await
     }
 
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError> {
@@ -62,19 +104,9 @@ impl Search for Core {
         limit: usize,
     ) -> Result<Vec<Document>, StorageError> {
         let place = (collection.as_bytes().to_vec(), after.as_bytes().to_vec());
-        let scan = move |sql: &Sql| {
-            let mut found = Vec::new();
-            let select = "SELECT id, text, vector, attributes FROM document \
-                          WHERE collection = ?1 AND id > ?2 ORDER BY id";
-            sql.rows(select, place, |row| {
-                if found.len() >= limit {
-                    return Ok(ControlFlow::Break(()));
-                }
-                found.push(read_document(row)?);
-                Ok(ControlFlow::Continue(()))
-            })?;
-            Ok(found)
-        };
+        let select = "SELECT id, text, vector, attributes FROM document \
+                      WHERE collection = ?1 AND id > ?2 ORDER BY id";
+        let scan = move |sql: &Sql| some(sql, select, place, limit, read_document);
         self.readers.read(scan).await
     }
 
@@ -84,6 +116,67 @@ impl Search for Core {
         let search = move |sql: &Sql| search(sql, &collection, &query);
         self.readers.read(search).await
     }
+}
+
+impl Core {
+    /// Makes a change of a collection and numbers it.
+    async fn change(
+        &self,
+        collection: &str,
+        work: impl FnOnce(&Sql, &str) -> Result<Wrote, StorageError> + Send + 'static,
+    ) -> Result<Numbered, StorageError> {
+        let collection = collection.to_owned();
+        let numbered = Arc::new(Mutex::new(Numbered::default()));
+        let told = Arc::clone(&numbered);
+        let change = move |sql: &Sql| {
+            let wrote = work(sql, &collection)?;
+            *told.lock() = number(sql, collection.into_bytes())?;
+            Ok(wrote)
+        };
+        self.queue.write(change).await?;
+        let numbered = *numbered.lock();
+        Ok(numbered)
+    }
+}
+
+/// At most so many rows of a query.
+fn some<T>(
+    sql: &Sql,
+    select: &str,
+    params: impl IntoParams,
+    limit: usize,
+    read: impl Fn(&Row) -> Result<T, StorageError>,
+) -> Result<Vec<T>, StorageError> {
+    let mut found = Vec::new();
+    sql.rows(select, params, |row| {
+        if found.len() >= limit {
+            return Ok(ControlFlow::Break(()));
+        }
+        found.push(read(row)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+fn last_change(sql: &Sql, collection: Vec<u8>) -> Result<i64, StorageError> {
+    let select = "SELECT number FROM collection_change WHERE collection = ?1";
+    let last = sql.first(select, [collection], |row| integer(row, 0))?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Numbers the change that is being made: after every place, so that what is stored later stands after it.
+fn number(sql: &Sql, collection: Vec<u8>) -> Result<Numbered, StorageError> {
+    let before = last_change(sql, collection.clone())?;
+    let next = format!("SELECT {NEXT_PLACE}");
+    let now = sql.first(&next, (), |row| integer(row, 0))?.unwrap_or(1);
+    sql.execute(
+        "INSERT OR REPLACE INTO collection_change (collection, number) VALUES (?1, ?2)",
+        (collection, now),
+    )?;
+    Ok(Numbered {
+        before: before as u64,
+        now: now as u64,
+    })
 }
 
 fn search(sql: &Sql, collection: &str, query: &Query) -> Result<Vec<Hit>, StorageError> {
@@ -230,9 +323,12 @@ pub(crate) fn insert(sql: &Sql, collection: &str, document: Document) -> Result<
         }
     }
     let attributes = encode_attributes(&document.attributes)?;
-    sql.execute(
+    let insert = format!(
         "INSERT INTO document (place, collection, id, text, vector, attributes) \
-         VALUES ((SELECT coalesce(max(place), 0) + 1 FROM document), ?1, ?2, ?3, ?4, ?5)",
+         VALUES ({NEXT_PLACE}, ?1, ?2, ?3, ?4, ?5)"
+    );
+    sql.execute(
+        &insert,
         (
             collection,
             document.id.into_bytes(),

@@ -5,7 +5,7 @@
 
 use crate::lock::WriterToken;
 use futures::FutureExt;
-use libsql::params::IntoParams;
+pub(crate) use libsql::params::IntoParams;
 use libsql::{Connection, Database, OpenFlags, Statement};
 pub(crate) use libsql::{Row, Value};
 use std::cell::RefCell;

@@ -209,7 +209,7 @@ async fn a_home_of_a_newer_schema_is_refused_and_left_as_it_is() {
     let database = home.path().join("titanclaw.db");
     let meddler = libsql::Builder::new_local(&database).build().await;
     let meddler = meddler.expect("it opens").connect().expect("it connects");
-    let newer = "INSERT INTO migration VALUES (3, 'of the future', '9.9.9')";
+    let newer = "INSERT INTO migration VALUES (99, 'of the future', '9.9.9')";
     meddler.execute(newer, ()).await.expect("a row");
     drop(meddler);
     let before = fs::read(&database).expect("the file is read");

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use titan_protocol::{
-    BlobId, Blobs, BoxStream, Change, Delivery, Document, Event, Hit, Journal, Query, Record,
-    Records, Search, Seq, SessionId, StorageError, TurnId, UnixMillis, Versioned,
+    BlobId, Blobs, BoxStream, Change, Delivery, Document, Event, Hit, Journal, Numbered, Query,
+    Record, Records, Search, Seq, SessionId, StorageError, TurnId, UnixMillis, Versioned,
 };
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -42,7 +42,24 @@ struct State {
     records: BTreeMap<(String, String), Versioned>,
     last_version: u64,
     collections: HashMap<String, Vec<Document>>,
+    /// The numbers at which documents were stored, by collection and id, and those of the newest changes.
+    places: HashMap<(String, String), u64>,
+    changes: HashMap<String, Numbered>,
+    last_place: u64,
     blobs: HashMap<BlobId, Bytes>,
+}
+
+impl State {
+    /// Numbers the change that is being made.
+    fn number(&mut self, collection: &str) -> Numbered {
+        self.last_place += 1;
+        let change = self.changes.entry(collection.to_owned()).or_default();
+        *change = Numbered {
+            before: change.now,
+            now: self.last_place,
+        };
+        *change
+    }
 }
 
 impl MemoryStore {
@@ -209,27 +226,74 @@ impl Records for MemoryStore {
 
 #[async_trait]
 impl Search for MemoryStore {
-    async fn upsert(&self, collection: &str, documents: Vec<Document>) -> Result<(), StorageError> {
+    async fn upsert(
+        &self,
+        collection: &str,
+        documents: Vec<Document>,
+    ) -> Result<Numbered, StorageError> {
         let mut state = self.state.lock();
         let mut stored = state
             .collections
             .get(collection)
             .cloned()
             .unwrap_or_default();
+        let mut ids = Vec::new();
         for document in documents {
             stored.retain(|other| other.id != document.id);
             check_dimensions(collection, &stored, document.vector.as_deref())?;
+            ids.push(document.id.clone());
             stored.push(document);
         }
         state.collections.insert(collection.to_owned(), stored);
-        Ok(())
+        for id in ids {
+            state.last_place += 1;
+            let place = state.last_place;
+            state.places.insert((collection.to_owned(), id), place);
+        }
+        Ok(state.number(collection))
     }
 
-    async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError> {
-        if let Some(stored) = self.state.lock().collections.get_mut(collection) {
+    async fn remove(&self, collection: &str, ids: &[String]) -> Result<Numbered, StorageError> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.collections.get_mut(collection) {
             stored.retain(|document| !ids.contains(&document.id));
         }
-        Ok(())
+        Ok(state.number(collection))
+    }
+
+    async fn last_change(&self, collection: &str) -> Result<u64, StorageError> {
+        let state = self.state.lock();
+        Ok(state.changes.get(collection).map_or(0, |last| last.now))
+    }
+
+    async fn stored_since(
+        &self,
+        collection: &str,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Document)>, StorageError> {
+        let state = self.state.lock();
+        let stored = state.collections.get(collection).into_iter().flatten();
+        let mut found: Vec<(u64, Document)> = stored
+            .map(|document| {
+                let key = (collection.to_owned(), document.id.clone());
+                (state.places[&key], document.clone())
+            })
+            .filter(|(place, _)| *place > number)
+            .collect();
+        found.sort_by_key(|(place, _)| *place);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn ids(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError> {
+        let found = Search::scan(self, collection, after, limit).await?;
+        Ok(found.into_iter().map(|document| document.id).collect())
     }
 
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError> {

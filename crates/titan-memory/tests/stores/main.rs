@@ -1,5 +1,6 @@
 //! The memory as its callers see it, on every store that there is: a home's own database, and PostgreSQL servers.
 
+mod engines;
 mod notes;
 mod owners;
 mod said;

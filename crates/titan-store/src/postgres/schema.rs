@@ -8,7 +8,7 @@ use deadpool_postgres::Transaction;
 use titan_protocol::StorageError;
 
 /// All migrations, oldest first. A released one is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// The lock of those who change the schema: "titan" in numbers, and one.
 const LOCK: i64 = 0x7469_7461_6e01;
 /// The oldest server that the tests run on.

@@ -4,7 +4,7 @@
 //! nor how long the others are, so BM25 is computed from the counts, as FTS5 does it in a home.
 
 use super::Core;
-use super::pool::{Fault, Work};
+use super::pool::{Fault, Params, Work};
 use super::records::next_numbers;
 use super::schema::get;
 use super::vectors;
@@ -15,7 +15,7 @@ use crate::ranking::{
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use titan_protocol::{Document, Hit, Query, Search, StorageError};
+use titan_protocol::{Document, Hit, Numbered, Query, Search, StorageError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -30,10 +30,11 @@ const FOLDED: &str = "regexp_replace(normalize($1::text, NFD), '[\\u0300-\\u036f
 
 #[async_trait]
 impl Search for Core {
-    async fn upsert(&self, collection: &str, documents: Vec<Document>) -> Result<(), StorageError> {
-        if documents.is_empty() {
-            return Ok(());
-        }
+    async fn upsert(
+        &self,
+        collection: &str,
+        documents: Vec<Document>,
+    ) -> Result<Numbered, StorageError> {
         self.vectors.prepare(&self.pool, &documents).await?;
         let upsert = Upsert {
             collection: collection.as_bytes(),
@@ -43,15 +44,62 @@ impl Search for Core {
         self.pool.write(&upsert).await
     }
 
-    async fn remove(&self, collection: &str, ids: &[String]) -> Result<(), StorageError> {
+    async fn remove(&self, collection: &str, ids: &[String]) -> Result<Numbered, StorageError> {
         let remove = Remove {
             collection: collection.as_bytes(),
             ids: ids.iter().map(|id| id.as_bytes()).collect(),
         };
-        if self.pool.write(&remove).await? {
+        let (has_removed, numbered) = self.pool.write(&remove).await?;
+        if has_removed {
             self.erase("document").await?;
         }
-        Ok(())
+        Ok(numbered)
+    }
+
+    async fn last_change(&self, collection: &str) -> Result<u64, StorageError> {
+        let rows = self
+            .pool
+            .rows(LAST_CHANGE, &[&collection.as_bytes()])
+            .await?;
+        match rows.first() {
+            Some(row) => Ok(get::<i64>(&self.pool, row, 0)? as u64),
+            None => Ok(0),
+        }
+    }
+
+    async fn stored_since(
+        &self,
+        collection: &str,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Document)>, StorageError> {
+        let select = "SELECT place, id, text, vector, attributes FROM document \
+                      WHERE collection = $1 AND place > $2 ORDER BY place LIMIT $3";
+        let collection = collection.as_bytes();
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params: Params<'_> = &[&collection, &number, &limit];
+        let rows = self.pool.rows(select, params).await?;
+        let read = |row| {
+            let place: i64 = get(&self.pool, row, 0)?;
+            Ok((place as u64, self.document(row, 1)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn ids(
+        &self,
+        collection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError> {
+        let select =
+            "SELECT id FROM document WHERE collection = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let place = (collection.as_bytes(), after.as_bytes());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params: Params<'_> = &[&place.0, &place.1, &limit];
+        let rows = self.pool.rows(select, params).await?;
+        rows.iter().map(|row| self.utf8(row, 0)).collect()
     }
 
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, StorageError> {
@@ -286,9 +334,9 @@ struct Upsert<'a> {
 
 #[async_trait]
 impl Work for Upsert<'_> {
-    type Done = ();
+    type Done = Numbered;
 
-    async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<Numbered, Fault> {
         lock(transaction, self.collection).await?;
         let ids: Vec<&[u8]> = self.documents.iter().map(|it| it.id.as_bytes()).collect();
         delete(transaction, self.collection, &ids).await?;
@@ -302,7 +350,7 @@ impl Work for Upsert<'_> {
             };
             new.insert(transaction, self.has_near).await?;
         }
-        Ok(())
+        number(transaction, self.collection).await
     }
 }
 
@@ -371,7 +419,7 @@ impl New<'_> {
     }
 }
 
-/// Tells whether there were any.
+/// Tells whether there were any, too.
 struct Remove<'a> {
     collection: &'a [u8],
     ids: Vec<&'a [u8]>,
@@ -379,12 +427,37 @@ struct Remove<'a> {
 
 #[async_trait]
 impl Work for Remove<'_> {
-    type Done = bool;
+    type Done = (bool, Numbered);
 
-    async fn run(&self, transaction: &Transaction<'_>) -> Result<bool, Fault> {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<Self::Done, Fault> {
         lock(transaction, self.collection).await?;
-        delete(transaction, self.collection, &self.ids).await
+        let has_removed = delete(transaction, self.collection, &self.ids).await?;
+        let numbered = number(transaction, self.collection).await?;
+        Ok((has_removed, numbered))
     }
+}
+
+const LAST_CHANGE: &str = "SELECT number FROM collection_change WHERE collection = $1";
+
+/// Numbers the change that is being made: after every place, so that what is stored later stands after it. The lock of the
+/// collection makes the order of numbers that of commits.
+async fn number(transaction: &Transaction<'_>, collection: &[u8]) -> Result<Numbered, Fault> {
+    let last = transaction.prepare_cached(LAST_CHANGE).await?;
+    let before = match transaction.query_opt(&last, &[&collection]).await? {
+        Some(row) => row.try_get::<_, i64>(0)?,
+        None => 0,
+    };
+    let set = "INSERT INTO collection_change (collection, number) VALUES ($1, nextval('document_place')) \
+               ON CONFLICT (collection) DO UPDATE SET number = EXCLUDED.number RETURNING number";
+    let set = transaction.prepare_cached(set).await?;
+    let now: i64 = transaction
+        .query_one(&set, &[&collection])
+        .await?
+        .try_get(0)?;
+    Ok(Numbered {
+        before: before as u64,
+        now: now as u64,
+    })
 }
 
 /// One engine changes a collection at a time.

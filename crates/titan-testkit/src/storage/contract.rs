@@ -775,6 +775,54 @@ pub async fn search_contract(search: &dyn Search) {
     attributes_filter(search).await;
     documents_are_replaced_and_removed(search).await;
     documents_are_read_in_the_order_of_their_ids(search).await;
+    changes_are_numbered(search).await;
+}
+
+async fn changes_are_numbered(search: &dyn Search) {
+    let notes = &format!("contract-{}", SessionId::new());
+    let other = &format!("{notes}-other");
+    let last = async || search.last_change(notes).await.expect("it is told");
+    let since = async |number, limit| {
+        let found = search.stored_since(notes, number, limit).await;
+        found.expect("documents can be read")
+    };
+    let names = |found: &[(u64, Document)]| {
+        let ids = found.iter().map(|(_, document)| document.id.clone());
+        ids.collect::<Vec<_>>()
+    };
+    let ids = async |after| {
+        let found = search.ids(notes, after, 2).await;
+        found.expect("ids can be read")
+    };
+    assert_eq!(last().await, 0, "nobody changed it");
+    let stored = ["b", "c", "a"].map(|id| document(id, "words")).to_vec();
+    let first = search.upsert(notes, stored).await.expect("they are stored");
+    assert!(first.before == 0 && first.now > 0, "{first:?}");
+    upsert(search, other, vec![document("x", "words")]).await;
+    assert_eq!(last().await, first.now, "each collection for itself");
+    let found = since(0, 10).await;
+    assert_eq!(names(&found), ["b", "c", "a"], "as they were stored");
+    assert_eq!(found[0].1, document("b", "words"), "each is whole");
+    assert_eq!(names(&since(0, 2).await), ["b", "c"], "the limit holds");
+    assert_eq!(names(&since(found[1].0, 2).await), ["a"], "and goes on");
+    assert_eq!(since(first.now, 10).await, [], "nothing came later");
+
+    let again = vec![document("c", "other words")];
+    let second = search.upsert(notes, again).await.expect("it is stored");
+    assert_eq!(second.before, first.now, "nobody changed it in between");
+    assert!(second.now > first.now, "numbers grow");
+    let found = since(first.now, 10).await;
+    assert_eq!(names(&found), ["c"], "what was stored again came later");
+    assert_eq!(ids("").await, ["a", "b"], "ids are read in their order");
+    assert_eq!(ids("b").await, ["c"], "from there on");
+    let removed = search.remove(notes, &["c".into()]).await;
+    let third = removed.expect("it is removed");
+    assert_eq!((third.before, last().await), (second.now, third.now));
+    assert_eq!(since(first.now, 10).await, [], "what is gone is not read");
+    assert_eq!(ids("b").await, Vec::<String>::new());
+    // The newest is stored anew in the place of what was the newest.
+    upsert(search, notes, vec![document("c", "words")]).await;
+    assert_eq!(names(&since(third.now, 10).await), ["c"]);
 }
 
 async fn documents_are_read_in_the_order_of_their_ids(search: &dyn Search) {
