@@ -4,6 +4,7 @@ mod build;
 mod code;
 mod components;
 mod concurrent;
+mod distractors;
 mod footprint;
 mod forged;
 mod gateway;

@@ -1,6 +1,7 @@
 //! What the memory finds, and what finding takes: in this process, on the index that the engine answers from.
 
 use super::block_on;
+use super::distractors::Distractors;
 use crate::Setup;
 use crate::process::milliseconds;
 use crate::report::Row;
@@ -21,10 +22,16 @@ const PASSAGES: usize = 50_000;
 const QUESTIONS: usize = 200;
 const INGESTED: usize = 5_000;
 const DISTRACTORS: usize = 100;
+/// Passages that nobody asks about, for each passage of the set.
+const TIMES_MORE: usize = 100;
+const SEED: u64 = 1;
+/// What of the share of passages found among the first 5 may be lost to them, in points.
+const LOST_MAX: f64 = 5.0;
 
 /// Of the passages that 100 questions with two gold passages each need, how many are among the first 2, 5 and 10, and
-/// for how many questions both are among the first 5, in percent: by all parts together, by each alone, and with 100
-/// documents added that repeat names. No model is asked; the query's vector is a sum over a table.
+/// for how many questions both are among the first 5, in percent: by all parts together, by each alone, with 100
+/// documents added that repeat names, and with a hundred times as many passages that nobody asks about. No model is
+/// asked; the query's vector is a sum over a table.
 pub(super) fn retrieval(_setup: &Setup) -> Result<Vec<Row>> {
     let folder = std::env::var_os(DATA_VARIABLE).map(PathBuf::from).with_context(|| {
         format!("{DATA_VARIABLE} names no folder with hotpotqa_train.json and hotpotqa_train_corpus.json (HippoRAG's sample)")
@@ -32,9 +39,12 @@ pub(super) fn retrieval(_setup: &Setup) -> Result<Vec<Row>> {
     let questions: Vec<Asked> = read(&folder.join("hotpotqa_train.json"))?;
     let corpus: serde_json::Map<String, serde_json::Value> =
         read(&folder.join("hotpotqa_train_corpus.json"))?;
+    let corpus: Vec<(String, Vec<String>)> = corpus
+        .into_iter()
+        .map(|(title, sentences)| Ok((title, serde_json::from_value(sentences)?)))
+        .collect::<Result<_>>()?;
     let mut index = Index::new();
     for (title, sentences) in &corpus {
-        let sentences: Vec<String> = serde_json::from_value(sentences.clone())?;
         add(&mut index, title, title, &sentences.concat())?;
     }
     let vectors = embed(
@@ -60,9 +70,11 @@ pub(super) fn retrieval(_setup: &Setup) -> Result<Vec<Row>> {
     for (name, parts) in parts {
         rows.extend(measure(&index, &questions, &vectors, parts)?.rows(name));
     }
+    let alone = measure(&index, &questions, &vectors, Parts::ALL)?;
     for n in 0..DISTRACTORS {
         let named: Vec<&String> = corpus
-            .keys()
+            .iter()
+            .map(|(title, _)| title)
             .skip(n * 9 % corpus.len())
             .step_by(97)
             .take(8)
@@ -79,7 +91,35 @@ pub(super) fn retrieval(_setup: &Setup) -> Result<Vec<Row>> {
         )?;
     }
     rows.extend(measure(&index, &questions, &vectors, Parts::ALL)?.rows("with_100_more"));
+    for n in 0..DISTRACTORS {
+        index.remove(&format!("distractor {n}"));
+    }
+    add_distractors(&mut index, &corpus, &questions)?;
+    let among_many = measure(&index, &questions, &vectors, Parts::ALL)?;
+    let lost = Measured::mean(&alone.at_5) - Measured::mean(&among_many.at_5);
+    rows.extend(among_many.rows("with_100_times_more"));
+    let lost = Row::new("with_100_times_more", "lost_at_5", "points", vec![lost]);
+    rows.push(lost.goal(LOST_MAX, Some(LOST_MAX)));
     Ok(rows)
+}
+
+/// Adds a hundred passages that nobody asks about for each that is there.
+fn add_distractors(
+    index: &mut Index,
+    corpus: &[(String, Vec<String>)],
+    questions: &[Asked],
+) -> Result<()> {
+    let facts = questions.iter().flat_map(|asked| &asked.supporting_facts);
+    let needed: BTreeSet<&str> = facts.map(|(title, _)| title.as_str()).collect();
+    let passages = corpus
+        .iter()
+        .map(|(title, sentences)| (&sentences[..], needed.contains(title.as_str())));
+    let distractors = Distractors::new(passages, SEED).take(corpus.len() * TIMES_MORE);
+    for (n, (title, text)) in distractors.enumerate() {
+        add(index, &format!("distractor {n}"), &title, &text)?;
+    }
+    index.settle_vectors(None);
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -98,9 +138,13 @@ struct Measured {
 }
 
 impl Measured {
+    fn mean(shares: &[f64]) -> f64 {
+        shares.iter().sum::<f64>() / shares.len().max(1) as f64
+    }
+
     /// Rows of one share each: the mean over all questions.
     fn rows(&self, parts: &'static str) -> Vec<Row> {
-        let mean = |shares: &[f64]| vec![shares.iter().sum::<f64>() / shares.len().max(1) as f64];
+        let mean = |shares: &[f64]| vec![Self::mean(shares)];
         vec![
             Row::new(parts, "recall_at_2", "%", mean(&self.at_2)),
             Row::new(parts, "recall_at_5", "%", mean(&self.at_5)),
@@ -323,7 +367,7 @@ impl Words {
     }
 }
 
-fn next(state: &mut u64) -> u64 {
+pub(super) fn next(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
         .wrapping_add(1_442_695_040_888_963_407);
