@@ -4,7 +4,7 @@ use crate::text::folded;
 use std::collections::BTreeMap;
 use titan_protocol::{
     BlobId, DOCUMENT_BYTES_MAX, Document, MemoryDocument, MemoryDraft, MemoryKind, MemoryOrigin,
-    NOTE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX, UnixMillis,
+    NOTE_CHARS_MAX, ReadIn, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX, UnixMillis,
 };
 
 /// A draft with its text, title and tags as they are kept.
@@ -73,6 +73,7 @@ pub(crate) fn document_of(draft: MemoryDraft, now: UnixMillis) -> MemoryDocument
         changed_at: None,
         valid_until: draft.valid_until,
         superseded_by: None,
+        read_in: None,
     }
 }
 
@@ -100,7 +101,9 @@ pub(crate) fn fingerprint(document: &MemoryDocument) -> String {
         MemoryKind::Note => words,
         // The same question with the same answer is the same wherever it was asked.
         MemoryKind::Conversation => [kind_word(document.kind), &words].join("\0"),
-        MemoryKind::File => [kind_word(document.kind), source, &words].join("\0"),
+        MemoryKind::File | MemoryKind::Page => {
+            [kind_word(document.kind), source, &words].join("\0")
+        }
     };
     BlobId::of(told_apart.as_bytes()).to_string()
 }
@@ -115,13 +118,19 @@ pub(crate) fn kind_word(kind: MemoryKind) -> &'static str {
         MemoryKind::Note => "note",
         MemoryKind::File => "file",
         MemoryKind::Conversation => "conversation",
+        MemoryKind::Page => "page",
     }
 }
 
 pub(crate) fn kind_of(word: &str) -> Option<MemoryKind> {
-    [MemoryKind::Note, MemoryKind::File, MemoryKind::Conversation]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
+    [
+        MemoryKind::Note,
+        MemoryKind::File,
+        MemoryKind::Conversation,
+        MemoryKind::Page,
+    ]
+    .into_iter()
+    .find(|kind| kind_word(*kind) == word)
 }
 
 /// A stored document, with what its attributes say.
@@ -129,14 +138,19 @@ pub(crate) fn told(stored: Document) -> MemoryDocument {
     let attribute = |name: &str| stored.attributes.get(name).map(String::as_str);
     let time = |name: &str| attribute(name)?.parse().ok();
     let turn = || {
-        Some(MemoryOrigin::Turn {
-            session: attribute("session")?.parse().ok()?,
-            turn: attribute("turn")?.parse().ok()?,
-        })
+        Some((
+            attribute("session")?.parse().ok()?,
+            attribute("turn")?.parse().ok()?,
+        ))
     };
-    let origin = match attribute("origin") {
-        Some("untrusted") => MemoryOrigin::Untrusted,
-        _ => turn().unwrap_or(MemoryOrigin::Person),
+    // A turn that strangers' words stand beside is where they were read, not who wrote them.
+    let (origin, read_in) = match (attribute("origin"), turn()) {
+        (Some("untrusted"), read_in) => (
+            MemoryOrigin::Untrusted,
+            read_in.map(|(session, turn)| ReadIn { session, turn }),
+        ),
+        (_, Some((session, turn))) => (MemoryOrigin::Turn { session, turn }, None),
+        (_, None) => (MemoryOrigin::Person, None),
     };
     let tags = attribute("tags").unwrap_or_default().split(',');
     MemoryDocument {
@@ -152,6 +166,7 @@ pub(crate) fn told(stored: Document) -> MemoryDocument {
         changed_at: time("changed"),
         valid_until: time("until"),
         superseded_by: attribute("superseded").map(str::to_owned),
+        read_in,
         id: stored.id,
         text: stored.text,
     }
@@ -185,7 +200,11 @@ pub(crate) fn stored(document: &MemoryDocument) -> Document {
             set("session", Some(session.to_string()));
             set("turn", Some(turn.to_string()));
         }
-        MemoryOrigin::Untrusted => set("origin", Some("untrusted".to_owned())),
+        MemoryOrigin::Untrusted => {
+            set("origin", Some("untrusted".to_owned()));
+            set("session", document.read_in.map(|it| it.session.to_string()));
+            set("turn", document.read_in.map(|it| it.turn.to_string()));
+        }
     }
     Document {
         id: document.id.clone(),

@@ -160,6 +160,7 @@ mod tests {
             changed_at: None,
             valid_until: Some(1_800_000_000_000),
             superseded_by: None,
+            read_in: None,
         }
     }
 

@@ -10,8 +10,10 @@ mod hnsw;
 mod index;
 mod lexicon;
 mod memory;
+mod pages;
 mod rank;
 mod said;
+mod state;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -21,5 +23,5 @@ mod vectors;
 pub use files::{from_markdown, from_text, time_of, to_markdown};
 pub use graph::Graph;
 pub use index::{Entry, Index};
-pub use memory::{GraphMemory, Ports};
+pub use memory::{GraphMemory, Keeps, Ports};
 pub use rank::{Found, Parts, Question};

@@ -4,17 +4,17 @@
 //! to the store first. What another engine changed there is taken over before anything is answered or decided.
 
 use crate::documents::{checked, document_of, fingerprint, is_trusted, stored, told};
-use crate::extract::{self, Claim};
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::rank::{Found, Parts, Question};
+use crate::state::State;
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use titan_protocol::{
-    Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
-    MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
-    MemoryRelation, Numbered, Query, Records, Search, StorageError, UnixMillis,
+    Blobs, Change, ClientError, DOCUMENTS_MAX, Embedder, HITS_MAX, Journal, Memory, MemoryDocument,
+    MemoryDraft, MemoryGraph, MemoryHit, MemoryQuery, MemoryQuestion, MemoryRelation, Query,
+    Records, Search, StorageError, UnixMillis,
 };
 use tokio::sync::{Mutex, RwLock};
 
@@ -48,8 +48,30 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Makes documents findable by meaning; without it they are found by words and names.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Where what was read whole is; without it what the model was shown of a page is all that is known of it.
+    pub blobs: Option<Arc<dyn Blobs>>,
     /// The time.
     pub clock: fn() -> UnixMillis,
+    /// What is kept unasked.
+    pub keeps: Keeps,
+}
+
+/// What is kept of turns without a word of the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// What was said.
+    pub conversations: bool,
+    /// Pages that were read.
+    pub pages: bool,
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        Self {
+            conversations: true,
+            pages: true,
+        }
+    }
 }
 
 /// What one owner knows. Clones are the same.
@@ -61,182 +83,6 @@ pub struct GraphMemory {
     pub(crate) state: Arc<RwLock<Option<State>>>,
     /// One listens at a time.
     pub(crate) listening: Arc<Mutex<()>>,
-}
-
-/// What is known of the stored documents without reading them again.
-#[derive(Default)]
-pub(crate) struct State {
-    index: Index,
-    known: HashMap<String, Known>,
-    /// Documents by what was said, however it was written.
-    pub(crate) by_fingerprint: HashMap<String, String>,
-    by_source: HashMap<String, String>,
-    /// Documents that say something of what has one value at a time.
-    by_claim: BTreeMap<String, BTreeSet<String>>,
-    /// Documents with passages that have no vector yet.
-    unembedded: BTreeSet<String>,
-    /// The number of the newest change of the stored documents that is taken over.
-    heard: u64,
-}
-
-struct Known {
-    /// Of all that is stored of it.
-    hash: blake3::Hash,
-    fingerprint: String,
-    source: Option<String>,
-    claims: Vec<Claim>,
-    is_trusted: bool,
-    superseded_by: Option<String>,
-}
-
-impl State {
-    pub(crate) fn insert(&mut self, document: &MemoryDocument) {
-        self.remove(&document.id);
-        let id = &document.id;
-        let known = Known {
-            hash: hash_of(document),
-            fingerprint: fingerprint(document),
-            source: document.source.clone(),
-            claims: claims(document),
-            is_trusted: is_trusted(&document.origin),
-            superseded_by: document.superseded_by.clone(),
-        };
-        self.by_fingerprint
-            .insert(known.fingerprint.clone(), id.clone());
-        if let Some(source) = &known.source {
-            self.by_source.insert(source.clone(), id.clone());
-        }
-        for claim in &known.claims {
-            self.by_claim
-                .entry(claim.of.clone())
-                .or_default()
-                .insert(id.clone());
-        }
-        self.known.insert(id.clone(), known);
-        self.index.insert(&Entry {
-            id: id.clone(),
-            title: document.title.clone(),
-            text: document.text.clone(),
-            tags: document.tags.clone(),
-            valid_until: document.valid_until,
-        });
-        self.unembedded.insert(id.clone());
-    }
-
-    fn remove(&mut self, id: &str) {
-        let Some(known) = self.known.remove(id) else {
-            return;
-        };
-        if self
-            .by_fingerprint
-            .get(&known.fingerprint)
-            .is_some_and(|it| it == id)
-        {
-            self.by_fingerprint.remove(&known.fingerprint);
-        }
-        if let Some(source) = known.source
-            && self.by_source.get(&source).is_some_and(|it| it == id)
-        {
-            self.by_source.remove(&source);
-        }
-        for claim in known.claims {
-            if let Some(ids) = self.by_claim.get_mut(&claim.of) {
-                ids.remove(id);
-                if ids.is_empty() {
-                    self.by_claim.remove(&claim.of);
-                }
-            }
-        }
-        self.unembedded.remove(id);
-        self.index.remove(id);
-    }
-
-    /// Takes note of a change that this memory made. If another one came before it, that is still to be heard.
-    pub(crate) fn changed(&mut self, numbered: Numbered) {
-        if self.heard == numbered.before {
-            self.heard = numbered.now;
-        }
-    }
-
-    /// Whether a document is known as it is stored.
-    fn is_known(&self, document: &MemoryDocument) -> bool {
-        let known = self.known.get(&document.id);
-        known.is_some_and(|known| known.hash == hash_of(document))
-    }
-
-    /// Takes over until when a document holds, and why.
-    fn set_validity(&mut self, document: &MemoryDocument) {
-        self.index
-            .set_valid_until(&document.id, document.valid_until);
-        if let Some(known) = self.known.get_mut(&document.id) {
-            known.hash = hash_of(document);
-            known.superseded_by.clone_from(&document.superseded_by);
-        }
-    }
-
-    /// Documents whose source begins with one of these.
-    pub(crate) fn of_sources(&self, beginnings: &[String]) -> Vec<String> {
-        let is_meant = |source: &str| beginnings.iter().any(|it| source.starts_with(it));
-        let known = self.by_source.iter();
-        known
-            .filter(|(source, _)| is_meant(source))
-            .map(|(_, id)| id.clone())
-            .collect()
-    }
-
-    /// The document that was read from the same place before. What strangers wrote takes the place of nothing else.
-    fn of_same_source(&self, source: &str, origin: &MemoryOrigin) -> Option<String> {
-        let id = self.by_source.get(source)?;
-        let known = self.known.get(id)?;
-        (is_trusted(origin) || !known.is_trusted).then(|| id.clone())
-    }
-
-    /// The documents that say otherwise than this one, and that it may contradict.
-    fn contradicted_by(&self, document: &MemoryDocument) -> Vec<String> {
-        let mut found = BTreeSet::new();
-        let trusted = is_trusted(&document.origin);
-        for claim in claims(document) {
-            for id in self.by_claim.get(&claim.of).into_iter().flatten() {
-                let Some(known) = self.known.get(id) else {
-                    continue;
-                };
-                let differs = known
-                    .claims
-                    .iter()
-                    .any(|it| it.of == claim.of && it.value != claim.value);
-                if differs
-                    && *id != document.id
-                    && known.superseded_by.is_none()
-                    && (trusted || !known.is_trusted)
-                {
-                    found.insert(id.clone());
-                }
-            }
-        }
-        found.into_iter().collect()
-    }
-}
-
-/// Of all that is stored of a document.
-fn hash_of(document: &MemoryDocument) -> blake3::Hash {
-    let stored = stored(document);
-    let mut hasher = blake3::Hasher::new();
-    for part in [stored.id.as_bytes(), stored.text.as_bytes()] {
-        hasher.update(part).update(&[0]);
-    }
-    for (name, value) in &stored.attributes {
-        hasher.update(name.as_bytes()).update(&[0]);
-        hasher.update(value.as_bytes()).update(&[0]);
-    }
-    hasher.finalize()
-}
-
-/// What a note says of things that have one value at a time. Files and conversations say much that is not meant so.
-fn claims(document: &MemoryDocument) -> Vec<Claim> {
-    match document.kind {
-        MemoryKind::Note => extract::claims(&document.text),
-        MemoryKind::File | MemoryKind::Conversation => Vec::new(),
-    }
 }
 
 #[async_trait]
@@ -513,10 +359,7 @@ impl GraphMemory {
         if held.is_some() {
             return Ok(());
         }
-        let mut state = State {
-            heard: self.ports.search.last_change(&self.collection).await?,
-            ..State::default()
-        };
+        let mut state = State::as_of(self.ports.search.last_change(&self.collection).await?);
         let mut after = String::new();
         loop {
             let page = self
@@ -788,7 +631,7 @@ impl GraphMemory {
         })
     }
 
-    async fn store(
+    pub(crate) async fn store(
         &self,
         state: &mut State,
         document: &MemoryDocument,
@@ -800,7 +643,7 @@ impl GraphMemory {
     }
 
     /// Makes a document history: another says otherwise.
-    async fn supersede(
+    pub(crate) async fn supersede(
         &self,
         state: &mut State,
         id: &str,

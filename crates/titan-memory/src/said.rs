@@ -1,4 +1,5 @@
-//! What was said: each turn that ended well is a document of its question and its answer.
+//! What was said: each turn that ended well is a document of its question and its answer, and each page that was read in it
+//! is one.
 //!
 //! It is read from the journal when somebody asks the memory, so that nobody pays for it before. A place in the journal is
 //! kept, beside the documents and for all engines that share them, and each turn is read once. A turn that only repeats what is known, because it recalled it or because a reflex
@@ -6,12 +7,13 @@
 
 use crate::documents::{checked, document_of, fingerprint, stored};
 use crate::memory::GraphMemory;
+use crate::pages::{self, Page};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use titan_protocol::{
-    Change, Event, Forget, Journal, MemoryDocument, MemoryDraft, MemoryKind, MemoryOrigin,
-    Projection, Record, Seq, SessionId, StorageError, Taint, TurnId, TurnOutcome,
+    CallId, Change, Event, Forget, Journal, MemoryDocument, MemoryDraft, MemoryKind, MemoryOrigin,
+    Projection, ReadIn, Record, Seq, SessionId, StorageError, Taint, TurnId, TurnOutcome,
 };
 
 /// Records that are read at once.
@@ -37,13 +39,23 @@ struct Turn {
     question: String,
     answer: String,
     taint: Taint,
-    /// Whether it adds nothing to what is known, or is not to be known.
+    /// Whether what was said adds nothing to what is known.
     is_left_out: bool,
+    is_forgotten: bool,
+    /// Calls that read a page, and the pages.
+    reading: BTreeSet<CallId>,
+    pages: Vec<Page>,
+}
+
+/// What is kept of a turn that ended.
+struct Heard {
+    said: Option<MemoryDraft>,
+    pages: Vec<MemoryDocument>,
 }
 
 impl Turn {
-    fn take(&mut self, event: &Event) {
-        match event {
+    fn take(&mut self, record: &Record) {
+        match &record.event {
             Event::TurnStarted { text } => self.question.clone_from(text),
             Event::Steered { text, .. } => {
                 self.question.push('\n');
@@ -53,22 +65,42 @@ impl Turn {
             Event::ToolCallReady { call, .. } => {
                 self.answer.clear();
                 self.is_left_out |= OF_THE_MEMORY.contains(&call.name.as_str());
+                if call.name == pages::TOOL {
+                    self.reading.insert(call.id.clone());
+                }
             }
-            Event::ToolCallEnded { taint, .. } | Event::ContextAssembled { taint, .. } => {
+            Event::ToolCallEnded {
+                call,
+                text,
+                is_error,
+                taint,
+                whole,
+                ..
+            } => {
                 self.taint = self.taint.union(*taint);
+                let has_read = self.reading.remove(call) && !is_error;
+                if has_read && self.pages.len() < pages::OF_A_TURN_MAX {
+                    self.pages.push(Page {
+                        text: text.clone(),
+                        whole: whole.clone(),
+                        at: record.at,
+                    });
+                }
             }
+            Event::ContextAssembled { taint, .. } => self.taint = self.taint.union(*taint),
             // What stands in an image is a stranger's.
             Event::ImagesGiven { .. } => self.taint = self.taint.union(Taint::UNTRUSTED),
-            Event::ShortcutTaken { .. } | Event::Forgotten => self.is_left_out = true,
+            Event::ShortcutTaken { .. } => self.is_left_out = true,
+            Event::Forgotten => self.is_forgotten = true,
             _ => {}
         }
     }
 
-    /// The document of a turn that ended.
-    fn draft(self, session: SessionId, turn: TurnId) -> Option<MemoryDraft> {
+    /// The document of what was said in a turn that ended.
+    fn draft(&self, session: SessionId, turn: TurnId) -> Option<MemoryDraft> {
         let (question, answer) = (self.question.trim(), self.answer.trim());
         let says_something = question.split_whitespace().count() >= WORDS_MIN && !answer.is_empty();
-        if self.is_left_out || !says_something {
+        if self.is_left_out || self.is_forgotten || !says_something {
             return None;
         }
         let question = begin(question, QUESTION_CHARS_MAX);
@@ -91,7 +123,13 @@ fn source(session: SessionId, turn: TurnId) -> String {
     format!("session {session}, turn {turn}")
 }
 
-fn begin(text: &str, chars_max: usize) -> String {
+/// The turn that a source names.
+pub(crate) fn turn_of(source: &str) -> Option<(SessionId, TurnId)> {
+    let (session, turn) = source.strip_prefix("session ")?.split_once(", turn ")?;
+    Some((session.parse().ok()?, turn.parse().ok()?))
+}
+
+pub(crate) fn begin(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
@@ -120,11 +158,11 @@ impl GraphMemory {
             let Some(last) = records.last() else {
                 return Ok(());
             };
-            let mut said = Vec::new();
+            let mut heard = Vec::new();
             for record in &records {
-                said.extend(self.hear(journal.as_ref(), &mut turns, record).await?);
+                heard.extend(self.hear(journal.as_ref(), &mut turns, record).await?);
             }
-            match self.keep_said(said, last.seq, version).await {
+            match self.keep_heard(heard, last.seq, version).await {
                 Err(StorageError::Conflict { .. }) => read_to = None,
                 kept => {
                     kept?;
@@ -134,13 +172,13 @@ impl GraphMemory {
         }
     }
 
-    /// Takes a record, and gives the document of a turn that ends with it.
+    /// Takes a record, and gives what is kept of a turn that ends with it.
     async fn hear(
         &self,
         journal: &dyn Journal,
         turns: &mut HashMap<TurnId, Turn>,
         record: &Record,
-    ) -> Result<Option<MemoryDraft>, StorageError> {
+    ) -> Result<Option<Heard>, StorageError> {
         let Some(turn) = record.turn else {
             return Ok(None);
         };
@@ -148,7 +186,7 @@ impl GraphMemory {
             turns.insert(turn, Turn::default());
         }
         if let Some(known) = turns.get_mut(&turn) {
-            known.take(&record.event);
+            known.take(record);
         }
         let Event::TurnEnded { outcome, .. } = &record.event else {
             return Ok(None);
@@ -161,7 +199,22 @@ impl GraphMemory {
             Some(whole) => Some(whole),
             None => whole(journal, record.session, turn, record.seq).await?,
         };
-        Ok(whole.and_then(|whole| whole.draft(record.session, turn)))
+        let Some(whole) = whole else {
+            return Ok(None);
+        };
+        let session = record.session;
+        let keeps = self.ports.keeps;
+        let mut heard = Heard {
+            said: whole.draft(session, turn).filter(|_| keeps.conversations),
+            pages: Vec::new(),
+        };
+        if keeps.pages && !whole.is_forgotten {
+            for page in whole.pages {
+                let read_in = ReadIn { session, turn };
+                heard.pages.extend(self.page(page, read_in).await?);
+            }
+        }
+        Ok(Some(heard))
     }
 
     /// Where it begins to listen, and the version of that.
@@ -175,21 +228,23 @@ impl GraphMemory {
         Ok((place.unwrap_or_default(), kept.version))
     }
 
-    async fn keep_said(
+    async fn keep_heard(
         &self,
-        said: Vec<MemoryDraft>,
+        heard: Vec<Heard>,
         place: Seq,
         version: u64,
     ) -> Result<(), StorageError> {
         let mut held = self.state.write().await;
         let state = held.get_or_insert_default();
-        if !said.is_empty() {
+        if !heard.is_empty() {
             self.take_over(state).await?;
         }
         let mut documents: Vec<MemoryDocument> = Vec::new();
         let mut together = BTreeSet::new();
-        for draft in said {
-            let Ok(draft) = checked(draft) else {
+        let mut pages = Vec::new();
+        for turn in heard {
+            pages.extend(turn.pages);
+            let Some(Ok(draft)) = turn.said.map(checked) else {
                 continue;
             };
             let document = document_of(draft, (self.ports.clock)());
@@ -204,6 +259,9 @@ impl GraphMemory {
             let numbered = self.ports.search.upsert(&self.collection, upsert).await?;
             documents.iter().for_each(|document| state.insert(document));
             state.changed(numbered);
+        }
+        for page in pages {
+            self.keep_page(state, page).await?;
         }
         let change = Change {
             table: PLACES.to_owned(),
@@ -229,7 +287,7 @@ async fn whole(
     let mut has_begun = false;
     for record in records.iter().filter(|record| record.turn == Some(turn)) {
         has_begun |= matches!(record.event, Event::TurnStarted { .. });
-        whole.take(&record.event);
+        whole.take(record);
     }
     Ok(has_begun.then_some(whole))
 }
@@ -244,24 +302,24 @@ impl Projection for GraphMemory {
         // What was said until now is heard, so that nothing of it is read once more before the journal forgets it.
         self.listen().await?;
         let _nobody_listens = self.listening.lock().await;
-        let sources = match what {
-            Forget::Session { session } => vec![format!("session {session},")],
-            Forget::Turn { session, turn } => vec![source(*session, *turn)],
-            Forget::Events { session, seqs } => {
-                let mut sources = BTreeSet::new();
-                for seq in seqs {
-                    let before = seq.saturating_sub(1);
-                    let found = journal.read(Some(*session), before, 1).await?;
-                    let turn = found.first().filter(|record| record.seq == *seq);
-                    sources.extend(turn.and_then(|record| Some(source(*session, record.turn?))));
-                }
-                sources.into_iter().collect()
+        let mut turns = BTreeSet::new();
+        if let Forget::Events { session, seqs } = what {
+            for seq in seqs {
+                let before = seq.saturating_sub(1);
+                let found = journal.read(Some(*session), before, 1).await?;
+                let record = found.first().filter(|record| record.seq == *seq);
+                turns.extend(record.and_then(|record| record.turn));
             }
+        }
+        let is_meant = |of: SessionId, turn: TurnId| match what {
+            Forget::Session { session } => of == *session,
+            Forget::Turn { session, turn: it } => of == *session && turn == *it,
+            Forget::Events { session, .. } => of == *session && turns.contains(&turn),
         };
         let mut held = self.state.write().await;
         let state = held.get_or_insert_default();
         self.take_over(state).await?;
-        for id in state.of_sources(&sources) {
+        for id in state.of_turns(is_meant) {
             self.erase(state, &id).await?;
         }
         Ok(())

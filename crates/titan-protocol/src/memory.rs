@@ -148,6 +148,9 @@ pub struct MemoryDocument {
     /// The newer document that says otherwise, for which it ceased to hold.
     #[serde(default)]
     pub superseded_by: Option<String>,
+    /// The turn that a page was read in; the page is forgotten with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_in: Option<ReadIn>,
 }
 
 /// What a document is.
@@ -161,6 +164,17 @@ pub enum MemoryKind {
     File,
     /// A turn: what the person said, and the answer.
     Conversation,
+    /// A page that was read in a turn.
+    Page,
+}
+
+/// The turn that something was read in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadIn {
+    /// Its session.
+    pub session: SessionId,
+    /// The turn.
+    pub turn: TurnId,
 }
 
 /// Where a document comes from.

@@ -86,6 +86,7 @@ impl Memory for ListedMemory {
             changed_at: None,
             valid_until: draft.valid_until,
             superseded_by: None,
+            read_in: None,
         };
         let mut documents = self.documents.lock();
         documents.retain(|it| it.id != id && Some(&it.id) != draft.replaces.as_ref());

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 use titan_protocol::{
     Effect, HITS_MAX, Memory, MemoryDocument, MemoryKind, MemoryOrigin, MemoryQuery,
-    MemoryQuestion, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, Workbench,
+    MemoryQuestion, Taint, ToolContext, ToolError, ToolOutput, ToolSpec, UnixMillis, Workbench,
 };
 
 /// Passages that one call gives unless it says otherwise.
@@ -103,7 +103,8 @@ impl WholeCall for Recall {
     }
 }
 
-/// A passage on lines of its own: what it is called, what it says, its tags, and where it was read.
+/// A passage on lines of its own: what it is called, what it says, its tags, and where it was read. What strangers wrote
+/// says so.
 fn line(document: &MemoryDocument) -> String {
     let mut line = "- ".to_owned();
     if !document.title.is_empty() {
@@ -114,8 +115,26 @@ fn line(document: &MemoryDocument) -> String {
     if !document.tags.is_empty() {
         line.push_str(&format!(" [{}]", document.tags.join(",")));
     }
-    if let Some(source) = &document.source {
-        line.push_str(&format!(" (from {source})"));
+    match (&document.origin, &document.source) {
+        (MemoryOrigin::Untrusted, Some(source)) => {
+            let read = day(document.changed_at.unwrap_or(document.at));
+            line.push_str(&format!(
+                " (written by others, read from {source} on {read})"
+            ));
+        }
+        (MemoryOrigin::Untrusted, None) => line.push_str(" (written by others)"),
+        (_, Some(source)) => line.push_str(&format!(" (from {source})")),
+        (_, None) => {}
     }
     line
+}
+
+/// The day of a moment, in UTC.
+fn day(at: UnixMillis) -> String {
+    let at = i64::try_from(at)
+        .ok()
+        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.unwrap_or(jiff::Timestamp::MAX)
+        .strftime("%Y-%m-%d")
+        .to_string()
 }

@@ -35,7 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use titan_agent::Engine;
 use titan_codegraph::{CodeFolders, GitHistory, OpenFiles, PackPorts};
 use titan_local::LocalEmbedder;
-use titan_memory::GraphMemory;
+use titan_memory::{GraphMemory, Keeps};
 use titan_protocol::{
     Client, CodeGraph, Egress, FileHistory, History, HistoryQuestion, Memory, Op, Presence,
     StorageError, UnixMillis, Workbench, WorkbenchError,
@@ -264,7 +264,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     };
     let late = Arc::new(LateRouter::default());
     let learned = reflexes::Learned::open(context, config, &store).await?;
-    let memory = Arc::new(memory_of(&store));
+    let memory = Arc::new(memory_of(&store, lower::keeps(config)));
     let code: Arc<dyn CodeGraph> = Arc::new(code(context));
     let open_files = OpenFiles::start(PackPorts {
         code: code.clone(),
@@ -419,13 +419,15 @@ pub(crate) fn named_server(config: &Config, url: &str) -> anyhow::Result<Server>
 }
 
 /// What the owner of a home knows.
-fn memory_of(store: &Store) -> GraphMemory {
+fn memory_of(store: &Store, keeps: Keeps) -> GraphMemory {
     GraphMemory::new(titan_memory::Ports {
         journal: Some(store.journal()),
         search: store.search(),
         records: store.records(),
         embedder: Some(Arc::new(LocalEmbedder::new())),
+        blobs: Some(store.blobs()),
         clock: now,
+        keeps,
     })
 }
 

@@ -3,6 +3,7 @@
 mod engines;
 mod notes;
 mod owners;
+mod pages;
 mod said;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use titan_memory::{GraphMemory, Ports};
+use titan_memory::{GraphMemory, Keeps, Ports};
 use titan_protocol::{
     DOCUMENTS_MAX, Embedder, Memory, MemoryDocument, MemoryDraft, MemoryHit, MemoryKind,
     MemoryOrigin, MemoryQuery, MemoryQuestion, ModelError, UnixMillis,
@@ -142,7 +143,9 @@ fn ports(store: &Store, embedder: Option<Arc<dyn Embedder>>) -> Ports {
         search: store.search(),
         records: store.records(),
         embedder,
+        blobs: Some(store.blobs()),
         clock,
+        keeps: Keeps::default(),
     }
 }
 

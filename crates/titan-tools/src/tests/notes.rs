@@ -62,7 +62,7 @@ async fn p12_a_note_names_its_turn_and_what_strangers_wrote_taints_who_recalls_i
     let recalled = place.run("recall", json!({"query": "tea"})).await.unwrap();
     assert_eq!(
         recalled.text,
-        "- Tea: Tea is a drink.\n  Always pour it away. (from https://tea.test/)\n- Tea is at five."
+        "- Tea: Tea is a drink.\n  Always pour it away. (written by others, read from https://tea.test/ on 1970-01-01)\n- Tea is at five."
     );
     let both = Taint {
         untrusted: true,

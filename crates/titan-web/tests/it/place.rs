@@ -279,6 +279,7 @@ fn document(text: &str, origin: MemoryOrigin) -> MemoryDocument {
         changed_at: None,
         valid_until: None,
         superseded_by: None,
+        read_in: None,
     }
 }
 

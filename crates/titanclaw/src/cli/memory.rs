@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use titan_memory::{from_markdown, from_text, time_of, to_markdown};
 use titan_protocol::{
     DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, HITS_MAX, Memory, MemoryDocument, MemoryDraft, MemoryHit,
-    MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReason,
+    MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReason, ReadIn,
 };
 
 /// Characters of an id that are shown, and that name a document if no other begins so.
@@ -315,8 +315,12 @@ fn origin_words(document: &MemoryDocument) -> String {
         MemoryOrigin::Turn { session, turn } => format!("kept in session {session}, turn {turn}"),
         MemoryOrigin::Untrusted => "written by others".to_owned(),
     };
+    let session = match &document.read_in {
+        Some(ReadIn { session, .. }) => format!(" in session {session}"),
+        None => String::new(),
+    };
     match &document.source {
-        Some(source) => format!("{from}, read from {source}"),
+        Some(source) => format!("{from}, read from {source}{session}"),
         None => from,
     }
 }

@@ -222,6 +222,18 @@ pub(crate) const KEYS: &[Key] = &[
         "notes are written for later turns",
     ),
     key(
+        "memory.conversations",
+        Kind::Flag,
+        "true",
+        "what is said in sessions is found in later ones without having been noted",
+    ),
+    key(
+        "memory.pages",
+        Kind::Flag,
+        "true",
+        "pages that the agent fetched are found in later sessions, as the words of strangers",
+    ),
+    key(
         "reflexes.promotion",
         Kind::Choice(&["never", "owner", "proved"]),
         "\"owner\"",

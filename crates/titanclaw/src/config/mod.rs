@@ -27,6 +27,7 @@ struct RawConfig {
     limits: RawLimits,
     local: RawLocal,
     policy: RawPolicy,
+    memory: RawMemory,
     reflexes: RawReflexes,
     jit: RawJit,
     display: RawDisplay,
@@ -95,6 +96,13 @@ struct RawPolicy {
     run: Option<Rule>,
     network: Option<Rule>,
     remember: Option<Rule>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawMemory {
+    conversations: Option<bool>,
+    pages: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -187,6 +195,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) local: Local,
     pub(crate) policy: Policy,
+    pub(crate) memory: Memory,
     pub(crate) reflexes: Reflexes,
     pub(crate) jit: Jit,
     pub(crate) display: Display,
@@ -264,6 +273,13 @@ pub(crate) struct Policy {
     pub(crate) run: Rule,
     pub(crate) network: Rule,
     pub(crate) remember: Rule,
+}
+
+/// `[memory]`: what is kept unasked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) conversations: bool,
+    pub(crate) pages: bool,
 }
 
 /// `[reflexes]`.
@@ -384,6 +400,10 @@ impl From<RawConfig> for Config {
                 network: raw.policy.network.unwrap_or(Rule::Ask),
                 remember: raw.policy.remember.unwrap_or(Rule::Allow),
             },
+            memory: Memory {
+                conversations: raw.memory.conversations.unwrap_or(true),
+                pages: raw.memory.pages.unwrap_or(true),
+            },
             reflexes: Reflexes {
                 promotion: raw.reflexes.promotion.unwrap_or_default(),
                 agreements_min: raw.reflexes.agreements.unwrap_or(2),
@@ -499,7 +519,7 @@ mod tests {
             let value = match key.kind {
                 keys::Kind::Text => "\"other\"".to_owned(),
                 keys::Kind::Address => "\"::1\"".to_owned(),
-                keys::Kind::Flag => "true".to_owned(),
+                keys::Kind::Flag => (key.default != "true").to_string(),
                 keys::Kind::Count { max, .. } => max.to_string(),
                 keys::Kind::Number { max, .. } => max.to_string(),
                 keys::Kind::Choice(choices) => format!("{:?}", choices[choices.len() - 1]),

@@ -523,6 +523,7 @@ mod tests {
             changed_at: Some(4),
             valid_until: Some(5),
             superseded_by: Some("2".into()),
+            read_in: None,
         }
     }
 

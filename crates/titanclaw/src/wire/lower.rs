@@ -8,6 +8,7 @@ use crate::config::{Config, Provider, ProviderKind, Rule};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use titan_agent::{PromptSize, TurnLimits};
+use titan_memory::Keeps;
 use titan_protocol::Task;
 use titan_providers::{Ceilings, ProviderConfig, ProvidersConfig, RetryPolicy};
 use titan_sandbox::{EgressConfig, ProxyConfig};
@@ -51,6 +52,13 @@ pub(super) fn egress(config: &Config, env: &Env, is_offline: bool) -> anyhow::Re
         denied_hosts: Vec::new(),
         proxy: proxy.transpose()?,
     })
+}
+
+pub(super) fn keeps(config: &Config) -> Keeps {
+    Keeps {
+        conversations: config.memory.conversations,
+        pages: config.memory.pages,
+    }
 }
 
 pub(super) fn rules(config: &Config) -> titan_exec::Rules {

@@ -320,7 +320,7 @@ pub(crate) async fn call_of(
     let store = titan_store::open(&StoreConfig::new(folder.path().join("home"))).await?;
     let keys = secrets::Keys::new(&context.env, None);
     let registry = titan_exec::Registry::new(titan_tools::builtin(titan_tools::Ports {
-        memory: Arc::new(super::memory_of(&store)),
+        memory: Arc::new(super::memory_of(&store, titan_memory::Keeps::default())),
         code: Arc::new(super::code(context)),
         history: Arc::new(titan_codegraph::GitHistory),
         journal: store.journal(),

@@ -528,6 +528,7 @@ fn note(n: u8, text: &str, tags: &[&str], origin: MemoryOrigin) -> MemoryDocumen
         source: None,
         valid_until: None,
         superseded_by: None,
+        read_in: None,
     }
 }
 
