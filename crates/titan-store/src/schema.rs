@@ -191,7 +191,7 @@ mod tests {
             sql: "CREATE TABLE journal (other TEXT)",
             then: |_| Ok(()),
         };
-        let text = incompatible(migrate(&sql, &[edited, MIGRATIONS[1]]));
+        let text = incompatible(migrate(&sql, &[&[edited], &MIGRATIONS[1..]].concat()));
         assert!(text.contains("schema 1 of the store was made by another build"));
     }
 
@@ -204,7 +204,7 @@ mod tests {
             sql: "CREATE TABLE half (n INTEGER); CREATE TABLE journal (n INTEGER)",
             then: |_| Ok(()),
         };
-        let refused = migrate(&sql, &[MIGRATIONS[0], MIGRATIONS[1], broken]);
+        let refused = migrate(&sql, &[MIGRATIONS, &[broken]].concat());
         assert!(refused.is_err(), "a table can't be made twice");
         let half = sql.first(
             "SELECT 1 FROM sqlite_schema WHERE name = 'half'",
