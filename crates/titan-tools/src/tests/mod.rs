@@ -274,7 +274,7 @@ fn every_tool_tells_a_small_model_enough_in_its_first_line() {
         canvas: Draw something for the person: a table, a chart, a form, a diagram, a page.
         ask_user: Ask the person a question and wait for the answer.
         remember: Keep a note for later sessions: a fact, a preference, a decision.
-        recall: Search what is remembered from earlier sessions: notes, conversations, files, pages that were read."#]]
+        recall: Search what is remembered from earlier sessions: notes, conversations, files, pages."#]]
     .assert_eq(&lines.join("\n"));
 }
 
