@@ -32,6 +32,15 @@ impl Place {
         Self { folder, host }
     }
 
+    /// Where nothing is cut short because the machine is busy.
+    fn patient() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder);
+        config.limits.wall_clock_max = Duration::from_secs(60);
+        let host = WasmHost::open(config).unwrap();
+        Self { folder, host }
+    }
+
     fn load(&self, guest: &Guest) -> Component {
         self.host.load(&guest.bytes()).unwrap()
     }

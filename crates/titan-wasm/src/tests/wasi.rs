@@ -25,7 +25,7 @@ impl Place {
 
 #[tokio::test]
 async fn a_program_of_others_works_on_what_it_is_given() {
-    let place = Place::new();
+    let place = Place::patient();
     assert_eq!(place.prints(&["add", "2", "3"]).await, "5");
     let upper = place.says(&["upper"], "grüße\n").await;
     assert_eq!(upper.result.unwrap().unwrap(), "GRÜSSE\n");
@@ -40,7 +40,7 @@ async fn a_program_of_others_works_on_what_it_is_given() {
 
 #[test]
 fn a_program_is_described_by_its_help_and_called_as_its_owner_says() {
-    let place = Place::new();
+    let place = Place::patient();
     let program = place.program();
     let told = &program.spec().description;
     assert!(
@@ -57,7 +57,7 @@ fn a_program_is_described_by_its_help_and_called_as_its_owner_says() {
 
 #[tokio::test]
 async fn s3_a_program_of_others_sees_no_files_no_network_and_no_environment() {
-    let place = Place::new();
+    let place = Place::patient();
     let secret = place.folder.path().join("secret");
     std::fs::write(&secret, "42").unwrap();
     let secret = secret.to_str().unwrap();
@@ -77,10 +77,13 @@ async fn s3_a_program_of_others_sees_no_files_no_network_and_no_environment() {
 
 #[tokio::test]
 async fn s1_a_program_of_others_ends_at_its_limits() {
-    let place = Place::new();
+    let hasty = Place::new();
+    for way in ["spin", "sleep"] {
+        let said = failure(hasty.says(&[way], "").await);
+        assert_eq!(said.to_string(), "the component was stopped after 0.1 s");
+    }
+    let place = Place::patient();
     for (way, told) in [
-        ("spin", "the component was stopped after 0.1 s"),
-        ("sleep", "the component was stopped after 0.1 s"),
         (
             "flood",
             "the component gave back more than the 65536 bytes that it may",
