@@ -1,6 +1,6 @@
 //! Questions while what comes of a change is still being worked out, and after.
 
-use super::{files, program};
+use super::{files, is_as_read_anew, program};
 use crate::Graph;
 use crate::languages::Family;
 use crate::link::{Files, Linked, Links};
@@ -180,13 +180,7 @@ proptest! {
         }
         graph.settle(FOREVER);
         prop_assert_eq!(graph.unsettled(), 0);
-        let mut anew = Graph::new();
-        for (path, text) in now.iter().rev() {
-            anew.update(path, text.as_bytes());
-        }
-        prop_assert_eq!(graph.edges(), anew.edges());
-        prop_assert_eq!(graph.calls(0), anew.calls(0));
-        prop_assert_eq!(graph.map(None, 500), anew.map(None, 500));
+        is_as_read_anew(&graph, now.iter())?;
     }
 
     #[test]
