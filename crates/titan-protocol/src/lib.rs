@@ -4,12 +4,13 @@
 //! Surfaces send an [`Op`] and read [`Event`]s; the engine reaches the world through a [`Workbench`] and an
 //! [`Egress`], models through a [`Provider`], and storage through four small ports ([`Journal`], [`Records`],
 //! [`Search`], [`Blobs`]), and what a folder's code says through [`CodeGraph`]. What a person changes beside the sessions has ports of its own: [`Memory`], [`Settings`],
-//! [`Presence`], [`Logs`].
+//! [`Presence`], [`Logs`]. What a model may add to when nothing else is to be done is an [`Enrichment`].
 
 mod canvas;
 mod client;
 mod code;
 mod effect;
+mod enrich;
 mod event;
 mod forge;
 mod history;
@@ -31,6 +32,7 @@ pub use canvas::*;
 pub use client::*;
 pub use code::*;
 pub use effect::*;
+pub use enrich::*;
 pub use event::*;
 pub use forge::*;
 pub use history::*;
