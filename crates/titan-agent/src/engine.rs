@@ -7,6 +7,7 @@ use crate::follow::follow;
 use crate::idle::{Calm, Idle, RunningTurn};
 use crate::images;
 use crate::jobs;
+use crate::leisure::{self, Leisure};
 use crate::log::Log;
 use crate::prompt::PromptSize;
 use crate::questions::Questions;
@@ -246,6 +247,12 @@ impl Engine {
                 "nobody answers any more: the session was forgotten, or the engine ends".to_owned(),
             )),
         }
+    }
+
+    /// Has a small model add to what is known while nobody waits for anything, until the engine ends. The future does not keep
+    /// the engine; dropping it breaks off the question that is being answered.
+    pub fn enrich(&self, leisure: Leisure) -> impl Future<Output = ()> + Send + use<> {
+        leisure::work(self.shared.calm.turns(), self.shared.parts.now, leisure)
     }
 
     /// Sends a command to a session, which is brought back from the journal if it has to be.

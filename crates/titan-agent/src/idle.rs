@@ -3,9 +3,9 @@
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// A session that nothing happens in is put away after this long; it comes back from the journal.
 const IDLE_MAX: Duration = Duration::from_secs(120);
@@ -68,7 +68,7 @@ pub(crate) struct Calm {
 }
 
 struct Turns {
-    running: AtomicUsize,
+    running: watch::Sender<usize>,
     begun: AtomicU64,
     /// Somebody waits for the quiet.
     is_awaited: AtomicBool,
@@ -84,7 +84,7 @@ impl Calm {
     pub(crate) fn new(at_rest: fn()) -> Self {
         Self {
             shared: Arc::new(Turns {
-                running: AtomicUsize::new(0),
+                running: watch::Sender::new(0),
                 begun: AtomicU64::new(0),
                 is_awaited: AtomicBool::new(false),
                 at_rest,
@@ -92,8 +92,13 @@ impl Calm {
         }
     }
 
+    /// How many turns run, now and from now on.
+    pub(crate) fn turns(&self) -> watch::Receiver<usize> {
+        self.shared.running.subscribe()
+    }
+
     pub(crate) fn enter(&self) -> RunningTurn {
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        self.shared.running.send_modify(|running| *running += 1);
         self.shared.begun.fetch_add(1, Ordering::SeqCst);
         RunningTurn {
             turns: Arc::clone(&self.shared),
@@ -103,7 +108,11 @@ impl Calm {
 
 impl Drop for RunningTurn {
     fn drop(&mut self) {
-        let was_last = self.turns.running.fetch_sub(1, Ordering::SeqCst) == 1;
+        let mut was_last = false;
+        self.turns.running.send_modify(|running| {
+            *running -= 1;
+            was_last = *running == 0;
+        });
         // Outside a runtime there is no engine left to rest.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -119,7 +128,7 @@ async fn rest(turns: Arc<Turns>) {
     loop {
         let begun = turns.begun.load(Ordering::SeqCst);
         tokio::time::sleep(QUIET_AFTER).await;
-        let is_quiet = turns.running.load(Ordering::SeqCst) == 0;
+        let is_quiet = *turns.running.borrow() == 0;
         if is_quiet && turns.begun.load(Ordering::SeqCst) == begun {
             break;
         }
@@ -132,6 +141,7 @@ async fn rest(turns: Arc<Turns>) {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use std::sync::atomic::AtomicUsize;
 
     fn has_to_go(place: &Place) -> bool {
         place.is_up().now_or_never().is_some()

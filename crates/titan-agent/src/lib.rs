@@ -19,6 +19,7 @@ mod idle;
 mod images;
 mod jobs;
 mod known;
+mod leisure;
 mod lineage;
 mod log;
 mod opinion;
@@ -38,6 +39,7 @@ mod undo;
 mod utility;
 
 pub use engine::{Config, Engine, OpenWorkbench, Parts, ProviderFor};
+pub use leisure::Leisure;
 pub use prompt::PromptSize;
 pub use trust::{INSTRUCTION_BYTES_MAX, INSTRUCTION_FILES, TrustOf, fingerprint};
 pub use turn::TurnLimits;

@@ -1,6 +1,7 @@
 //! One short question to a model, beside the turn: the utility model, unless it is for something else.
 
 use futures::StreamExt;
+use serde_json::Value;
 use titan_protocol::{Event, Message, ModelError, ModelEvent, ModelRequest, Provider, Task, Usage};
 
 /// What the utility model said, and what is to be told of the call: which model, and what it used.
@@ -23,6 +24,7 @@ pub(crate) async fn ask(
         task: Task::Utility,
         system: system.to_owned(),
         text,
+        answer_schema: None,
         output_tokens_max,
     };
     put(provider, aside).await
@@ -37,12 +39,14 @@ pub struct Aside {
     pub system: String,
     /// What is asked.
     pub text: String,
+    /// A JSON schema that the answer must satisfy, if there is one.
+    pub answer_schema: Option<Value>,
     /// Upper bound of tokens to write.
     pub output_tokens_max: u32,
 }
 
 /// What a model said to an [`Aside`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// The text.
     pub text: String,
@@ -57,6 +61,7 @@ pub struct Heard {
 pub(crate) async fn put(provider: &dyn Provider, aside: Aside) -> Result<Said, ModelError> {
     let messages = vec![Message::user(aside.text)];
     let mut request = ModelRequest::new(aside.task, aside.system, messages);
+    request.answer_schema = aside.answer_schema;
     request.output_tokens_max = aside.output_tokens_max;
     let mut stream = provider.stream(request);
     let mut said = Said {

@@ -15,8 +15,8 @@ use crate::languages::{Family, Language};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use said::defined;
-pub(crate) use words::{asked, stem};
+pub(crate) use said::{defined, shortened};
+pub(crate) use words::{asked, stem, told};
 
 /// Words of one file that are kept, and pairs of words that stand side by side.
 const WORDS_MAX: usize = 40;

@@ -12,15 +12,19 @@ mod watch;
 #[cfg(target_os = "linux")]
 mod watch;
 
+use self::kept::Told;
 use self::look::{Place, Seen, Stamp};
 use self::watch::{Changes, Unwatchable, Watch};
+use crate::described::{Described, is_worth_describing};
 use crate::extract::{self, FILE_BYTES_MAX, Skipped};
 use crate::facts::FileFacts;
 use crate::graph::Graph;
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,6 +32,10 @@ use std::time::{Duration, Instant};
 const THREADS_MAX: usize = 8;
 /// Changed files after which what was read is kept again.
 const KEEP_AFTER: usize = 64;
+/// Files that were saved and wait to be described.
+const SAVED_MAX: usize = 256;
+/// Descriptions that are kept beyond one for each file: of what was on other branches, and may come back.
+const TOLD_SPARE: usize = 1_024;
 /// All of a folder that is watched is looked at after so long nevertheless, when somebody asks.
 const LOOK_AFTER: Duration = Duration::from_secs(600);
 
@@ -49,8 +57,19 @@ pub struct Folder {
     /// When all was looked at last.
     looked: Option<Instant>,
     is_fresh: bool,
+    /// What a model said of files.
+    told: Told,
+    /// Files that were saved since all was looked at first, the last one last.
+    saved: Vec<String>,
     /// Changes since it was last kept.
     unkept: usize,
+}
+
+/// A file that a model is to describe.
+pub(crate) struct Undescribed {
+    pub(crate) path: String,
+    pub(crate) hash: [u8; 32],
+    pub(crate) facts: Arc<FileFacts>,
 }
 
 /// What was read of a file.
@@ -77,6 +96,8 @@ impl Folder {
             watch: None,
             looked: None,
             is_fresh: true,
+            told: Told::new(),
+            saved: Vec::new(),
             unkept: 0,
         }
     }
@@ -104,12 +125,13 @@ impl Folder {
         if std::mem::take(&mut self.is_fresh)
             && let Some(cache) = &self.cache
         {
+            self.told = kept::load_told(cache);
             for (path, file) in kept::load(cache) {
                 self.stamps.insert(path.clone(), file.stamp);
-                self.hashes.insert(path.clone(), file.hash);
-                self.graph.set(&path, file.facts);
+                self.set(path, file.hash, file.facts);
             }
         }
+        let is_first = self.looked.is_none();
         let Seen { there, gone } = self.look()?;
         for path in &gone {
             self.stamps.remove(path);
@@ -136,16 +158,74 @@ impl Folder {
         for file in files {
             self.stamps.insert(file.path.clone(), file.stamp);
             if let Some(facts) = file.facts {
-                self.hashes.insert(file.path.clone(), file.hash);
-                self.graph.set(&file.path, facts);
+                if !is_first {
+                    self.saved.push(file.path.clone());
+                }
+                self.set(file.path, file.hash, facts);
                 count += 1;
             }
         }
+        let waiting = self.saved.len().saturating_sub(SAVED_MAX);
+        self.saved.drain(..waiting);
         self.unkept += count;
         if self.unkept >= KEEP_AFTER || (count > 0 && count == self.stamps.len()) {
             self.keep();
         }
         Ok((&self.graph, count))
+    }
+
+    fn set(&mut self, path: String, hash: [u8; 32], facts: Result<FileFacts, Skipped>) {
+        self.graph.set(&path, facts);
+        if let Some(described) = self.told.get(&hash) {
+            self.graph.describe(&path, described.clone());
+        }
+        self.hashes.insert(path, hash);
+    }
+
+    /// The file that a model is to describe next, with the hash of what it says: of those that were saved the last one, or
+    /// else of those that say nothing of themselves the one that defines most.
+    pub(crate) fn undescribed(&self) -> Option<Undescribed> {
+        let waits = |path: &String| {
+            let hash = *self.hashes.get(path)?;
+            let facts = self.graph.facts(path)?;
+            let waits = !self.told.contains_key(&hash) && is_worth_describing(facts);
+            waits.then(|| Undescribed {
+                path: path.clone(),
+                hash,
+                facts: Arc::clone(facts),
+            })
+        };
+        let mut saved = self.saved.iter().rev().filter_map(waits);
+        saved.next().or_else(|| {
+            let silent = self.hashes.keys().filter_map(waits);
+            silent
+                .filter(|file| file.facts.about.summary.is_empty())
+                .max_by_key(|file| (file.facts.symbols.len(), Reverse(file.path.clone())))
+        })
+    }
+
+    /// What a file says, if that has this hash.
+    pub(crate) fn text(&self, path: &str, hash: [u8; 32]) -> Option<String> {
+        let bytes = bytes(&self.root, path)?;
+        let is_same = *blake3::hash(&bytes).as_bytes() == hash;
+        is_same.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Takes what a model said of a file when it had this hash, and keeps it. Of a file that says something else now it is
+    /// kept until the file says so again.
+    pub(crate) fn describe(&mut self, path: &str, hash: [u8; 32], described: Described) {
+        if self.hashes.get(path) == Some(&hash) {
+            self.graph.describe(path, described.clone());
+        }
+        self.told.insert(hash, described);
+        if self.told.len() > self.hashes.len() + TOLD_SPARE {
+            let used: HashSet<[u8; 32]> = self.hashes.values().copied().collect();
+            self.told.retain(|hash, _| used.contains(hash));
+        }
+        let Some(cache) = &self.cache else { return };
+        if let Err(error) = kept::save_told(cache, &self.told) {
+            tracing::warn!(%error, "what a model said of a folder's files can't be kept");
+        }
     }
 
     /// What lies on the disk, as far as it may be other than it was.
@@ -289,11 +369,7 @@ fn read(
             stamp,
         });
     }
-    let mut bytes = Vec::new();
-    let file = File::open(root.join(&path)).ok()?;
-    file.take(FILE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    let bytes = bytes(root, &path)?;
     let hash = *blake3::hash(&bytes).as_bytes();
     let facts = (hashes.get(&path) != Some(&hash)).then(|| extract::facts(&path, &bytes));
     Some(ReadFile {
@@ -302,4 +378,14 @@ fn read(
         hash,
         facts,
     })
+}
+
+/// What lies there, and at most one byte more than is read of a file.
+fn bytes(root: &Path, path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(root.join(path)).ok()?;
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
 }

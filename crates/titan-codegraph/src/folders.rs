@@ -1,6 +1,7 @@
-//! The port `CodeGraph`: the folders that somebody asked about.
+//! The ports `CodeGraph` and `Enrichment`: the folders that somebody asked about.
 
-use crate::folder::Folder;
+use crate::described::{self, Described};
+use crate::folder::{Folder, Undescribed};
 use crate::graph::Graph;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -9,7 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use titan_protocol::{
     CODE_DEPTH_MAX, CODE_SYMBOLS_MAX, CODE_TOKENS_MAX, ClientError, CodeDirection, CodeFile,
-    CodeFound, CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses,
+    CodeFound, CodeGraph, CodeImpact, CodeSummary, CodeSymbol, CodeUses, Enrichment,
+    EnrichmentAnswer, EnrichmentQuestion,
 };
 use tokio::time::Instant;
 
@@ -42,6 +44,16 @@ struct Asked {
     path: PathBuf,
     folder: Arc<Mutex<Folder>>,
     at: Instant,
+}
+
+impl Held {
+    /// The folders with their paths, the one that was last asked about last.
+    fn places(&self) -> Vec<(PathBuf, Arc<Mutex<Folder>>)> {
+        let folders = self.folders.iter();
+        folders
+            .map(|asked| (asked.path.clone(), Arc::clone(&asked.folder)))
+            .collect()
+    }
 }
 
 impl CodeFolders {
@@ -243,6 +255,64 @@ impl CodeGraph for CodeFolders {
             graph.map(about.as_deref(), tokens)
         })
         .await
+    }
+}
+
+/// Of folders that are watched alone: what nobody asked about for long is left in peace.
+#[async_trait]
+impl Enrichment for CodeFolders {
+    async fn question(&self) -> Result<Option<EnrichmentQuestion>, ClientError> {
+        let mut held = self.held.lock().places();
+        held.reverse();
+        let asked = tokio::task::spawn_blocking(move || {
+            held.iter()
+                .find_map(|(root, folder)| undescribed(root, &mut folder.lock()))
+        });
+        asked
+            .await
+            .map_err(|error| ClientError::Disconnected(error.to_string()))
+    }
+
+    async fn answer(&self, answer: EnrichmentAnswer) -> Result<(), ClientError> {
+        let Ok((root, path, hash)) = serde_json::from_str::<Key>(&answer.key) else {
+            return Err(ClientError::Refused(format!(
+                "{:?} names no file that was asked about",
+                answer.key
+            )));
+        };
+        let mut held = self.held.lock().places().into_iter();
+        let Some((_, folder)) = held.find(|(held, _)| *held == root) else {
+            return Ok(());
+        };
+        let taken = tokio::task::spawn_blocking(move || {
+            let described = Described::of(&path, &answer.text, &answer.model);
+            folder.lock().describe(&path, hash, described);
+        });
+        taken
+            .await
+            .map_err(|error| ClientError::Disconnected(error.to_string()))
+    }
+}
+
+/// The folder, the file, and the hash of what it said when it was asked about.
+type Key = (PathBuf, String, [u8; 32]);
+
+/// What a model is to be asked of a folder next.
+fn undescribed(root: &Path, folder: &mut Folder) -> Option<EnrichmentQuestion> {
+    if !folder.is_watched() {
+        return None;
+    }
+    folder.refresh().ok()?;
+    loop {
+        let Undescribed { path, hash, facts } = folder.undescribed()?;
+        match folder.text(&path, hash) {
+            Some(text) => {
+                let key = serde_json::to_string(&(root, &path, hash)).ok()?;
+                return Some(described::question(key, &path, &facts, &text));
+            }
+            // It changed just now, or can't be read any more.
+            None => folder.describe(&path, hash, Described::default()),
+        }
     }
 }
 

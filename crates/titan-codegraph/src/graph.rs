@@ -4,6 +4,7 @@
 //! somebody next asks, from the facts alone: so the result is that of a graph made anew, whatever came before. Where that
 //! takes long, what a few changed files do is told first.
 
+use crate::described::Described;
 use crate::extract::{self, Skipped};
 use crate::facts::{FileFacts, SymbolKind};
 use crate::group::Group;
@@ -32,6 +33,8 @@ const REACHED_MAX: usize = 5_000;
 pub struct Graph {
     families: BTreeMap<Family, Group>,
     skipped: BTreeMap<Arc<str>, Skipped>,
+    /// What a model said of files, as they are now.
+    described: HashMap<Arc<str>, Described>,
     /// Chosen when first asked for, and again when a file has changed.
     tags: OnceLock<Tags>,
 }
@@ -57,6 +60,7 @@ impl Graph {
                     return;
                 }
                 self.skipped.remove(path);
+                self.described.remove(path);
                 for (other, group) in &mut self.families {
                     if *other != family {
                         group.remove(path);
@@ -76,6 +80,7 @@ impl Graph {
     /// Forgets a file.
     pub fn remove(&mut self, path: &str) {
         self.skipped.remove(path);
+        self.described.remove(path);
         self.tags = OnceLock::new();
         for group in self.families.values_mut() {
             group.remove(path);
@@ -109,7 +114,40 @@ impl Graph {
 
     /// What each file is tagged with.
     pub(crate) fn tags(&self) -> &Tags {
-        self.tags.get_or_init(|| Tags::new(self.files()))
+        self.tags
+            .get_or_init(|| Tags::new(self.files(), &self.described))
+    }
+
+    /// Takes what a model said of a file as it is now.
+    pub(crate) fn describe(&mut self, path: &str, described: Described) {
+        if self.facts(path).is_some() {
+            self.described.insert(path.into(), described);
+            self.tags = OnceLock::new();
+        }
+    }
+
+    /// What a model said of a file, if it did.
+    pub(crate) fn described(&self, path: &str) -> Option<&Described> {
+        self.described.get(path)
+    }
+
+    /// What a file is about: its own sentence, or else a model's, which is marked; empty where there is neither.
+    pub(crate) fn about(&self, path: &str, facts: &FileFacts) -> String {
+        if !facts.about.summary.is_empty() {
+            return facts.about.summary.to_string();
+        }
+        match self.described(path).map(|it| &*it.summary) {
+            None | Some("") => String::new(),
+            Some(said) => format!("{said} (a model's words)"),
+        }
+    }
+
+    /// What a file is about, or where nobody says that, what it defines.
+    pub(crate) fn about_or_defined(&self, path: &str, facts: &FileFacts) -> String {
+        match self.about(path, facts) {
+            about if about.is_empty() => facts.summary(),
+            about => about,
+        }
     }
 
     /// Why a file was not read, if it was not.
@@ -255,7 +293,7 @@ impl Graph {
         });
         users.truncate(limit);
         CodeFile {
-            summary: linked.files[file].1.about.summary.to_string(),
+            summary: self.about(path, &linked.files[file].1),
             tags: self.tags().of(path).to_vec(),
             symbols: nodes().take(limit).map(|node| told(linked, node)).collect(),
             users,
@@ -273,7 +311,7 @@ impl Graph {
         let groups = self.families.iter();
         let linked: Vec<&Linked> = groups.map(|(family, it)| it.linked(*family)).collect();
         let focus = about.map(|words| Search::new(self, words).shares());
-        let mut map = outline::outline(&linked, self.tags(), focus.as_ref(), tokens);
+        let mut map = outline::outline(self, &linked, focus.as_ref(), tokens);
         if self.unsettled() > 0 {
             map.push_str(
                 "[what a change brings is still being worked out; the order may change]\n",

@@ -8,6 +8,7 @@
 
 mod about;
 mod chain;
+mod described;
 mod extract;
 mod facts;
 mod flow;

@@ -1,9 +1,9 @@
 //! What matters most in a folder, within so many tokens: what is used by much that is itself used.
 
 use crate::facts::SymbolKind;
+use crate::graph::Graph;
 use crate::languages::Family;
 use crate::link::{Linked, Node};
-use crate::tags::Tags;
 use std::collections::{BTreeMap, HashMap};
 use titan_protocol::CodeUseKind;
 
@@ -23,14 +23,14 @@ const OF_USED: f32 = 0.05;
 /// With the share that each file has of what is asked for, if something is: then of files without any only what those
 /// use is told.
 pub(crate) fn outline(
+    graph: &Graph,
     groups: &[&Linked],
-    tags: &Tags,
     focus: Option<&HashMap<&str, f32>>,
     tokens: usize,
 ) -> String {
     let mut shown = Outline {
+        graph,
         groups,
-        tags,
         focus,
         bytes_left: tokens.saturating_mul(TOKEN_BYTES),
         files: BTreeMap::new(),
@@ -43,8 +43,8 @@ pub(crate) fn outline(
 
 /// What is told, while it is chosen.
 struct Outline<'a> {
+    graph: &'a Graph,
     groups: &'a [&'a Linked],
-    tags: &'a Tags,
     focus: Option<&'a HashMap<&'a str, f32>>,
     bytes_left: usize,
     files: BTreeMap<(usize, usize), Shown>,
@@ -74,8 +74,8 @@ impl Outline<'_> {
             let (path, facts) = &self.groups[group].files[file];
             let about = format!(
                 "{}{}",
-                summary(&facts.summary()),
-                tagged(self.tags.of(path))
+                summary(&self.graph.about_or_defined(path, facts)),
+                tagged(self.graph.tags().of(path))
             );
             let bytes = path.len() + about.len() + 1;
             if self.bytes_left < least + bytes {
@@ -101,7 +101,7 @@ impl Outline<'_> {
                 continue;
             }
             let (path, facts) = &linked.files[file];
-            let about = summary(&facts.about.summary);
+            let about = summary(&self.graph.about(path, facts));
             let head = match known {
                 Some(_) => 0,
                 None => path.len() + about.len() + 1,
@@ -130,7 +130,7 @@ impl Outline<'_> {
         }
         for at in self.order() {
             let (path, _) = &self.groups[at.0].files[at.1];
-            let tags = tagged(self.tags.of(path));
+            let tags = tagged(self.graph.tags().of(path));
             if tags.len() > self.bytes_left {
                 break;
             }

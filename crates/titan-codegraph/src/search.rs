@@ -3,6 +3,7 @@
 //! of all that is defined. A file that has more of what is asked for goes before one that has some of it more often.
 
 use crate::about::{self, About};
+use crate::described::Described;
 use crate::facts::{FileFacts, SymbolKind};
 use crate::graph::{self, Graph};
 use crate::languages::Family;
@@ -19,6 +20,8 @@ const OF_LENGTH: f32 = 0.3;
 /// What a symbol counts whose name has the word, and how many do.
 const OF_SYMBOL: f32 = 3.0;
 const COUNTED_SYMBOLS_MAX: usize = 5;
+/// What a model's tag counts: less than what the file's own name says, as much as what it says of itself.
+const OF_TOLD: f32 = 6.0;
 /// A word that only begins as what is asked for.
 const OF_BEGINNING: f32 = 0.5;
 const BEGINNING_BYTES_MIN: usize = 4;
@@ -51,7 +54,7 @@ impl<'a> Search<'a> {
         let asked = asked(words);
         let counted: Vec<_> = graph
             .files()
-            .map(|(path, facts)| (path, facts, counts(facts, &asked)))
+            .map(|(path, facts)| (path, facts, counts(facts, graph.described(path), &asked)))
             .collect();
         let rarities: Vec<f32> = (0..asked.len())
             .map(|at| {
@@ -94,7 +97,7 @@ impl<'a> Search<'a> {
             path: path.to_string(),
             language: facts.language.name().to_owned(),
             lines: facts.lines,
-            summary: facts.summary(),
+            summary: self.graph.about_or_defined(path, facts),
             tags: self.graph.tags().of(path).to_vec(),
             symbols: self.symbols(path, facts),
         });
@@ -214,12 +217,24 @@ fn asked(words: &str) -> Vec<Asked> {
 }
 
 /// How much a file has of each word.
-fn counts(facts: &FileFacts, asked: &[Asked]) -> Vec<f32> {
+fn counts(facts: &FileFacts, described: Option<&Described>, asked: &[Asked]) -> Vec<f32> {
     let mut counts = vec![0.0; asked.len()];
-    for (word, weight) in facts.about.words() {
+    let mut add = |word: &str, weight: f32| {
         for (count, asked) in counts.iter_mut().zip(asked) {
-            *count += asked.likeness(word) * weight as f32;
+            *count += asked.likeness(word) * weight;
         }
+    };
+    for (word, weight) in facts.about.words() {
+        add(word, weight as f32);
+    }
+    if let Some(described) = described {
+        for tag in &described.tags {
+            add(tag, OF_TOLD);
+            let words = tag.split(' ').filter(|word| word.len() < tag.len());
+            words.for_each(|word| add(word, OF_TOLD));
+        }
+        let summary = about::told(&described.summary);
+        summary.iter().for_each(|word| add(word, OF_TOLD / 2.0));
     }
     let mut named = vec![0; asked.len()];
     for symbol in &facts.symbols {

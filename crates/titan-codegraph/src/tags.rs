@@ -5,13 +5,16 @@
 //! and again is as rare as its words are on average, and takes their place. A function of the facts of all files.
 
 use crate::about::{self, About};
+use crate::described::Described;
 use crate::facts::FileFacts;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Tags of one file at most.
 const TAGS_MAX: usize = 8;
+/// Tags of those that a model gave.
+const TOLD_TAGS_MAX: usize = 3;
 /// Tags that a file has even where they say little.
 const TAGS_MIN: usize = 3;
 /// What says less than this share of what says most is no tag.
@@ -30,7 +33,11 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
-    pub(crate) fn new<'a>(files: impl Iterator<Item = (&'a Arc<str>, &'a Arc<FileFacts>)>) -> Self {
+    /// Those of these files; what a model said of some comes after what they say themselves.
+    pub(crate) fn new<'a>(
+        files: impl Iterator<Item = (&'a Arc<str>, &'a Arc<FileFacts>)>,
+        described: &HashMap<Arc<str>, Described>,
+    ) -> Self {
         let files: Vec<_> = files.collect();
         let mut counts: FxHashMap<&str, u32> = FxHashMap::default();
         for (_, facts) in &files {
@@ -39,9 +46,13 @@ impl Tags {
             }
         }
         let rarity = |word: &str| rarity(files.len(), counts.get(word).copied().unwrap_or(1));
-        let tagged = files
-            .iter()
-            .map(|(path, facts)| (Arc::clone(path), chosen(&facts.about, rarity)));
+        let tagged = files.iter().map(|(path, facts)| {
+            let mut tags = chosen(&facts.about, rarity);
+            if let Some(described) = described.get(*path) {
+                add(&mut tags, &described.tags);
+            }
+            (Arc::clone(path), tags)
+        });
         Self {
             files: tagged.collect(),
         }
@@ -86,13 +97,27 @@ fn chosen(about: &About, rarity: impl Fn(&str) -> f32) -> Vec<String> {
     tags
 }
 
+/// Adds a model's tags that say something which those of the file do not, in the place of what says least.
+fn add(tags: &mut Vec<String>, told: &[Box<str>]) {
+    let says_more = |tag: &&Box<str>| !tag.split(' ').all(|word| has(tags, word));
+    let told: Vec<String> = told
+        .iter()
+        .filter(says_more)
+        .take(TOLD_TAGS_MAX)
+        .map(ToString::to_string)
+        .collect();
+    tags.truncate(TAGS_MAX - told.len());
+    tags.extend(told);
+}
+
+/// Whether a word is in one of the tags.
+fn has(tags: &[String], word: &str) -> bool {
+    let mut parts = tags.iter().flat_map(|tag| tag.split(' '));
+    parts.any(|part| about::stem(part) == about::stem(word))
+}
+
 /// Adds a tag that says more than those that are there. A pair takes the place of its words, or of one of them.
 fn take(tags: &mut Vec<String>, word: &str, weights: &FxHashMap<&str, u32>) {
-    let alike = |one: &str, other: &str| about::stem(one) == about::stem(other);
-    let has = |tags: &[String], word: &str| {
-        let mut parts = tags.iter().flat_map(|tag| tag.split(' '));
-        parts.any(|part| alike(part, word))
-    };
     let first = tags
         .iter()
         .position(|tag| word.split(' ').any(|part| part == tag));

@@ -1,11 +1,12 @@
 //! Makes a component of a plan, without a compiler for any language: a few milliseconds, most of them the engine's.
 
 use crate::plan::{Extract, Form, Piece, Plan, Source, Template};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// What every plan is made with.
+/// What plans are made with.
 const LIBRARY: &str = include_str!("plan.wat");
 /// The world of a plan's component.
 const WIT: &str = include_str!("../../../wit/reflex.wit");
@@ -64,17 +65,51 @@ fn text(plan: &Plan) -> String {
     let (no_step, no_step_len) = texts.place(NO_STEP);
     let top = (TEXTS_AT + texts.bytes.len()).next_multiple_of(8);
     let pages = top / PAGE_BYTES + 2;
-    let library = LIBRARY
-        .replace("{top}", &top.to_string())
-        .replace("{pages}", &pages.to_string());
-    format!(
-        "(module\n{library}\n  (data (i32.const {TEXTS_AT}) \"{}\")\n  (func (export \"next\") (param $values i32) (param $n_values i32) \
+    let next = format!(
+        "(func (export \"next\") (param $values i32) (param $n_values i32) \
          (param $outcomes i32) (param $n i32) (result i32)\n    (local $from i32)\n    (block $missing{body}\n    \
          (if (i32.eq (local.get $n) (i32.const {n}))\n      (then{answer}\n        (return (call $say (i32.const 1) (local.get $from) \
          (i32.sub (global.get $top) (local.get $from))))))\n    (return (call $say (i32.const 2) (i32.const {no_step}) (i32.const {no_step_len}))))\n    \
-         (call $say (i32.const 2) (i32.const {not_found}) (i32.const {not_found_len})))\n)",
+         (call $say (i32.const 2) (i32.const {not_found}) (i32.const {not_found_len})))"
+    );
+    let library = library(&next)
+        .replace("{top}", &top.to_string())
+        .replace("{pages}", &pages.to_string());
+    format!(
+        "(module\n{library}\n  (data (i32.const {TEXTS_AT}) \"{}\")\n  {next}\n)",
         escaped(&texts.bytes)
     )
+}
+
+/// The library with the functions that this code calls, those that they call, and the one that the host calls. A plan is
+/// ready the sooner, the less of it has to be compiled.
+fn library(code: &str) -> String {
+    const FUNCTION: &str = "\n  (func ";
+    const OF_HOST: &str = "(export";
+    let name = |text: &'static str| text.split(' ').next().unwrap_or_default();
+    let mut parts = LIBRARY.split(FUNCTION);
+    let head = parts.next().unwrap_or_default();
+    let functions: Vec<(&str, &str)> = parts.map(|text| (name(text), text)).collect();
+    let mut needed = BTreeSet::new();
+    let mut open: Vec<&str> = calls(code).chain([OF_HOST]).collect();
+    while let Some(called) = open.pop() {
+        let function = functions.iter().find(|(name, _)| *name == called);
+        if let Some((name, text)) = function
+            && needed.insert(*name)
+        {
+            open.extend(calls(text));
+        }
+    }
+    let functions = functions.iter();
+    let needed = functions.filter(|(name, _)| needed.contains(name));
+    let parts: Vec<&str> = needed.map(|(_, text)| *text).collect();
+    [head, &parts.join(FUNCTION)].join(FUNCTION)
+}
+
+/// The names of the functions that are called in this code.
+fn calls(code: &str) -> impl Iterator<Item = &str> {
+    let calls = code.split("(call ").skip(1);
+    calls.filter_map(|rest| rest.split([' ', ')']).next())
 }
 
 /// Instructions that leave a template's text between `$from` and the top, or leave `$missing`; they run where so many texts

@@ -1,4 +1,4 @@
-;; What every plan is made with. A value that is found is left in $at and $len.
+;; What plans are made with; functions that one does not call are left out of it. A value that is found is left in $at and $len.
   (memory (export "memory") {pages})
   (global $top (mut i32) (i32.const {top}))
   (global $at (mut i32) (i32.const 0))

@@ -3,7 +3,7 @@
 //! Free text is let through as it comes. Where a line begins like a call of an offered tool, it is held back until
 //! that is certain; then the model is taken back to the line's beginning and writes the call under the grammar, so
 //! that a call is whole and valid or it is none. What was read stays in two caches, the conversation's and one more,
-//! and the fixed part of the prompt also on disk.
+//! and the fixed part of the prompt also on disk. What is asked beside conversations has a cache of its own.
 
 use crate::LocalConfig;
 use crate::choice;
@@ -22,7 +22,7 @@ use crate::tokenizer::{Tokenizer, Utf8Stream};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use titan_protocol::{ModelError, ModelEvent, ModelRequest, StopReason, ToolChoice, Usage};
+use titan_protocol::{ModelError, ModelEvent, ModelRequest, StopReason, Task, ToolChoice, Usage};
 
 /// Conversations whose reading is kept in memory.
 const SLOTS: usize = 2;
@@ -38,6 +38,8 @@ pub(crate) struct Model {
     grammars: LazyGrammars,
     /// Most recently used first.
     slots: Vec<Cache>,
+    /// Of what is asked beside conversations, so that those need not be read again after it.
+    aside: Cache,
     prefixes: Option<PrefixStore>,
     context_tokens_max: usize,
 }
@@ -93,6 +95,7 @@ impl Model {
             return Err(file.damaged("it has more tokens than rows for them"));
         }
         let slots = (0..SLOTS).map(|_| decoder.new_cache()).collect();
+        let aside = decoder.new_cache();
         Ok(Self {
             name: name.to_owned(),
             context_tokens_max: config.context_tokens_max.min(decoder.context_tokens()),
@@ -101,6 +104,7 @@ impl Model {
                 .clone()
                 .map(|folder| PrefixStore::new(folder, identity)),
             slots,
+            aside,
             decoder,
             grammars: LazyGrammars::Unwanted(Arc::clone(&tokenizer)),
             tokenizer,
@@ -138,7 +142,11 @@ impl Model {
         let no_call = self.no_call(request);
         let decides = choice::is_open(request);
         let last_call = choice::last_made(request);
-        let mut cache = self.take_slot(&prompt);
+        let is_aside = request.task == Task::Utility;
+        let mut cache = match is_aside {
+            true => self.take_aside(&prompt),
+            false => self.take_slot(&prompt),
+        };
         let known = cache.tokens().len();
         let mut writing = Writing {
             decoder: &mut self.decoder,
@@ -167,10 +175,14 @@ impl Model {
         };
         let outcome = writing.run(&prompt, known);
         let read_prefix = cache.tokens().len() >= prompt.fixed && known < prompt.fixed;
-        if read_prefix && outcome.is_ok() {
-            self.keep_prefix(&cache, &prompt.tokens[..prompt.fixed]);
+        if is_aside {
+            self.aside = cache;
+        } else {
+            if read_prefix && outcome.is_ok() {
+                self.keep_prefix(&cache, &prompt.tokens[..prompt.fixed]);
+            }
+            self.slots.insert(0, cache);
         }
-        self.slots.insert(0, cache);
         if decides && let Err(error) = self.grammars.want() {
             // Made while the model rests: a request that ends in words need not wait for them.
             tracing::debug!(%error, "grammars are made when they are needed");
@@ -219,6 +231,14 @@ impl Model {
             return Ok(Some(self.grammars.get()?.calls(&request.tools)?));
         }
         Ok(None)
+    }
+
+    /// The cache of what is asked beside conversations, as far as it holds the prompt.
+    fn take_aside(&mut self, prompt: &Prompt) -> Cache {
+        let mut cache = std::mem::replace(&mut self.aside, self.decoder.new_cache());
+        let known = cache.common_with(&prompt.tokens);
+        cache.truncate(known.min(prompt.tokens.len() - 1));
+        cache
     }
 
     /// A cache that holds as much of the prompt as was ever read, but at least the last token is left to read.

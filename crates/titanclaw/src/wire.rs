@@ -32,13 +32,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use titan_agent::Engine;
+use titan_agent::{Engine, Leisure};
 use titan_codegraph::{CodeFolders, GitHistory, OpenFiles, PackPorts};
 use titan_local::LocalEmbedder;
 use titan_memory::{GraphMemory, Keeps};
 use titan_protocol::{
-    Client, CodeGraph, Egress, FileHistory, History, HistoryQuestion, Memory, Op, Presence,
-    StorageError, UnixMillis, Workbench, WorkbenchError,
+    Client, CodeGraph, Egress, Enrichment, FileHistory, History, HistoryQuestion, Memory, Op,
+    Presence, StorageError, UnixMillis, Workbench, WorkbenchError,
 };
 use titan_sandbox::{Confinement, GuardedEgress, HostConfig, HostWorkbench};
 use titan_store::{Server, Store, StoreConfig};
@@ -269,7 +269,9 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let memory = Arc::new(memory_of(&store, lower::keeps(config)));
     let code = code(context);
     // Who asks once looks once.
-    let code: Arc<dyn CodeGraph> = Arc::new(if lasts { code.watched() } else { code });
+    let code = Arc::new(if lasts { code.watched() } else { code });
+    let enrichments: Vec<Arc<dyn Enrichment>> = vec![code.clone()];
+    let code: Arc<dyn CodeGraph> = code;
     let open_files = OpenFiles::start(PackPorts {
         code: code.clone(),
         history: Arc::new(GitHistory),
@@ -313,6 +315,20 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
             "the engine before this one stopped without a word"
         );
         context.say(&recovered);
+    }
+    if let Some(local) = setting.as_ref().and_then(models::Setting::local)
+        && lasts
+    {
+        let leisure = Leisure {
+            is_ready: Arc::new({
+                let local = local.clone();
+                move || local.is_loaded()
+            }),
+            model: local,
+            enrichments,
+            daily_max: config.memory.enriched_daily_max,
+        };
+        tokio::spawn(engine.enrich(leisure));
     }
     let serving = match setting {
         None => None,

@@ -11,6 +11,7 @@ fn aside() -> Aside {
         task: Task::Code,
         system: "You write.".to_owned(),
         text: "Write this.".to_owned(),
+        answer_schema: None,
         output_tokens_max: 7,
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn summary(said: &Said) -> String {
 }
 
 /// What is cut at the end of a word where it is longer than a summary may be.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     if text.chars().count() <= SUMMARY_CHARS_MAX {
         return text.to_owned();
     }

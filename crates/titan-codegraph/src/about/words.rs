@@ -142,9 +142,14 @@ pub(crate) fn stem(word: &str) -> &str {
     }
 }
 
+/// The words of a text that say something.
+pub(crate) fn told(text: &str) -> Vec<String> {
+    words(text).into_iter().flatten().collect()
+}
+
 /// The words that are asked for; all of them where none says anything by itself.
 pub(crate) fn asked(text: &str) -> Vec<String> {
-    let told: Vec<String> = words(text).into_iter().flatten().collect();
+    let told = told(text);
     if !told.is_empty() {
         return told;
     }
@@ -158,7 +163,7 @@ pub(crate) fn asked(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn split_up(text: &str) -> String {
         let words: Vec<String> = words(text)
             .into_iter()
             .map(|word| word.unwrap_or_else(|| "|".to_owned()))
@@ -168,24 +173,24 @@ mod tests {
 
     #[test]
     fn names_and_sentences_are_split_into_words_that_say_something() {
-        assert_eq!(told("RateLimiter"), "rate limiter");
-        assert_eq!(told("parse_HTTPHeaders2"), "parse | headers2");
-        assert_eq!(told("XMLHttpRequest"), "xml | request");
-        assert_eq!(told("retry-after: Wait, then go"), "retry | wait | | |");
-        assert_eq!(told("SQLite, OAuth"), "sqlite | oauth");
-        assert_eq!(told("Größe der Städte"), "größe der städte");
-        assert_eq!(told("a 12 0xff"), "| | |");
+        assert_eq!(split_up("RateLimiter"), "rate limiter");
+        assert_eq!(split_up("parse_HTTPHeaders2"), "parse | headers2");
+        assert_eq!(split_up("XMLHttpRequest"), "xml | request");
+        assert_eq!(split_up("retry-after: Wait, then go"), "retry | wait | | |");
+        assert_eq!(split_up("SQLite, OAuth"), "sqlite | oauth");
+        assert_eq!(split_up("Größe der Städte"), "größe der städte");
+        assert_eq!(split_up("a 12 0xff"), "| | |");
     }
 
     #[test]
     fn plurals_are_told_as_what_they_are_many_of() {
         let plurals = "queries caches matches classes statuses boxes reaches cookies limits";
         assert_eq!(
-            told(plurals),
+            split_up(plurals),
             "query cache match | status box reach cookie limit"
         );
         for word in ["status", "address", "redis", "canvas", "dns", "postgres"] {
-            assert_eq!(told(word), word);
+            assert_eq!(split_up(word), word);
         }
     }
 

@@ -1,10 +1,13 @@
-//! What was read of a folder, in a file: a line that says what it is, the facts, and a hash of all before it.
-//! What is damaged, or of another version, is as good as nothing.
+//! What was read of a folder, and what a model said of its files, each in a file: a line that says what it is, the content,
+//! and a hash of all before it. What is damaged, or of another version, is as good as nothing.
 
 use super::look::Stamp;
+use crate::described::Described;
 use crate::extract::Skipped;
 use crate::facts::FileFacts;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Raised whenever the same text gives other facts.
 const VERSION: &[u8] = b"titanclaw code 3\n";
+/// Raised whenever a model is asked otherwise.
+const TOLD_VERSION: &[u8] = b"titanclaw code told 1\n";
 const HASH_BYTES: usize = 32;
 /// The longest file that is read or written.
 const BYTES_MAX: usize = 1 << 30;
@@ -36,24 +41,44 @@ pub(super) fn file_of(cache: &Path, root: &Path) -> PathBuf {
     cache.join(format!("{}.facts", &name[..32]))
 }
 
+/// What a model said of files, by the hash of what they said then.
+pub(super) type Told = HashMap<[u8; HASH_BYTES], Described>;
+
 pub(super) fn load(file: &Path) -> Vec<(String, KeptFile)> {
+    read(file, VERSION)
+}
+
+/// What a model said of the files of which the facts are kept in `file`.
+pub(super) fn load_told(file: &Path) -> Told {
+    read(&beside(file), TOLD_VERSION)
+}
+
+pub(super) fn save_told(file: &Path, told: &Told) -> io::Result<()> {
+    write(&beside(file), TOLD_VERSION, told)
+}
+
+fn beside(facts: &Path) -> PathBuf {
+    facts.with_extension("told")
+}
+
+fn read<T: DeserializeOwned + Default>(file: &Path, version: &[u8]) -> T {
     let Ok(bytes) = fs::read(file) else {
-        return Vec::new();
+        return T::default();
     };
-    decode(&bytes).unwrap_or_else(|| {
+    decode(&bytes, version).unwrap_or_else(|| {
         tracing::info!(
             "what was kept of a folder's code is of another version or damaged; it is read again"
         );
-        Vec::new()
+        T::default()
     })
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<(String, KeptFile)>> {
+fn decode<T: DeserializeOwned>(bytes: &[u8], version: &[u8]) -> Option<T> {
     let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH_BYTES)?)?;
     if blake3::hash(body).as_bytes() != hash {
         return None;
     }
-    postcard::from_bytes(body.strip_prefix(VERSION)?).ok()
+    postcard::from_bytes(body.strip_prefix(version)?).ok()
 }
 
 pub(super) fn save<'a>(
@@ -70,8 +95,12 @@ pub(super) fn save<'a>(
     let files: Vec<(&str, KeptFileRef<'_>)> = files
         .map(|(path, stamp, hash, facts)| (path, KeptFileRef { stamp, hash, facts }))
         .collect();
-    let mut bytes = VERSION.to_vec();
-    bytes.extend(postcard::to_stdvec(&files).map_err(io::Error::other)?);
+    write(file, VERSION, &files)
+}
+
+fn write(file: &Path, version: &[u8], content: &impl Serialize) -> io::Result<()> {
+    let mut bytes = version.to_vec();
+    bytes.extend(postcard::to_stdvec(content).map_err(io::Error::other)?);
     let hash = blake3::hash(&bytes);
     bytes.extend(hash.as_bytes());
     if bytes.len() > BYTES_MAX {

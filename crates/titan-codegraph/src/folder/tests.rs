@@ -139,3 +139,89 @@ fn a_folder_that_is_not_there_is_an_error() {
     let mut folder = Folder::new(Path::new("/nowhere/at/all"), None);
     assert!(folder.refresh().is_err());
 }
+
+#[test]
+fn what_a_model_said_of_a_file_holds_until_the_file_says_something_else() {
+    let silent = "def f1():\n    return 1\n\ndef f2():\n    return f1()\n";
+    let place = Disk::new(&[
+        ("a.py", silent),
+        (
+            "b.py",
+            "\"\"\"Says it all by itself.\"\"\"\ndef f3(): pass\ndef f4(): pass",
+        ),
+    ]);
+    let mut folder = place.open();
+    folder.refresh().unwrap();
+    let asked = folder.undescribed().unwrap();
+    assert_eq!(asked.path, "a.py", "the other says what it is about");
+    let described = Described {
+        summary: "Counts sheep in a meadow".into(),
+        tags: ["livestock".into()].into(),
+        by: "local/small".into(),
+    };
+    folder.describe("a.py", asked.hash, described.clone());
+    assert!(folder.undescribed().is_none());
+    let summary = |folder: &mut Folder, words: &str| {
+        let (graph, _) = folder.refresh().unwrap();
+        let found = graph.search(words, 1);
+        found
+            .first()
+            .map(|it| format!("{} {:?}", it.summary, it.tags))
+    };
+    let told = Some("Counts sheep in a meadow (a model's words) [\"livestock\"]".to_owned());
+    assert_eq!(summary(&mut folder, "livestock"), told);
+    assert!(
+        folder
+            .refresh()
+            .unwrap()
+            .0
+            .map(None, 500)
+            .contains("Counts sheep")
+    );
+    // The next process knows it, and one that finds its file damaged asks again.
+    assert_eq!(summary(&mut place.open(), "livestock"), told);
+    // A saved file is as it says itself, and is asked about before all others.
+    place.write(
+        "b.py",
+        "\"\"\"Says something else.\"\"\"\ndef f3(): pass\ndef f5(): pass",
+    );
+    place.write("a.py", "def f6(): return 1\ndef f7(): pass\n");
+    assert_eq!(summary(&mut folder, "livestock"), None);
+    let paths: Vec<String> = std::iter::from_fn(|| {
+        let asked = folder.undescribed()?;
+        folder.describe(&asked.path, asked.hash, Described::default());
+        Some(asked.path)
+    })
+    .collect();
+    assert_eq!(
+        {
+            let mut sorted = paths.clone();
+            sorted.sort();
+            sorted
+        },
+        ["a.py", "b.py"]
+    );
+    // What is on another branch comes back with what was said of it.
+    place.write("a.py", silent);
+    assert_eq!(summary(&mut folder, "livestock"), told);
+}
+
+#[test]
+fn a_damaged_file_of_descriptions_is_asked_for_again() {
+    let place = Disk::new(&[("a.py", "def f1(): pass\ndef f2(): pass")]);
+    let mut folder = place.open();
+    folder.refresh().unwrap();
+    let asked = folder.undescribed().unwrap();
+    folder.describe("a.py", asked.hash, Described::default());
+    let is_described = || {
+        let mut anew = place.open();
+        anew.refresh().unwrap();
+        anew.undescribed().is_none()
+    };
+    assert!(is_described());
+    let told = kept::file_of(place.cache.path(), place.folder.path()).with_extension("told");
+    let mut bytes = fs::read(&told).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&told, bytes).unwrap();
+    assert!(!is_described());
+}

@@ -240,6 +240,15 @@ pub(crate) const KEYS: &[Key] = &[
         "pages that the agent fetched are found in later sessions, as the words of strangers",
     ),
     key(
+        "memory.enriched_daily",
+        Kind::Count {
+            min: 0,
+            max: 10_000,
+        },
+        "100",
+        "how often in a day the local model is asked, while it is in memory and nothing else is done, to add to what is known; 0: never",
+    ),
+    key(
         "reflexes.promotion",
         Kind::Choice(&["never", "owner", "proved"]),
         "\"owner\"",

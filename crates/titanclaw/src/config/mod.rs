@@ -104,6 +104,7 @@ struct RawMemory {
     unasked: Option<bool>,
     conversations: Option<bool>,
     pages: Option<bool>,
+    enriched_daily: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -284,6 +285,8 @@ pub(crate) struct Memory {
     pub(crate) unasked: bool,
     pub(crate) conversations: bool,
     pub(crate) pages: bool,
+    /// How often in a day the local model is asked to add to what is known.
+    pub(crate) enriched_daily_max: u32,
 }
 
 /// `[reflexes]`.
@@ -410,6 +413,7 @@ impl From<RawConfig> for Config {
                 unasked: raw.memory.unasked.unwrap_or(true),
                 conversations: raw.memory.conversations.unwrap_or(true),
                 pages: raw.memory.pages.unwrap_or(true),
+                enriched_daily_max: raw.memory.enriched_daily.unwrap_or(100),
             },
             reflexes: Reflexes {
                 promotion: raw.reflexes.promotion.unwrap_or_default(),

@@ -25,6 +25,11 @@ impl Setting {
         is_local(&self.choice.model)
     }
 
+    /// The local model, if it is on this machine.
+    pub(super) fn local(&self) -> Option<Arc<LocalProvider>> {
+        self.local.as_ref().map(|local| local.provider.clone())
+    }
+
     /// The model's name for people.
     pub(super) fn shown(&self) -> String {
         match &self.local {

@@ -191,6 +191,7 @@ impl Author for ModelAuthor {
             task: self.task,
             system: commission.system,
             text: commission.text,
+            answer_schema: None,
             output_tokens_max: CODE_TOKENS_MAX,
         };
         let asked = engine.ask_aside(commission.session, commission.turn, aside);
