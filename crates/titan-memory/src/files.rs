@@ -161,6 +161,7 @@ mod tests {
             valid_until: Some(1_800_000_000_000),
             superseded_by: None,
             read_in: None,
+            reading: None,
         }
     }
 
