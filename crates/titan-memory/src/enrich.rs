@@ -20,7 +20,7 @@ use titan_protocol::{
 
 /// The fixed part of what a model is asked. It is read once for many documents, where the model keeps what it has read.
 const SYSTEM: &str = include_str!("enrich.md");
-/// What a model is shown of a text, in bytes: so much is read in a few seconds on a machine without an accelerator.
+/// What a model is shown of a text, in bytes: so much is read in seconds on a machine without an accelerator.
 const SHOWN_BYTES_MAX: usize = 1_500;
 /// A text with less bytes relates nothing.
 const TEXT_BYTES_MIN: usize = 20;

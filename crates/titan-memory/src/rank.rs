@@ -355,7 +355,11 @@ impl Index {
         let mut best: Option<(u32, u32)> = None;
         for name in self.held_names(number) {
             let entity = self.entity(name);
-            let others = entity.about.iter().chain(entity.named_in());
+            let others: Vec<u32> = entity.about.iter().chain(entity.named_in()).collect();
+            if others.len() > LED_TO_MAX {
+                continue;
+            }
+            let others = others.into_iter();
             for other in others.filter(|it| *it != number && base[*it as usize] > 0.0) {
                 let score = |it: u32| (base[it as usize], std::cmp::Reverse(self.passage(it).key));
                 if best.is_none_or(|(known, _)| score(other) > score(known)) {

@@ -37,7 +37,9 @@ pub(crate) struct Known {
     hash: blake3::Hash,
     /// Of what a model read in it.
     reading: Option<blake3::Hash>,
+    /// Whether it is a turn.
     is_said: bool,
+    /// When it was kept or changed last.
     changed_at: UnixMillis,
     fingerprint: String,
     source: Option<String>,
