@@ -7,6 +7,9 @@ use titan_protocol::{
     NOTE_CHARS_MAX, ReadIn, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX, UnixMillis,
 };
 
+/// The attribute of what a model read in a document.
+pub(crate) const READING: &str = "reading";
+
 /// A draft with its text, title and tags as they are kept.
 ///
 /// # Errors
@@ -74,6 +77,7 @@ pub(crate) fn document_of(draft: MemoryDraft, now: UnixMillis) -> MemoryDocument
         valid_until: draft.valid_until,
         superseded_by: None,
         read_in: None,
+        reading: None,
     }
 }
 
@@ -167,6 +171,7 @@ pub(crate) fn told(stored: Document) -> MemoryDocument {
         valid_until: time("until"),
         superseded_by: attribute("superseded").map(str::to_owned),
         read_in,
+        reading: attribute(READING).and_then(|it| serde_json::from_str(it).ok()),
         id: stored.id,
         text: stored.text,
     }
@@ -194,6 +199,8 @@ pub(crate) fn stored(document: &MemoryDocument) -> Document {
     set("changed", document.changed_at.map(|at| at.to_string()));
     set("until", document.valid_until.map(|at| at.to_string()));
     set("superseded", document.superseded_by.clone());
+    let reading = document.reading.as_ref();
+    set(READING, reading.map(|it| serde_json::json!(it).to_string()));
     match &document.origin {
         MemoryOrigin::Person => {}
         MemoryOrigin::Turn { session, turn } => {

@@ -25,7 +25,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    fn new(surface: &str) -> Option<Self> {
+    pub(crate) fn new(surface: &str) -> Option<Self> {
         let surface = surface.trim_matches(|c: char| !c.is_alphanumeric());
         let mut key = folded(surface);
         while key.len() > 1 && (is_stop_word(&key[0]) || HONORIFICS.contains(&key[0].as_str())) {

@@ -142,7 +142,7 @@ pub fn time_of(words: &str) -> Result<UnixMillis, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use titan_protocol::{SessionId, TurnId};
+    use titan_protocol::{MemoryReading, SessionId, TurnId};
 
     fn document() -> MemoryDocument {
         MemoryDocument {
@@ -161,6 +161,11 @@ mod tests {
             valid_until: Some(1_800_000_000_000),
             superseded_by: None,
             read_in: None,
+            reading: Some(MemoryReading {
+                model: "local/small".into(),
+                names: vec!["biscuits".into()],
+                relations: Vec::new(),
+            }),
         }
     }
 
@@ -173,6 +178,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("kept: 2023-11-14T22:13:20Z\n"), "{text}");
+        assert!(!text.contains("local/small"), "{text}");
         let draft = from_markdown(&text).unwrap().unwrap();
         assert_eq!(draft.text.trim(), document.text);
         assert_eq!(

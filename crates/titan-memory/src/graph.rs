@@ -9,6 +9,8 @@ const WALK_ON: f32 = 0.5;
 const RESIDUE_MIN: f32 = 2e-6;
 /// How much more a passage is tied to what it is about than to what it names.
 const ABOUT_WEIGHT: f32 = 3.0;
+/// How much less a name counts that a model alone found in a passage.
+const READ_WEIGHT: f32 = 0.5;
 /// How much a passage is tied to the next of its document.
 const NEXT_WEIGHT: f32 = 0.5;
 /// Passages of one name that walks go to; a name that is everywhere leads nowhere.
@@ -61,7 +63,7 @@ impl Graph {
         for name in names {
             let entity = index.entity(name);
             let node = names_from + name;
-            let mentioned = entity.mentioned_in();
+            let mentioned = entity.named_in();
             if mentioned.len() + entity.about.len() > MEMBERS_MAX || !index.is_telling(name) {
                 continue;
             }
@@ -71,8 +73,12 @@ impl Graph {
                 rows[passage as usize].push((node, ABOUT_WEIGHT * rarity));
             }
             for passage in mentioned {
-                rows[node as usize].push((passage, 1.0));
-                rows[passage as usize].push((node, rarity));
+                let weight = match entity.is_only_read_in(passage) {
+                    true => READ_WEIGHT,
+                    false => 1.0,
+                };
+                rows[node as usize].push((passage, weight));
+                rows[passage as usize].push((node, weight * rarity));
             }
         }
         for document in index.documents.values() {

@@ -3,6 +3,9 @@
 //! It is made from the stored documents alone, one at a time and in any order: adding and removing a document touches
 //! what that document holds, and the result is what an index made anew from the same documents answers.
 
+mod readings;
+
+use self::readings::Reading;
 use crate::extract::{self, Name};
 use crate::graph::Graph;
 use crate::lexicon::Lexicon;
@@ -11,7 +14,7 @@ use crate::vectors::Vectors;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use titan_protocol::UnixMillis;
+use titan_protocol::{MemoryReading, UnixMillis};
 
 /// How much more a word counts in a title or heading.
 const TITLE_WEIGHT: u32 = 2;
@@ -34,6 +37,8 @@ pub struct Entry {
     pub tags: Vec<String>,
     /// When it ceases to hold.
     pub valid_until: Option<UnixMillis>,
+    /// What a model read in it.
+    pub reading: Option<MemoryReading>,
 }
 
 /// The index. See the module.
@@ -75,6 +80,7 @@ pub(crate) struct Document {
     pub(crate) valid_until: Option<UnixMillis>,
     mean_length: u64,
     stems: Vec<u32>,
+    reading: Option<Reading>,
 }
 
 #[derive(Debug)]
@@ -95,6 +101,8 @@ pub(crate) struct Passage {
     pub(crate) about: Vec<(u32, Box<str>)>,
     /// Names that were found in it by what they look like.
     mentions: Vec<(u32, Box<str>)>,
+    /// Names that a model found in it, and rules did not.
+    read: Vec<(u32, Box<str>)>,
     /// The hash of what its vector is made from.
     pub(crate) hash: [u8; 32],
 }
@@ -113,6 +121,8 @@ pub(crate) struct Entity {
     extracted: Members,
     /// Passages in which its words stand; kept only while some passage is about it.
     matched: Members,
+    /// Passages in which a model found it, and rules did not see it by what it looks like.
+    read: Members,
 }
 
 impl Entity {
@@ -138,18 +148,20 @@ impl Entity {
         }
     }
 
-    /// The passages that name it, each once, in the order of their keys.
+    /// The passages that name it as rules find it, each once, in the order of their keys.
     pub(crate) fn mentioned_in(&self) -> Vec<u32> {
-        let mut all: Vec<(u64, u32)> = self
-            .extracted
-            .0
-            .iter()
-            .chain(&self.matched.0)
-            .copied()
-            .collect();
-        all.sort_unstable();
-        all.dedup();
-        all.into_iter().map(|(_, passage)| passage).collect()
+        Members::joined(&[&self.extracted, &self.matched])
+    }
+
+    /// The passages that name it, whoever found it there, each once, in the order of their keys.
+    pub(crate) fn named_in(&self) -> Vec<u32> {
+        Members::joined(&[&self.extracted, &self.matched, &self.read])
+    }
+
+    /// Whether a model alone found it in a passage.
+    pub(crate) fn is_only_read_in(&self, passage: u32) -> bool {
+        let read = self.read.0.iter().find(|(_, it)| *it == passage);
+        read.is_some_and(|it| !self.extracted.has(it) && !self.matched.has(it))
     }
 }
 
@@ -174,6 +186,18 @@ impl Members {
         }
     }
 
+    fn has(&self, member: &(u64, u32)) -> bool {
+        self.0.binary_search(member).is_ok()
+    }
+
+    /// The passages of all of these, each once, in the order of their keys.
+    fn joined(some: &[&Self]) -> Vec<u32> {
+        let mut all: Vec<(u64, u32)> = some.iter().flat_map(|it| &it.0).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter().map(|(_, passage)| passage).collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().map(|(_, passage)| *passage)
     }
@@ -192,6 +216,18 @@ pub(crate) fn order_of(text: &str) -> u64 {
     let hash = blake3::hash(text.as_bytes());
     let first: [u8; 8] = std::array::from_fn(|at| hash.as_bytes()[at]);
     u64::from_be_bytes(first)
+}
+
+/// What rules find in each piece of a text, and what its shorter names stand for.
+fn extracted(text: &str, pieces: &[text::Passage]) -> (Vec<Vec<Name>>, BTreeMap<String, Name>) {
+    let names: Vec<Vec<Name>> = pieces
+        .iter()
+        .map(|piece| extract::mentions(&text[piece.at.clone()]))
+        .collect();
+    let all: BTreeSet<Name> = names.iter().flatten().cloned().collect();
+    let all: Vec<Name> = all.into_iter().collect();
+    let aliases = extract::aliases(text, &all);
+    (names, aliases)
 }
 
 impl Index {
@@ -224,20 +260,10 @@ impl Index {
             valid_until: entry.valid_until,
             mean_length: 0,
             stems: Vec::new(),
+            reading: None,
         };
         let pieces = text::passages(&entry.text);
-        let names: Vec<Vec<Name>> = pieces
-            .iter()
-            .map(|piece| extract::mentions(&entry.text[piece.at.clone()]))
-            .collect();
-        let all: Vec<Name> = names
-            .iter()
-            .flatten()
-            .cloned()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let aliases = extract::aliases(&entry.text, &all);
+        let (names, aliases) = extracted(&entry.text, &pieces);
         let mut stems = BTreeSet::new();
         let mut lengths = 0_u64;
         for (ordinal, (piece, names)) in pieces.into_iter().zip(names).enumerate() {
@@ -263,6 +289,7 @@ impl Index {
             self.expiring.insert((until, Arc::clone(&id)));
         }
         self.documents.insert(id, document);
+        self.read(entry, &aliases);
         self.graph = OnceLock::new();
     }
 
@@ -466,6 +493,7 @@ impl Index {
             stems: counts.into_iter().collect(),
             about: Vec::new(),
             mentions: Vec::new(),
+            read: Vec::new(),
             hash: *blake3::hash(embedded.as_bytes()).as_bytes(),
         };
         let key = passage.key;
@@ -498,6 +526,7 @@ impl Index {
     }
 
     fn remove_passage(&mut self, number: u32) {
+        self.forget_read(number);
         let Some(passage) = self.passages[number as usize].take() else {
             return;
         };
@@ -572,6 +601,7 @@ impl Index {
             about: Members::default(),
             extracted: Members::default(),
             matched: Members::default(),
+            read: Members::default(),
         };
         let number = self.free_entities.pop().unwrap_or_else(|| {
             self.entities.push(None);
@@ -585,7 +615,10 @@ impl Index {
     /// Lets go of a name that no passage has.
     fn drop_unused(&mut self, number: u32) {
         let entity = &mut self.entities[number as usize];
-        if let Some(unused) = entity.take_if(|it| it.about.is_empty() && it.extracted.is_empty()) {
+        let is_unused = |it: &mut Entity| {
+            [&it.about, &it.extracted, &it.read].map(Members::is_empty) == [true; 3]
+        };
+        if let Some(unused) = entity.take_if(is_unused) {
             for word in unused.words {
                 self.words.release(word);
             }
@@ -675,6 +708,16 @@ impl Index {
             .into_iter()
             .filter(|name| !self.entity(*name).about.is_empty() && self.is_telling(*name))
             .collect();
+        names.sort_unstable_by_key(|name| self.entity(*name).order);
+        names
+    }
+
+    /// The telling names that a passage is about or was found to name, by rules or by a model, in an order of their own.
+    pub(crate) fn held_names(&self, number: u32) -> Vec<u32> {
+        let passage = self.passage(number);
+        let names = [&passage.about, &passage.mentions, &passage.read];
+        let names = names.into_iter().flatten().map(|(name, _)| *name);
+        let mut names: Vec<u32> = names.filter(|name| self.is_telling(*name)).collect();
         names.sort_unstable_by_key(|name| self.entity(*name).order);
         names
     }
@@ -851,8 +894,10 @@ impl Index {
         };
         for (id, document) in &self.documents {
             line(format!(
-                "document {id} {:?} {}",
-                document.valid_until, document.mean_length
+                "document {id} {:?} {} {}",
+                document.valid_until,
+                document.mean_length,
+                self.reading_words(document)
             ));
             for number in &document.passages {
                 let passage = self.passage(*number);
@@ -895,12 +940,13 @@ impl Index {
         for entity in entities {
             let places = |members: &Members| members.iter().map(place).collect::<Vec<_>>();
             line(format!(
-                "name {} {:?} about {:?} in {:?} {:?}",
+                "name {} {:?} about {:?} in {:?} {:?} {:?}",
                 entity.key,
                 entity.surfaces,
                 places(&entity.about),
                 places(&entity.extracted),
-                places(&entity.matched)
+                places(&entity.matched),
+                places(&entity.read)
             ));
         }
         line(format!(

@@ -1,8 +1,10 @@
 //! What the person and the agent know: documents, and the names that connect them.
 //!
-//! [`GraphMemory`] is the port `Memory` on a store: what is kept, replaced, contradicted and deleted. [`Index`] is what questions are answered from: words (BM25), vectors and a graph of names, in memory and pure.
+//! [`GraphMemory`] is the port `Memory` on a store: what is kept, replaced, contradicted and deleted; and the port `Enrichment`: what a
+//! small model reads there. [`Index`] is what questions are answered from: words (BM25), vectors and a graph of names, in memory and pure.
 
 mod documents;
+mod enrich;
 mod extract;
 mod files;
 mod graph;

@@ -115,7 +115,10 @@ impl Memory for GraphMemory {
             .map(|hit| told(hit.document))
             .filter(fits)
             .collect();
-        // What was stored again because another contradicts it is not new.
+        if has_older && words.is_empty() {
+            found.extend(self.not_among(&found).await?.into_iter().filter(fits));
+        }
+        // What was stored again because another contradicts it, or a model read it, is not new.
         found.sort_by_key(|document| std::cmp::Reverse(document.changed_at.unwrap_or(document.at)));
         if has_older && !words.is_empty() {
             let older = Query {
@@ -213,6 +216,9 @@ impl Memory for GraphMemory {
                 },
                 ..document
             };
+            // What was read in a text is of that text alone.
+            let is_same = (&old.title, &old.text) == (&document.title, &document.text);
+            document.reading = old.reading.clone().filter(|_| is_same);
         } else if let Some(same) = state.by_fingerprint.get(&fingerprint(&document)) {
             if !is_trusted(&document.origin)
                 && state.known.get(same).is_some_and(|known| known.is_trusted)
@@ -279,7 +285,7 @@ fn around(index: &Index, name: &str, limit: usize) -> MemoryGraph {
     let entity = index.entity(number);
     known.name = Some(entity.surface().to_owned());
     let mut passages: Vec<u32> = entity.about.iter().collect();
-    let mentioned = entity.mentioned_in();
+    let mentioned = entity.named_in();
     passages.extend(
         mentioned
             .into_iter()
@@ -309,7 +315,7 @@ fn around(index: &Index, name: &str, limit: usize) -> MemoryGraph {
         let with: BTreeSet<String> = other
             .about
             .iter()
-            .chain(other.mentioned_in())
+            .chain(other.named_in())
             .map(|it| place(&it).1)
             .collect();
         MemoryRelation {
@@ -319,6 +325,8 @@ fn around(index: &Index, name: &str, limit: usize) -> MemoryGraph {
         }
     });
     known.related = related.collect();
+    known.facts = index.statements(number, &of_name);
+    known.facts.truncate(limit);
     known
 }
 
@@ -381,8 +389,28 @@ impl GraphMemory {
         Ok(())
     }
 
+    /// The newest documents that are not among these. To the store, what is stored again is new.
+    async fn not_among(
+        &self,
+        found: &[MemoryDocument],
+    ) -> Result<Vec<MemoryDocument>, StorageError> {
+        self.load().await?;
+        self.hear_others().await?;
+        let found: BTreeSet<&str> = found.iter().map(|it| it.id.as_str()).collect();
+        let newest = match &*self.state.read().await {
+            Some(state) => state.newest(DOCUMENTS_MAX),
+            None => Vec::new(),
+        };
+        let mut missing = Vec::new();
+        for id in newest.iter().filter(|id| !found.contains(id.as_str())) {
+            let document = self.ports.search.get(&self.collection, id).await?;
+            missing.extend(document.map(told));
+        }
+        Ok(missing)
+    }
+
     /// Takes over what another engine changed in the same store, if one did.
-    async fn hear_others(&self) -> Result<(), StorageError> {
+    pub(crate) async fn hear_others(&self) -> Result<(), StorageError> {
         let newest = self.ports.search.last_change(&self.collection).await?;
         let heard = |state: &Option<State>| state.as_ref().is_none_or(|it| it.heard == newest);
         if heard(&*self.state.read().await) {
@@ -406,11 +434,9 @@ impl GraphMemory {
                 break;
             };
             after = *last;
-            for document in page.into_iter().map(|(_, document)| told(document)) {
-                if !state.is_known(&document) {
-                    state.insert(&document);
-                }
-            }
+            page.into_iter()
+                .map(|(_, document)| told(document))
+                .for_each(|document| state.hear(&document));
         }
         let mut gone: BTreeSet<String> = state.known.keys().cloned().collect();
         let mut after = String::new();

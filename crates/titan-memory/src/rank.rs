@@ -329,7 +329,11 @@ impl Index {
         if !words.is_empty() {
             reasons.push(MemoryReason::Words { words });
         }
-        let path = self.path_to(number, &scores.link);
+        let mut path = self.path_to(number, &scores.link);
+        let has_reason = !reasons.is_empty() || scores.likeness.contains_key(&number);
+        if path.len() == 1 && !has_reason {
+            path = self.path_by_name(number, &scores.base).unwrap_or(path);
+        }
         if path.len() > 1 {
             reasons.push(MemoryReason::Linked { path });
         }
@@ -344,6 +348,29 @@ impl Index {
             score: scores.total[number as usize],
             reasons,
         }
+    }
+
+    /// How a passage was come to that PageRank alone found: from the best one that shares a name with it.
+    fn path_by_name(&self, number: u32, base: &[f32]) -> Option<Vec<String>> {
+        let mut best: Option<(u32, u32)> = None;
+        for name in self.held_names(number) {
+            let entity = self.entity(name);
+            let others: Vec<u32> = entity.about.iter().chain(entity.named_in()).collect();
+            if others.len() > LED_TO_MAX {
+                continue;
+            }
+            let others = others.into_iter();
+            for other in others.filter(|it| *it != number && base[*it as usize] > 0.0) {
+                let score = |it: u32| (base[it as usize], std::cmp::Reverse(self.passage(it).key));
+                if best.is_none_or(|(known, _)| score(other) > score(known)) {
+                    best = Some((other, name));
+                }
+            }
+        }
+        let (from, name) = best?;
+        let ends = [from, number].map(|it| self.passage(it).label.as_ref().to_owned());
+        let [from, to] = ends;
+        Some(vec![from, self.entity(name).surface().to_owned(), to])
     }
 
     /// The passages and names from where a passage was come to.

@@ -1,9 +1,11 @@
 //! What one memory knows of its documents, in this process: the index, and what decides about the next document.
 
-use crate::documents::{fingerprint, is_trusted, stored};
+use crate::documents::{READING, fingerprint, is_trusted, stored};
+use crate::enrich::is_to_be_read;
 use crate::extract::{self, Claim};
 use crate::index::{Entry, Index};
 use crate::said::turn_of;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use titan_protocol::{
     MemoryDocument, MemoryKind, MemoryOrigin, Numbered, ReadIn, SessionId, TurnId, UnixMillis,
@@ -24,13 +26,21 @@ pub(crate) struct State {
     by_claim: BTreeMap<String, BTreeSet<String>>,
     /// Documents with passages that have no vector yet.
     pub(crate) unembedded: BTreeSet<String>,
+    /// Documents that a model may read something in: what was said behind all else, the newest first.
+    unread: BTreeSet<(bool, Reverse<UnixMillis>, String)>,
     /// The number of the newest change of the stored documents that is taken over.
     pub(crate) heard: u64,
 }
 
 pub(crate) struct Known {
-    /// Of all that is stored of it.
+    /// Of all that is stored of it but what a model read in it.
     hash: blake3::Hash,
+    /// Of what a model read in it.
+    reading: Option<blake3::Hash>,
+    /// Whether it is a turn.
+    is_said: bool,
+    /// When it was kept or changed last.
+    changed_at: UnixMillis,
     fingerprint: String,
     source: Option<String>,
     read_in: Option<ReadIn>,
@@ -53,13 +63,17 @@ impl State {
     pub(crate) fn insert(&mut self, document: &MemoryDocument) {
         self.remove(&document.id);
         let id = &document.id;
+        let (hash, reading) = hashes_of(document);
+        let changed_at = document.changed_at.unwrap_or(document.at);
         let known = Known {
-            hash: hash_of(document),
+            hash,
+            reading,
+            is_said: document.kind == MemoryKind::Conversation,
+            changed_at,
             fingerprint: fingerprint(document),
             source: document.source.clone(),
             read_in: document.read_in,
-            page_read_at: (document.kind == MemoryKind::Page)
-                .then(|| document.changed_at.unwrap_or(document.at)),
+            page_read_at: (document.kind == MemoryKind::Page).then_some(changed_at),
             claims: claims(document),
             is_trusted: is_trusted(&document.origin),
             superseded_by: document.superseded_by.clone(),
@@ -83,14 +97,56 @@ impl State {
                 .insert(id.clone());
         }
         self.known.insert(id.clone(), known);
-        self.index.insert(&Entry {
-            id: id.clone(),
-            title: document.title.clone(),
-            text: document.text.clone(),
-            tags: document.tags.clone(),
-            valid_until: document.valid_until,
-        });
+        self.index.insert(&entry_of(document));
         self.unembedded.insert(id.clone());
+        self.queue(document);
+    }
+
+    /// Takes over a document as it is stored.
+    pub(crate) fn hear(&mut self, document: &MemoryDocument) {
+        let (hash, reading) = hashes_of(document);
+        match self.known.get(&document.id) {
+            Some(known) if known.hash == hash && known.reading == reading => {}
+            Some(known) if known.hash == hash => self.set_reading(document),
+            _ => self.insert(document),
+        }
+    }
+
+    /// Takes over what a model read in a document; its vectors stay.
+    pub(crate) fn set_reading(&mut self, document: &MemoryDocument) {
+        self.index.set_reading(&entry_of(document));
+        if let Some(known) = self.known.get_mut(&document.id) {
+            known.reading = hashes_of(document).1;
+        }
+        self.queue(document);
+    }
+
+    /// Puts a document among those that a model is to be asked about, or takes it out.
+    fn queue(&mut self, document: &MemoryDocument) {
+        let Some(known) = self.known.get(&document.id) else {
+            return;
+        };
+        let place = known.place_among_unread(&document.id);
+        match is_to_be_read(document) {
+            true => self.unread.insert(place),
+            false => self.unread.remove(&place),
+        };
+    }
+
+    /// The document that a model is to be asked about next.
+    pub(crate) fn next_to_be_read(&self) -> Option<String> {
+        self.unread.first().map(|(_, _, id)| id.clone())
+    }
+
+    /// The documents that were kept or changed last.
+    pub(crate) fn newest(&self, limit: usize) -> Vec<String> {
+        let known = self.known.iter();
+        let mut by_time: Vec<(Reverse<UnixMillis>, &String)> = known
+            .map(|(id, known)| (Reverse(known.changed_at), id))
+            .collect();
+        by_time.sort_unstable();
+        let newest = by_time.into_iter().take(limit);
+        newest.map(|(_, id)| id.clone()).collect()
     }
 
     pub(crate) fn remove(&mut self, id: &str) {
@@ -131,20 +187,15 @@ impl State {
         }
     }
 
-    /// Whether a document is known as it is stored.
-    pub(crate) fn is_known(&self, document: &MemoryDocument) -> bool {
-        let known = self.known.get(&document.id);
-        known.is_some_and(|known| known.hash == hash_of(document))
-    }
-
     /// Takes over until when a document holds, and why.
     pub(crate) fn set_validity(&mut self, document: &MemoryDocument) {
         self.index
             .set_valid_until(&document.id, document.valid_until);
         if let Some(known) = self.known.get_mut(&document.id) {
-            known.hash = hash_of(document);
+            (known.hash, known.reading) = hashes_of(document);
             known.superseded_by.clone_from(&document.superseded_by);
         }
+        self.queue(document);
     }
 
     /// Documents of turns: what was said in them, and what was read.
@@ -222,9 +273,28 @@ impl State {
     }
 }
 
-/// Of all that is stored of a document.
-fn hash_of(document: &MemoryDocument) -> blake3::Hash {
-    let stored = stored(document);
+impl Known {
+    fn place_among_unread(&self, id: &str) -> (bool, Reverse<UnixMillis>, String) {
+        (self.is_said, Reverse(self.changed_at), id.to_owned())
+    }
+}
+
+/// A document as the index takes it.
+fn entry_of(document: &MemoryDocument) -> Entry {
+    Entry {
+        id: document.id.clone(),
+        title: document.title.clone(),
+        text: document.text.clone(),
+        tags: document.tags.clone(),
+        valid_until: document.valid_until,
+        reading: document.reading.clone(),
+    }
+}
+
+/// Of all that is stored of a document but what a model read in it, and of that.
+fn hashes_of(document: &MemoryDocument) -> (blake3::Hash, Option<blake3::Hash>) {
+    let mut stored = stored(document);
+    let reading = stored.attributes.remove(READING);
     let mut hasher = blake3::Hasher::new();
     for part in [stored.id.as_bytes(), stored.text.as_bytes()] {
         hasher.update(part).update(&[0]);
@@ -233,7 +303,8 @@ fn hash_of(document: &MemoryDocument) -> blake3::Hash {
         hasher.update(name.as_bytes()).update(&[0]);
         hasher.update(value.as_bytes()).update(&[0]);
     }
-    hasher.finalize()
+    let reading = reading.map(|it| blake3::hash(it.as_bytes()));
+    (hasher.finalize(), reading)
 }
 
 /// What a note says of things that have one value at a time. Files and conversations say much that is not meant so.

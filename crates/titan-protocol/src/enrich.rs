@@ -8,8 +8,8 @@ use serde_json::Value;
 /// else is to be done, and hands back what it said.
 #[async_trait]
 pub trait Enrichment: Send + Sync {
-    /// What is to be asked next; `None` while nothing is left to be added. It is the same question until it was answered, or
-    /// what it is about has changed.
+    /// What is to be asked next; `None` while nothing is left to be added. As long as nothing else becomes known, it is the
+    /// same question until it was answered.
     ///
     /// # Errors
     /// When what is known can't be read.

@@ -151,6 +151,33 @@ pub struct MemoryDocument {
     /// The turn that a page was read in; the page is forgotten with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_in: Option<ReadIn>,
+    /// What a model read in the text, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<MemoryReading>,
+}
+
+/// What a model read in a document, beside what rules find there. It goes with the text: another text has no reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryReading {
+    /// The provider and the model.
+    pub model: String,
+    /// Names, as the document writes them. None where the model found none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// How names are related.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relations: Vec<MemoryFact>,
+}
+
+/// How one name is related to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFact {
+    /// A name, as the document writes it.
+    pub subject: String,
+    /// A few words of the model's.
+    pub relation: String,
+    /// Another name, as the document writes it.
+    pub object: String,
 }
 
 /// What a document is.
@@ -244,6 +271,9 @@ pub struct MemoryGraph {
     pub related: Vec<MemoryRelation>,
     /// Titles or beginnings of the passages that are about it, then of those that name it, each with its document.
     pub passages: Vec<(String, String)>,
+    /// How models read it to be related, the surest first.
+    #[serde(default)]
+    pub facts: Vec<MemoryStatement>,
     /// Names and passages that the memory knows in all.
     pub nodes: usize,
     /// Connections between them in all.
@@ -259,4 +289,18 @@ pub struct MemoryRelation {
     pub weight: f32,
     /// Documents that have both.
     pub documents: Vec<String>,
+}
+
+/// A fact, with where it was read and how far it is to be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryStatement {
+    /// What is said.
+    #[serde(flatten)]
+    pub fact: MemoryFact,
+    /// The document that it was read in.
+    pub document: String,
+    /// The provider and the model that read it.
+    pub model: String,
+    /// From 0 to 1: greater where the document says it in these words than where the words are the model's.
+    pub confidence: f32,
 }

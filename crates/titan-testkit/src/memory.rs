@@ -87,6 +87,7 @@ impl Memory for ListedMemory {
             valid_until: draft.valid_until,
             superseded_by: None,
             read_in: None,
+            reading: None,
         };
         let mut documents = self.documents.lock();
         documents.retain(|it| it.id != id && Some(&it.id) != draft.replaces.as_ref());

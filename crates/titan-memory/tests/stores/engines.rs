@@ -1,5 +1,6 @@
 //! Several engines on one database: each knows at once what another one keeps, changes and forgets.
 
+use crate::readings::reads_next;
 use crate::said::Talk;
 use crate::{Drinks, Place, all, hits, kept, name, note, on_every_server, page, ports, texts};
 use titan_memory::GraphMemory;
@@ -7,7 +8,7 @@ use titan_protocol::{Forget, Memory, MemoryDraft, MemoryQuestion, Projection};
 use titan_store::Store;
 
 /// Two engines on one database, each with a home of its own.
-async fn two(place: &Place) -> [(Store, GraphMemory); 2] {
+pub(crate) async fn two(place: &Place) -> [(Store, GraphMemory); 2] {
     let stores = [
         place.store().await,
         place.store_of(place.folder.path().join("other")).await,
@@ -129,7 +130,7 @@ async fn whatever_two_engines_do_both_answer_as_one_that_begins_anew() {
         for _ in 0..STEPS {
             let memory = memories[next(2)];
             let town = ["Alford", "Beford", "Caford", "Doford", "Elford"][next(5)];
-            match next(4) {
+            match next(5) {
                 0 => {
                     let ids: Vec<String> = all(memory).await.into_iter().map(|it| it.id).collect();
                     if let Some(id) = ids.get(next(ids.len().max(1))) {
@@ -146,6 +147,13 @@ async fn whatever_two_engines_do_both_answer_as_one_that_begins_anew() {
                 2 => {
                     kept(memory, note(&format!("The port of {town} is {}.", next(9)))).await;
                 }
+                3 => {
+                    let said = format!(
+                        r#"{{"names":["{town}","the sea"],"relations":[
+                            {{"subject":"{town}","relation":"lies by","object":"sea"}}]}}"#
+                    );
+                    reads_next(memory, &said).await;
+                }
                 _ => {
                     kept(memory, note(&format!("{town} lies by the sea."))).await;
                 }
@@ -157,9 +165,11 @@ async fn whatever_two_engines_do_both_answer_as_one_that_begins_anew() {
                     assert_eq!(hits(memory, question).await, expected, "{question}");
                 }
             }
-            let expected = anew.graph(town.into(), 5).await.unwrap();
-            for memory in memories {
-                assert_eq!(memory.graph(town.into(), 5).await.unwrap(), expected);
+            for name in [town, "sea"] {
+                let expected = anew.graph(name.into(), 5).await.unwrap();
+                for memory in memories {
+                    assert_eq!(memory.graph(name.into(), 5).await.unwrap(), expected);
+                }
             }
         }
     })

@@ -4,6 +4,7 @@ mod engines;
 mod notes;
 mod owners;
 mod pages;
+mod readings;
 mod said;
 
 use async_trait::async_trait;

@@ -11,10 +11,10 @@ use std::time::Duration;
 use titan_protocol::{
     BoxStream, Client, ClientError, CostLine, Embedder, EngineStatus, Event, Holds, ImageBytes,
     Job, JobCall, JobStage, LogEntry, LogLevel, LogPage, LogQuery, Logs, Memory, MemoryDocument,
-    MemoryDraft, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery, MemoryQuestion,
-    ModelError, ModelInfo, Op, OpenFile, Override, Pack, PackKind, PackLine, PackPart, Presence,
-    ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting, SettingKind, SettingList,
-    Settings, TurnChanges, TurnId, UnixMillis, Usage,
+    MemoryDraft, MemoryFact, MemoryGraph, MemoryHit, MemoryKind, MemoryOrigin, MemoryQuery,
+    MemoryQuestion, MemoryReading, ModelError, ModelInfo, Op, OpenFile, Override, Pack, PackKind,
+    PackLine, PackPart, Presence, ProviderSetting, Record, Seq, SessionId, SessionSummary, Setting,
+    SettingKind, SettingList, Settings, TurnChanges, TurnId, UnixMillis, Usage,
 };
 use titan_web::{Access, Config, Door, Limits, ModelsForOne, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -280,6 +280,15 @@ fn document(text: &str, origin: MemoryOrigin) -> MemoryDocument {
         valid_until: None,
         superseded_by: None,
         read_in: None,
+        reading: Some(MemoryReading {
+            model: "local/small".into(),
+            names: vec!["tea".into()],
+            relations: vec![MemoryFact {
+                subject: "tea".into(),
+                relation: "comes from".into(),
+                object: "Assam".into(),
+            }],
+        }),
     }
 }
 

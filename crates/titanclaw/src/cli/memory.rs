@@ -8,8 +8,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use titan_memory::{from_markdown, from_text, time_of, to_markdown};
 use titan_protocol::{
-    DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, HITS_MAX, Memory, MemoryDocument, MemoryDraft, MemoryHit,
-    MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReason, ReadIn,
+    DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, HITS_MAX, Memory, MemoryDocument, MemoryDraft, MemoryFact,
+    MemoryHit, MemoryOrigin, MemoryQuery, MemoryQuestion, MemoryReading, MemoryReason,
+    MemoryStatement, ReadIn,
 };
 
 /// Characters of an id that are shown, and that name a document if no other begins so.
@@ -141,7 +142,14 @@ async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyho
             }
             say_if_none(context, &hits);
         }
-        Command::Show { id } => output.text(&to_markdown(&find(memory, &id).await?))?,
+        Command::Show { id } => {
+            let document = find(memory, &id).await?;
+            output.text(&to_markdown(&document))?;
+            // Beside the file, which is what the document says and no more.
+            if let Some(reading) = &document.reading {
+                context.say(&reading_words(reading));
+            }
+        }
         Command::Add { text, tags, until } => {
             let draft = MemoryDraft {
                 text: text.join(" "),
@@ -197,6 +205,9 @@ async fn obey(context: &Context, memory: &dyn Memory, command: Command) -> anyho
                     relation.name,
                     documents.join(", ")
                 ))?;
+            }
+            for statement in &known.facts {
+                output.text(&format!("  {}\n", statement_words(statement)))?;
             }
             for (label, id) in &known.passages {
                 output.text(&format!("  {}  {label}\n", short(id)))?;
@@ -332,6 +343,31 @@ fn reason_words(reason: &MemoryReason) -> String {
         MemoryReason::Named { name } => format!("is about {name}"),
         MemoryReason::Linked { path } => format!("comes by {}", path.join(" → ")),
     }
+}
+
+fn fact_words(fact: &MemoryFact) -> String {
+    [fact.subject.as_str(), &fact.relation, &fact.object].join(" — ")
+}
+
+fn statement_words(statement: &MemoryStatement) -> String {
+    format!(
+        "{}  ({}, read by {}, {:.0} % sure)",
+        fact_words(&statement.fact),
+        short(&statement.document),
+        statement.model,
+        statement.confidence * 100.0
+    )
+}
+
+/// What a model read in a document, on one line.
+fn reading_words(reading: &MemoryReading) -> String {
+    let names = match reading.names.is_empty() {
+        true => "no names".to_owned(),
+        false => format!("names {}", reading.names.join(", ")),
+    };
+    let relations = reading.relations.iter().map(fact_words);
+    let read: Vec<String> = std::iter::once(names).chain(relations).collect();
+    format!("read by {}: {}", reading.model, read.join("; "))
 }
 
 fn draft_of(document: &MemoryDocument) -> MemoryDraft {
@@ -521,4 +557,43 @@ fn read(path: &Path) -> Result<String, String> {
         return Err("it holds a private key".to_owned());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_read_is_told_with_who_read_it_and_how_sure_it_is() {
+        let fact = MemoryFact {
+            subject: "titan-web".into(),
+            relation: "depends on".into(),
+            object: "axum".into(),
+        };
+        let reading = MemoryReading {
+            model: "local/small".into(),
+            names: vec!["titan-web".into(), "axum".into()],
+            relations: vec![fact.clone()],
+        };
+        assert_eq!(
+            reading_words(&reading),
+            "read by local/small: names titan-web, axum; titan-web — depends on — axum"
+        );
+        let nothing = MemoryReading {
+            names: Vec::new(),
+            relations: Vec::new(),
+            ..reading
+        };
+        assert_eq!(reading_words(&nothing), "read by local/small: no names");
+        let statement = MemoryStatement {
+            fact,
+            document: "0123456789abcdef".into(),
+            model: "local/small".into(),
+            confidence: 0.5,
+        };
+        assert_eq!(
+            statement_words(&statement),
+            "titan-web — depends on — axum  (0123456789, read by local/small, 50 % sure)"
+        );
+    }
 }

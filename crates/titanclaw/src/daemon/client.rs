@@ -298,8 +298,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
     use titan_protocol::{
-        Event, JobCall, JobStage, MemoryKind, MemoryOrigin, MemoryReason, MemoryRelation,
-        TurnOptions, Usage,
+        Event, JobCall, JobStage, MemoryFact, MemoryKind, MemoryOrigin, MemoryReading,
+        MemoryReason, MemoryRelation, MemoryStatement, TurnOptions, Usage,
     };
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -507,6 +507,14 @@ mod tests {
         }
     }
 
+    fn fact() -> MemoryFact {
+        MemoryFact {
+            subject: "a".into(),
+            relation: "is near".into(),
+            object: "b".into(),
+        }
+    }
+
     fn document(text: &str) -> MemoryDocument {
         MemoryDocument {
             id: "1".into(),
@@ -524,6 +532,11 @@ mod tests {
             valid_until: Some(5),
             superseded_by: Some("2".into()),
             read_in: None,
+            reading: Some(MemoryReading {
+                model: "local/small".into(),
+                names: vec!["a".into()],
+                relations: vec![fact()],
+            }),
         }
     }
 
@@ -552,6 +565,12 @@ mod tests {
                 documents: vec!["1".into()],
             }],
             passages: vec![("a".into(), "1".into())],
+            facts: vec![MemoryStatement {
+                fact: fact(),
+                document: "1".into(),
+                model: "local/small".into(),
+                confidence: 0.5,
+            }],
             nodes: limit,
             edges: 1,
         }

@@ -529,6 +529,7 @@ fn note(n: u8, text: &str, tags: &[&str], origin: MemoryOrigin) -> MemoryDocumen
         valid_until: None,
         superseded_by: None,
         read_in: None,
+        reading: None,
     }
 }
 
