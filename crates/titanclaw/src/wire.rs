@@ -270,7 +270,7 @@ pub(crate) async fn own(context: &Context, need: Need<'_>) -> anyhow::Result<Own
     let code = code(context);
     // Who asks once looks once.
     let code = Arc::new(if lasts { code.watched() } else { code });
-    let enrichments: Vec<Arc<dyn Enrichment>> = vec![code.clone()];
+    let enrichments: Vec<Arc<dyn Enrichment>> = vec![memory.clone(), code.clone()];
     let code: Arc<dyn CodeGraph> = code;
     let open_files = OpenFiles::start(PackPorts {
         code: code.clone(),
