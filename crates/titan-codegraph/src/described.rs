@@ -151,11 +151,11 @@ mod tests {
     #[test]
     fn an_answer_becomes_a_sentence_and_tags_as_they_are_written_everywhere() {
         let answer = r#"{"summary": "`Limits how often\na client may ask.`",
-            "tags": ["Rate-Limiting", "token_buckets", "the", "HTTP clients", "http client", "a b c d e f"]}"#;
+            "tags": ["Rate-Limiting", "token_buckets", "the", "SQLite clients", "sqlite client", "a b c d e f"]}"#;
         let described = Described::of("src/limit.rs", answer, "local/small");
         assert_eq!(&*described.summary, "Limits how often a client may ask");
         let tags: Vec<&str> = described.tags.iter().map(|tag| &**tag).collect();
-        assert_eq!(tags, ["rate limiting", "token bucket", "http client"]);
+        assert_eq!(tags, ["rate limiting", "token bucket", "sqlite client"]);
         assert_eq!(&*described.by, "local/small");
     }
 

@@ -835,12 +835,6 @@ mod tests {
         first.system = "A long text that says how to behave, and then says it again.".into();
         first.output_tokens_max = 4;
         first.temperature = None;
-        let usage = |events: &[ModelEvent]| {
-            events.iter().find_map(|event| match event {
-                ModelEvent::Usage(usage) => Some((usage.input_tokens, usage.cache_read_tokens)),
-                _ => None,
-            })
-        };
         let fixed = model.prompt(&first).fixed as u64;
         let all = model.prompt(&first).tokens.len() as u64;
         let answer = reply(&mut model, &first);
@@ -851,6 +845,50 @@ mod tests {
         let again = reply(&mut model, &first);
         assert_eq!(usage(&again), Some((all - fixed, fixed)));
         assert_eq!(text(&again), text(&answer));
+    }
+
+    #[test]
+    fn what_is_asked_beside_conversations_leaves_what_was_read_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = tiny::config(&tiny::write(folder.path(), "qwen2"));
+        let prefixes = folder.path().join("prefixes");
+        config.prefix_cache_dir = Some(prefixes.clone());
+        let mut model = load(&config);
+        let asked = |system: &str, text: &str| {
+            let mut asked = request(text);
+            asked.system =
+                format!("{system}: behave in the way that is told here, and in no other.");
+            asked.output_tokens_max = 2;
+            asked
+        };
+        let conversations = [asked("First", "one"), asked("Second", "two")];
+        for conversation in &conversations {
+            reply(&mut model, conversation);
+        }
+        let kept = || std::fs::read_dir(&prefixes).unwrap().count();
+        let snapshots = kept();
+        for n in 0..4 {
+            let mut aside = asked("Describe", &format!("file {n}"));
+            aside.task = Task::Utility;
+            let fixed = model.prompt(&aside).fixed as u64;
+            let read = usage(&reply(&mut model, &aside)).unwrap().1;
+            assert!(
+                n == 0 || read >= fixed,
+                "its fixed part is read once: {read}"
+            );
+        }
+        assert_eq!(kept(), snapshots);
+        for conversation in conversations.iter().rev() {
+            assert_eq!(usage(&reply(&mut model, conversation)).unwrap().0, 1);
+        }
+    }
+
+    /// Tokens that were read, and that were known.
+    fn usage(events: &[ModelEvent]) -> Option<(u64, u64)> {
+        events.iter().find_map(|event| match event {
+            ModelEvent::Usage(usage) => Some((usage.input_tokens, usage.cache_read_tokens)),
+            _ => None,
+        })
     }
 
     fn text(events: &[ModelEvent]) -> String {

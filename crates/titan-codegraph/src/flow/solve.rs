@@ -10,7 +10,7 @@ pub(crate) use kept::{Kept, Origin};
 
 use super::classes::{Ancestor, Order, linear};
 use super::values::{
-    Key, Name, Names, Object, ObjectId, Objects, Owner, Place, ScopeId, Site, Value, Values,
+    Key, Name, Names, Object, ObjectId, Owner, Place, ScopeId, Site, Value, Values,
 };
 use super::{
     Argument, Binding, Container, Expression, ExpressionId, Flow, Gathers, Scope, ScopeKind,
@@ -18,7 +18,6 @@ use super::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -92,11 +91,11 @@ pub(crate) fn solve(
     is_unwanted: &AtomicBool,
 ) -> Option<(Solved, Kept)> {
     let mut solver = Solver::new(files, modules);
-    solver.enqueue_all(0..solver.file_of.len() as ScopeId);
+    solver.enqueue_all(0..solver.kept.file_of.len() as ScopeId);
     if !solver.run(is_unwanted) {
         return None;
     }
-    let solved = solver.finish(0..solver.file_of.len() as ScopeId);
+    let solved = solver.finish(0..solver.kept.file_of.len() as ScopeId);
     Some((solved, solver.keep()))
 }
 
@@ -136,18 +135,8 @@ impl Given {
 struct Solver<'a> {
     files: &'a [Option<&'a Flow>],
     modules: &'a dyn Modules,
-    /// The number of each file's first scope, and those of its expressions.
-    first_scope: Vec<u32>,
-    expressions: Vec<Range<u32>>,
-    file_of: Vec<u32>,
-    names: Names,
-    /// The number of each name of each file.
-    numbers: Vec<Vec<Name>>,
-    /// What each scope binds, sorted.
-    locals: Vec<Vec<Name>>,
-    objects: Objects,
-    variables: Vec<Variable>,
-    places: FxHashMap<Place, u32>,
+    /// What is known of them, and kept.
+    kept: Kept,
     /// Who has read which variable, as [`pair`] puts them.
     read: FxHashSet<u64>,
     queue: VecDeque<ScopeId>,
@@ -193,15 +182,15 @@ impl<'a> Solver<'a> {
         Self {
             files,
             modules,
-            first_scope,
-            expressions,
-            file_of,
-            names,
-            numbers,
-            locals,
-            objects: Objects::default(),
-            variables: Vec::new(),
-            places: FxHashMap::default(),
+            kept: Kept {
+                first_scope,
+                expressions,
+                file_of,
+                names,
+                numbers,
+                locals,
+                ..Kept::default()
+            },
             read: FxHashSet::default(),
             queue: VecDeque::new(),
             is_queued: vec![false; scopes],
@@ -260,16 +249,16 @@ impl<'a> Solver<'a> {
             expressions: Vec::new(),
             scopes: Vec::new(),
         };
-        self.files[self.file_of[scope as usize] as usize].unwrap_or(NONE)
+        self.files[self.kept.file_of[scope as usize] as usize].unwrap_or(NONE)
     }
 
     fn scope(&self, scope: ScopeId) -> &'a Scope {
-        let file = self.file_of[scope as usize] as usize;
-        &self.flow(scope).scopes[(scope - self.first_scope[file]) as usize]
+        let file = self.kept.file_of[scope as usize] as usize;
+        &self.flow(scope).scopes[(scope - self.kept.first_scope[file]) as usize]
     }
 
     fn module_of(&self, scope: ScopeId) -> ScopeId {
-        self.first_scope[self.file_of[scope as usize] as usize]
+        self.kept.first_scope[self.kept.file_of[scope as usize] as usize]
     }
 
     fn parent(&self, scope: ScopeId) -> ScopeId {
@@ -277,18 +266,20 @@ impl<'a> Solver<'a> {
     }
 
     fn number(&self, scope: ScopeId, name: super::NameId) -> Name {
-        self.numbers[self.file_of[scope as usize] as usize][name as usize]
+        self.kept.numbers[self.kept.file_of[scope as usize] as usize][name as usize]
     }
 
     fn binds(&self, scope: ScopeId, name: Name) -> bool {
-        self.locals[scope as usize].binary_search(&name).is_ok()
+        self.kept.locals[scope as usize]
+            .binary_search(&name)
+            .is_ok()
     }
 
     fn variable(&mut self, place: Place) -> u32 {
-        let next = self.variables.len() as u32;
-        let variable = *self.places.entry(place).or_insert(next);
+        let next = self.kept.variables.len() as u32;
+        let variable = *self.kept.places.entry(place).or_insert(next);
         if variable == next {
-            self.variables.push(Variable {
+            self.kept.variables.push(Variable {
                 values: Values::default(),
                 readers: Vec::new(),
             });
@@ -299,9 +290,11 @@ impl<'a> Solver<'a> {
     fn get(&mut self, place: Place) -> Values {
         let variable = self.variable(place);
         if self.read.insert(pair(variable, self.current)) {
-            self.variables[variable as usize].readers.push(self.current);
+            self.kept.variables[variable as usize]
+                .readers
+                .push(self.current);
         }
-        self.variables[variable as usize].values.clone()
+        self.kept.variables[variable as usize].values.clone()
     }
 
     fn put(&mut self, place: Place, values: &Values) {
@@ -309,7 +302,7 @@ impl<'a> Solver<'a> {
             return;
         }
         let at = self.variable(place);
-        let variable = &mut self.variables[at as usize];
+        let variable = &mut self.kept.variables[at as usize];
         if !variable.values.join(values) {
             return;
         }
@@ -317,7 +310,7 @@ impl<'a> Solver<'a> {
         for reader in &readers {
             self.enqueue(*reader);
         }
-        self.variables[at as usize].readers = readers;
+        self.kept.variables[at as usize].readers = readers;
         if let Place::Base(class, _) = place {
             self.reorder(class);
         }
@@ -416,7 +409,7 @@ impl<'a> Solver<'a> {
             } => {
                 let first = module.split('.').next().unwrap_or(module);
                 let wanted: &str = if *is_whole { module } else { first };
-                let file = self.file_of[id as usize] as usize;
+                let file = self.kept.file_of[id as usize] as usize;
                 let resolved = self.modules.resolve(file, wanted, 0);
                 let value = self.module_value(&resolved, wanted);
                 let name = self.number(id, *bound);
@@ -428,7 +421,7 @@ impl<'a> Solver<'a> {
                 name,
                 bound,
             } => {
-                let file = self.file_of[id as usize] as usize;
+                let file = self.kept.file_of[id as usize] as usize;
                 let resolved = self.modules.resolve(file, module, *dots);
                 let name = self.number(id, *name);
                 let values = self.imported(id, &resolved, module, name);
@@ -440,27 +433,27 @@ impl<'a> Solver<'a> {
 
     fn module_value(&mut self, module: &Module, written: &str) -> Value {
         match module {
-            Module::File(file) => Value::Module(self.first_scope[*file]),
-            Module::Folder(folder) => Value::Package(self.names.number(folder)),
-            Module::External => Value::External(self.names.number(written)),
+            Module::File(file) => Value::Module(self.kept.first_scope[*file]),
+            Module::Folder(folder) => Value::Package(self.kept.names.number(folder)),
+            Module::External => Value::External(self.kept.names.number(written)),
         }
     }
 
     fn imported(&mut self, id: ScopeId, module: &Module, written: &str, name: Name) -> Values {
         let mut values = Values::default();
         if let Module::File(file) = module {
-            let scope = self.first_scope[*file];
+            let scope = self.kept.first_scope[*file];
             if scope != self.module_of(id)
                 && let Some(home) = self.exported(scope, name, 0)
             {
                 return self.get(Place::Local(home, name));
             }
         }
-        let wanted = self.names.get(name).to_owned();
+        let wanted = self.kept.names.get(name).to_owned();
         match self.modules.within(module, &wanted) {
             Module::External if *module == Module::External => {
                 let dotted = format!("{written}.{wanted}");
-                values.add(Value::External(self.names.number(&dotted)));
+                values.add(Value::External(self.kept.names.number(&dotted)));
             }
             Module::External => {}
             found => {
@@ -483,9 +476,9 @@ impl<'a> Solver<'a> {
             let star = match self.stars.get(&(module, at as u32)) {
                 Some(known) => *known,
                 None => {
-                    let file = self.file_of[module as usize] as usize;
+                    let file = self.kept.file_of[module as usize] as usize;
                     let found = match self.modules.resolve(file, from, *dots) {
-                        Module::File(file) => Some(self.first_scope[file]),
+                        Module::File(file) => Some(self.kept.first_scope[file]),
                         _ => None,
                     };
                     self.stars.insert((module, at as u32), found);
@@ -584,10 +577,13 @@ impl<'a> Solver<'a> {
             }
             let object = match parameter.gathers {
                 Gathers::One => continue,
-                Gathers::Rest => self.objects.at(Site::Rest(inner), Container::Tuple, None),
+                Gathers::Rest => self
+                    .kept
+                    .objects
+                    .at(Site::Rest(inner), Container::Tuple, None),
                 Gathers::Keywords => {
                     let site = Site::Keywords(inner);
-                    self.objects.at(site, Container::Dictionary, None)
+                    self.kept.objects.at(site, Container::Dictionary, None)
                 }
             };
             self.put(
@@ -612,7 +608,7 @@ impl<'a> Solver<'a> {
     }
 
     fn expression_number(&self, id: ScopeId, expression: ExpressionId) -> u32 {
-        self.expressions[self.file_of[id as usize] as usize].start + expression
+        self.kept.expressions[self.kept.file_of[id as usize] as usize].start + expression
     }
 
     fn value(&mut self, id: ScopeId, expression: ExpressionId) -> Values {
@@ -663,7 +659,10 @@ impl<'a> Solver<'a> {
                     )
                 });
                 let length = (!has_stars).then_some(parts.len() as u32);
-                let object = self.objects.at(Site::Expression(site), *container, length);
+                let object = self
+                    .kept
+                    .objects
+                    .at(Site::Expression(site), *container, length);
                 for (at, part) in parts.iter().enumerate() {
                     let key = match has_stars || *container == Container::Set {
                         true => Value::SomeNumber,
@@ -676,7 +675,7 @@ impl<'a> Solver<'a> {
             }
             Expression::Dictionary(pairs) => {
                 let site = Site::Expression(site);
-                let object = self.objects.at(site, Container::Dictionary, None);
+                let object = self.kept.objects.at(site, Container::Dictionary, None);
                 for (key, value) in pairs {
                     let values = self.value(id, *value);
                     match key {
@@ -705,7 +704,10 @@ impl<'a> Solver<'a> {
                 for condition in conditions {
                     self.value(id, *condition);
                 }
-                let object = self.objects.at(Site::Expression(site), *container, None);
+                let object = self
+                    .kept
+                    .objects
+                    .at(Site::Expression(site), *container, None);
                 let keys = key.map(|key| self.value(id, key));
                 let values = self.value(id, *element);
                 self.set_fields(object, &keys.unwrap_or_default(), &values);
@@ -774,7 +776,7 @@ impl<'a> Solver<'a> {
         let module = self.module_of(id);
         match self.exported(module, name, 0) {
             Some(home) => self.get(Place::Local(home, name)),
-            None if builtins::NAMES.contains(&self.names.get(name)) => {
+            None if builtins::NAMES.contains(&self.kept.names.get(name)) => {
                 Values::one(Value::Builtin(name))
             }
             None => Values::default(),
@@ -800,11 +802,11 @@ impl<'a> Solver<'a> {
                 if !set.is_empty() {
                     return set;
                 }
-                let file = self.file_of[module as usize] as usize;
+                let file = self.kept.file_of[module as usize] as usize;
                 self.submodule(&Module::File(file), name)
             }
             Value::Package(folder) => {
-                let folder = Module::Folder(self.names.get(folder).into());
+                let folder = Module::Folder(self.kept.names.get(folder).into());
                 self.submodule(&folder, name)
             }
             Value::External(of) => Values::one(Value::External(self.dotted(of, name))),
@@ -823,7 +825,7 @@ impl<'a> Solver<'a> {
     }
 
     fn submodule(&mut self, module: &Module, name: Name) -> Values {
-        let wanted = self.names.get(name).to_owned();
+        let wanted = self.kept.names.get(name).to_owned();
         match self.modules.within(module, &wanted) {
             Module::External => Values::default(),
             found => Values::one(self.module_value(&found, &wanted)),
@@ -831,8 +833,8 @@ impl<'a> Solver<'a> {
     }
 
     fn dotted(&mut self, of: Name, name: Name) -> Name {
-        let dotted = format!("{}.{}", self.names.get(of), self.names.get(name));
-        self.names.number(&dotted)
+        let dotted = format!("{}.{}", self.kept.names.get(of), self.kept.names.get(name));
+        self.kept.names.number(&dotted)
     }
 
     fn order(&mut self, class: ScopeId) -> Rc<Order> {
@@ -854,7 +856,7 @@ impl<'a> Solver<'a> {
             let mut own = Vec::new();
             for at in 0..self.scope(class).bases.len() {
                 let base = self.variable(Place::Base(class, at as u32));
-                for value in self.variables[base as usize].values.iter() {
+                for value in self.kept.variables[base as usize].values.iter() {
                     match value {
                         Value::Class(base) if base != class => {
                             own.push(Ancestor::Class(base));
@@ -962,7 +964,7 @@ impl<'a> Solver<'a> {
 
     /// Calls a method by its name, if there is one.
     fn call_method(&mut self, objects: &Values, name: &str, given: &Given) -> Values {
-        let name = self.names.number(name);
+        let name = self.kept.names.number(name);
         let mut results = Values::default();
         for object in objects.iter() {
             if let Value::Instance(_) = object {
@@ -1011,13 +1013,13 @@ impl<'a> Solver<'a> {
                 self.external(name, given)
             }
             Value::Builtin(name) => {
-                let dotted = format!("builtins.{}", self.names.get(name));
-                let target = self.names.number(&dotted);
+                let dotted = format!("builtins.{}", self.kept.names.get(name));
+                let target = self.kept.names.number(&dotted);
                 self.edge(Target::External(target), given.line, How::Called);
                 self.builtin(name, given)
             }
             Value::ObjectMethod(object, name) => {
-                let container = self.objects.get(object).container;
+                let container = self.kept.objects.get(object).container;
                 self.type_edge(builtins::type_name(container), name, given.line);
                 self.object_method(object, name, given)
             }
@@ -1031,8 +1033,8 @@ impl<'a> Solver<'a> {
     }
 
     fn type_edge(&mut self, type_name: &str, name: Name, line: u32) {
-        let dotted = format!("builtins.{type_name}.{}", self.names.get(name));
-        let target = self.names.number(&dotted);
+        let dotted = format!("builtins.{type_name}.{}", self.kept.names.get(name));
+        let target = self.kept.names.number(&dotted);
         self.edge(Target::External(target), line, How::Called);
     }
 
@@ -1081,7 +1083,7 @@ impl<'a> Solver<'a> {
         let mut results = match scope.is_generator {
             true => {
                 let site = Site::Generator(function);
-                let object = self.objects.at(site, Container::Generator, None);
+                let object = self.kept.objects.at(site, Container::Generator, None);
                 let yielded = self.get(Place::Result(function));
                 self.put(Place::Field(object, Key::Any), &yielded);
                 Values::one(Value::Object(object))
@@ -1117,6 +1119,7 @@ impl<'a> Solver<'a> {
         let is_rest = |parameter: &&super::Parameter| parameter.gathers == Gathers::Rest;
         if parameters.get(plain).as_ref().is_some_and(is_rest) {
             let object = self
+                .kept
                 .objects
                 .at(Site::Rest(function), Container::Tuple, None);
             self.set_field(object, Value::Integer((at - plain) as i32), values);
@@ -1140,7 +1143,7 @@ impl<'a> Solver<'a> {
         }
         if parameters.iter().any(|it| it.gathers == Gathers::Keywords) {
             let site = Site::Keywords(function);
-            let object = self.objects.at(site, Container::Dictionary, None);
+            let object = self.kept.objects.at(site, Container::Dictionary, None);
             self.set_field(object, Value::Text(name), values);
         }
     }
@@ -1202,13 +1205,13 @@ impl<'a> Solver<'a> {
                     found.join(&self.elements(&Values::one(value)));
                     continue;
                 };
-                let Object { length, .. } = self.objects.get(object);
+                let Object { length, .. } = self.kept.objects.get(object);
                 let behind = targets.len() - 1 - at;
                 match (star, length) {
                     (Some(star), Some(length)) if at == star => {
                         let site = Site::Expression(self.expression_number(id, *target));
                         let to = (length as usize).saturating_sub(behind);
-                        let taken = self.objects.at(site, Container::List, None);
+                        let taken = self.kept.objects.at(site, Container::List, None);
                         for from in at..to {
                             let values = self.field(object, Value::Integer(from as i32));
                             self.set_field(taken, Value::Integer((from - at) as i32), &values);
@@ -1217,7 +1220,7 @@ impl<'a> Solver<'a> {
                     }
                     (Some(star), None) if at == star => {
                         let site = Site::Expression(self.expression_number(id, *target));
-                        let taken = self.objects.at(site, Container::List, None);
+                        let taken = self.kept.objects.at(site, Container::List, None);
                         let all = self.all_fields(object);
                         self.set_field(taken, Value::SomeNumber, &all);
                         found.add(Value::Object(taken));
@@ -1256,7 +1259,7 @@ impl<'a> Solver<'a> {
     }
 
     fn field(&mut self, object: ObjectId, key: Value) -> Values {
-        let length = self.objects.get(object).length;
+        let length = self.kept.objects.get(object).length;
         let key = match (key, length) {
             (Value::Integer(at), Some(length)) if at < 0 => Value::Integer(at + length as i32),
             (Value::Integer(at), None) if at < 0 => Value::SomeNumber,
@@ -1334,7 +1337,7 @@ impl<'a> Solver<'a> {
                 found.add(value);
                 continue;
             };
-            let Object { container, length } = self.objects.get(object);
+            let Object { container, length } = self.kept.objects.get(object);
             let place = |bound: i32, length: u32| match bound {
                 0.. => (bound as u32).min(length),
                 _ => length.saturating_sub(bound.unsigned_abs()),
@@ -1344,7 +1347,10 @@ impl<'a> Solver<'a> {
                     let from = place(from.unwrap_or(0), length);
                     let to = to.map_or(length, |to| place(to, length)).max(from);
                     let made = Some(to - from);
-                    let taken = self.objects.at(Site::Expression(site), container, made);
+                    let taken = self
+                        .kept
+                        .objects
+                        .at(Site::Expression(site), container, made);
                     for at in from..to {
                         let values = self.field(object, Value::Integer(at as i32));
                         self.set_field(taken, Value::Integer((at - from) as i32), &values);
@@ -1352,7 +1358,10 @@ impl<'a> Solver<'a> {
                     taken
                 }
                 None => {
-                    let taken = self.objects.at(Site::Expression(site), container, None);
+                    let taken = self
+                        .kept
+                        .objects
+                        .at(Site::Expression(site), container, None);
                     let all = self.all_fields(object);
                     self.set_field(taken, Value::SomeNumber, &all);
                     taken
@@ -1369,7 +1378,7 @@ impl<'a> Solver<'a> {
         for value in values.iter() {
             match value {
                 Value::Object(object) => {
-                    found.join(&match self.objects.get(object).container {
+                    found.join(&match self.kept.objects.get(object).container {
                         Container::Dictionary => self.get(Place::Keys(object)),
                         _ => self.all_fields(object),
                     });
@@ -1402,7 +1411,7 @@ impl<'a> Solver<'a> {
     /// What was found in bodies that were read, with the bases of the classes among these scopes.
     fn finish(&self, scopes: impl Iterator<Item = ScopeId>) -> Solved {
         let point = |scope: ScopeId| -> Point {
-            let file = self.file_of[scope as usize] as usize;
+            let file = self.kept.file_of[scope as usize] as usize;
             (file, self.scope(scope).symbol)
         };
         let calls = self
@@ -1412,7 +1421,7 @@ impl<'a> Solver<'a> {
                 from: point(*from),
                 to: match kind {
                     0 => Callee::Point(point(*to)),
-                    _ => Callee::External(self.names.get(*to).into()),
+                    _ => Callee::External(self.kept.names.get(*to).into()),
                 },
                 line: *line,
                 how: *how,
@@ -1423,13 +1432,13 @@ impl<'a> Solver<'a> {
             .filter(|(site, _)| !self.known_calls.contains(site))
             .map(|(_, (scope, name, line))| {
                 let (file, symbol) = point(*scope);
-                (file, symbol, self.names.get(*name).into(), *line)
+                (file, symbol, self.kept.names.get(*name).into(), *line)
             });
         let mut bases = BTreeSet::new();
         for class in scopes {
             for at in 0..self.scope(class).bases.len() as u32 {
-                let base = self.places.get(&Place::Base(class, at));
-                let values = base.map(|base| &self.variables[*base as usize].values);
+                let base = self.kept.places.get(&Place::Base(class, at));
+                let values = base.map(|base| &self.kept.variables[*base as usize].values);
                 for value in values.into_iter().flat_map(Values::iter) {
                     if let Value::Class(base) = value {
                         bases.insert((point(class), point(base)));

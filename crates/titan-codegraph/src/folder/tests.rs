@@ -168,7 +168,9 @@ fn what_a_model_said_of_a_file_holds_until_the_file_says_something_else() {
             .first()
             .map(|it| format!("{} {:?}", it.summary, it.tags))
     };
-    let told = Some("Counts sheep in a meadow (a model's words) [\"livestock\"]".to_owned());
+    let told = Some(
+        "Counts sheep in a meadow (a model's words) [\"f1\", \"f2\", \"livestock\"]".to_owned(),
+    );
     assert_eq!(summary(&mut folder, "livestock"), told);
     assert!(
         folder

@@ -22,18 +22,22 @@ pub(crate) enum Origin<'a> {
     New,
 }
 
-/// What is kept when all files were solved.
+/// What is known of files while they are solved, and kept after that.
+#[derive(Default)]
 pub(crate) struct Kept {
-    first_scope: Vec<u32>,
+    /// The number of each file's first scope.
+    pub(super) first_scope: Vec<u32>,
     /// The numbers of each file's expressions.
-    expressions: Vec<Range<u32>>,
-    file_of: Vec<u32>,
-    names: Names,
-    numbers: Vec<Vec<Name>>,
-    locals: Vec<Vec<Name>>,
-    objects: Objects,
-    variables: Vec<Variable>,
-    places: FxHashMap<Place, u32>,
+    pub(super) expressions: Vec<Range<u32>>,
+    pub(super) file_of: Vec<u32>,
+    pub(super) names: Names,
+    /// The number of each name of each file.
+    pub(super) numbers: Vec<Vec<Name>>,
+    /// What each scope binds, sorted.
+    pub(super) locals: Vec<Vec<Name>>,
+    pub(super) objects: Objects,
+    pub(super) variables: Vec<Variable>,
+    pub(super) places: FxHashMap<Place, u32>,
 }
 
 /// What became of scopes and objects.
@@ -246,42 +250,25 @@ impl Kept {
         files: &'a [Option<&'a Flow>],
         modules: &'a dyn Modules,
     ) -> Solver<'a> {
-        let mut solver = Solver::new(&[], modules);
         let scopes = self.file_of.len();
-        solver.files = files;
-        solver.first_scope = std::mem::take(&mut self.first_scope);
-        solver.expressions = std::mem::take(&mut self.expressions);
-        solver.file_of = std::mem::take(&mut self.file_of);
-        // The words that every solver numbers first have the same numbers in all.
-        solver.names = std::mem::take(&mut self.names);
-        solver.numbers = std::mem::take(&mut self.numbers);
-        solver.locals = std::mem::take(&mut self.locals);
-        solver.objects = std::mem::take(&mut self.objects);
-        solver.variables = std::mem::take(&mut self.variables);
-        solver.places = std::mem::take(&mut self.places);
-        solver.is_queued = vec![false; scopes];
-        // What is not read anew has been read often enough.
-        solver.reads = vec![READS_MAX; scopes];
-        solver
+        Solver {
+            files,
+            // The words that every solver numbers first have the same numbers in all.
+            kept: std::mem::take(self),
+            is_queued: vec![false; scopes],
+            // What is not read anew has been read often enough.
+            reads: vec![READS_MAX; scopes],
+            ..Solver::new(&[], modules)
+        }
     }
 }
 
 impl Solver<'_> {
     pub(super) fn keep(mut self) -> Kept {
-        for variable in &mut self.variables {
+        for variable in &mut self.kept.variables {
             variable.readers = Vec::new();
         }
-        Kept {
-            first_scope: self.first_scope,
-            expressions: self.expressions,
-            file_of: self.file_of,
-            names: self.names,
-            numbers: self.numbers,
-            locals: self.locals,
-            objects: self.objects,
-            variables: self.variables,
-            places: self.places,
-        }
+        self.kept
     }
 }
 

@@ -6,7 +6,7 @@ use crate::flow::{Binding, Container, ScopeKind};
 
 impl Solver<'_> {
     pub(super) fn builtin(&mut self, name: Name, given: &Given) -> Values {
-        let word = self.names.get(name).to_owned();
+        let word = self.kept.names.get(name).to_owned();
         let first = given.positional.first().cloned().unwrap_or_default();
         match word.as_str() {
             "map" => {
@@ -65,7 +65,7 @@ impl Solver<'_> {
             }
             "zip" => {
                 let site = Site::Pair(given.site);
-                let pair = self.objects.at(site, Container::Tuple, None);
+                let pair = self.kept.objects.at(site, Container::Tuple, None);
                 for (at, values) in given.positional.iter().enumerate() {
                     let elements = self.elements(values);
                     self.set_field(pair, Value::Integer(at as i32), &elements);
@@ -75,7 +75,7 @@ impl Solver<'_> {
             }
             "dict" => {
                 let site = Site::Expression(given.site);
-                let object = self.objects.at(site, Container::Dictionary, None);
+                let object = self.kept.objects.at(site, Container::Dictionary, None);
                 self.merge(object, &first);
                 for (name, values) in &given.keywords {
                     self.set_field(object, Value::Text(*name), values);
@@ -125,7 +125,7 @@ impl Solver<'_> {
     }
 
     pub(super) fn external(&mut self, name: Name, given: &Given) -> Values {
-        let dotted = self.names.get(name).to_owned();
+        let dotted = self.kept.names.get(name).to_owned();
         let first = given.positional.first().cloned().unwrap_or_default();
         match dotted.as_str() {
             "functools.partial"
@@ -138,7 +138,7 @@ impl Solver<'_> {
             "typing.cast" => given.positional.get(1).cloned().unwrap_or_default(),
             "collections.OrderedDict" | "collections.defaultdict" => {
                 let site = Site::Expression(given.site);
-                let object = self.objects.at(site, Container::Dictionary, None);
+                let object = self.kept.objects.at(site, Container::Dictionary, None);
                 self.merge(object, &first);
                 Values::one(Value::Object(object))
             }
@@ -158,7 +158,7 @@ impl Solver<'_> {
     }
 
     pub(super) fn object_method(&mut self, object: ObjectId, name: Name, given: &Given) -> Values {
-        let word = self.names.get(name).to_owned();
+        let word = self.kept.names.get(name).to_owned();
         let first = given.positional.first().cloned().unwrap_or_default();
         let second = given.positional.get(1).cloned().unwrap_or_default();
         match word.as_str() {
@@ -261,13 +261,19 @@ impl Solver<'_> {
 
     /// An object that holds these.
     fn gathered(&mut self, site: u32, container: Container, values: &Values) -> Values {
-        let object = self.objects.at(Site::Expression(site), container, None);
+        let object = self
+            .kept
+            .objects
+            .at(Site::Expression(site), container, None);
         self.set_field(object, Value::SomeNumber, values);
         Values::one(Value::Object(object))
     }
 
     fn pair(&mut self, site: u32, first: &Values, second: &Values) -> Values {
-        let pair = self.objects.at(Site::Pair(site), Container::Tuple, Some(2));
+        let pair = self
+            .kept
+            .objects
+            .at(Site::Pair(site), Container::Tuple, Some(2));
         self.set_field(pair, Value::Integer(0), first);
         self.set_field(pair, Value::Integer(1), second);
         Values::one(Value::Object(pair))
