@@ -4,13 +4,15 @@
 //! none of them could know, and what looks like a frame in it is disarmed.
 
 use crate::prompt::{PromptSize, bytes_of};
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use titan_protocol::{BlobId, Pack, PackKind};
 
-/// Lines that each part has of its own before another gets more.
-const LINES_FIRST: usize = 6;
+/// The lines of each part that are told before those behind them are told of any.
+const ROUNDS: [Range<usize>; 3] = [0..2, 2..6, 6..usize::MAX];
 
 /// The part of the packs that fits: of what the question names, then of the files that were opened last. Each line says
 /// where it is from.
@@ -28,10 +30,9 @@ pub(crate) fn shown(
         packs.extend(open);
     }
     let mut body = String::new();
-    // First what matters most of each file, then the rest of each.
-    for (from, to) in [(0, LINES_FIRST), (LINES_FIRST, usize::MAX)] {
+    for lines in ROUNDS {
         for pack in &packs {
-            let text = of_pack(pack, workspace, from..to, &mut left);
+            let text = of_pack(pack, workspace, lines.clone(), size, &mut left);
             body.push_str(&text);
         }
     }
@@ -49,7 +50,8 @@ pub(crate) fn shown(
 fn of_pack(
     pack: &Pack,
     workspace: &Path,
-    lines: std::ops::Range<usize>,
+    lines: Range<usize>,
+    size: PromptSize,
     left: &mut usize,
 ) -> String {
     let name = pack.path.strip_prefix(workspace).unwrap_or(&pack.path);
@@ -60,16 +62,25 @@ fn of_pack(
         for line in told.take(lines.len()) {
             let mut row = std::mem::take(&mut heading);
             // Writing to a text can't fail.
-            let _ = writeln!(row, "- {} ({})", line.text, line.source);
+            let said = beginning(&line.text, size.known_line_bytes_max());
+            let _ = writeln!(row, "- {said} ({})", line.source);
+            // Something shorter of another part may fit.
             if row.len() > *left {
-                *left = 0;
-                return text;
+                break;
             }
             *left -= row.len();
             text.push_str(&row);
         }
     }
     text
+}
+
+/// A text, cut where it is longer than a line may be.
+fn beginning(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    match text.len() <= bytes_max {
+        true => text.into(),
+        false => format!("{}…", &text[..text.floor_char_boundary(bytes_max)]).into(),
+    }
 }
 
 fn called(kind: PackKind) -> &'static str {
@@ -157,6 +168,26 @@ mod tests {
         let (a, b) = ("- fn a() (commit 1)", "- fn b() (commit 1)");
         assert_eq!(told(PromptSize::Full), [b, a]);
         assert_eq!(told(PromptSize::Small), [b]);
+    }
+
+    #[test]
+    fn every_part_has_its_first_lines_before_any_has_more_and_a_small_model_reads_their_beginnings()
+    {
+        let long = "x".repeat(900);
+        let mut of_file = Pack::clone(&pack("/w/a.rs", PackKind::History, &[long.as_str(); 9]));
+        let note = pack("/w/a.rs", PackKind::Notes, &["Mara keeps it"]);
+        of_file.parts.extend(note.parts.clone());
+        let text = shown(
+            vec![Arc::new(of_file)],
+            Vec::new(),
+            Path::new("/w"),
+            PromptSize::Small,
+        );
+        assert!(text.contains("- Mara keeps it (commit 1)"), "{text}");
+        assert!(
+            text.contains(&format!("- {}… (", "x".repeat(200))),
+            "{text}"
+        );
     }
 
     #[test]

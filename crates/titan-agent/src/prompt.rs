@@ -36,6 +36,14 @@ impl PromptSize {
         }
     }
 
+    /// Bytes of one line of it.
+    pub(crate) fn known_line_bytes_max(self) -> usize {
+        match self {
+            Self::Full => 600,
+            Self::Small => 200,
+        }
+    }
+
     /// How long a question waits for what is known of the names in it. A small model takes seconds to answer, and more of
     /// them where it has to look things up.
     pub(crate) fn known_wait_max(self) -> Duration {

@@ -202,14 +202,17 @@ pub(super) fn of_code(code: &CodeFile) -> [PackPart; 2] {
     ]
 }
 
-/// Documents that say one of the names, by where they come from.
+/// Documents that say one of the names, by where they come from, those of the person first.
 pub(super) fn notes(
     documents: impl IntoIterator<Item = MemoryDocument>,
     names: &[String],
 ) -> [PackPart; 2] {
     let about = documents.into_iter().filter(|it| is_about(it, names));
-    let (decided, other): (Vec<_>, Vec<_>) =
-        about.partition(|it| matches!(it.origin, MemoryOrigin::Turn { .. }));
+    let mut about: Vec<MemoryDocument> = about.collect();
+    about.sort_by_key(|it| it.origin != MemoryOrigin::Person);
+    let (decided, other): (Vec<_>, Vec<_>) = about
+        .into_iter()
+        .partition(|it| matches!(it.origin, MemoryOrigin::Turn { .. }));
     [
         part(PackKind::Decisions, noted(&decided), None),
         part(PackKind::Notes, noted(&other), None),
