@@ -99,13 +99,9 @@ fn chosen(about: &About, rarity: impl Fn(&str) -> f32) -> Vec<String> {
 
 /// Adds a model's tags that say something which those of the file do not, in the place of what says least.
 fn add(tags: &mut Vec<String>, told: &[Box<str>]) {
-    let says_more = |tag: &&Box<str>| !tag.split(' ').all(|word| has(tags, word));
-    let told: Vec<String> = told
-        .iter()
-        .filter(says_more)
-        .take(TOLD_TAGS_MAX)
-        .map(ToString::to_string)
-        .collect();
+    let says_more = |tag: &&str| !tag.split(' ').all(|word| has(tags, word));
+    let told = told.iter().map(|tag| &**tag).filter(says_more);
+    let told: Vec<String> = told.take(TOLD_TAGS_MAX).map(str::to_owned).collect();
     tags.truncate(TAGS_MAX - told.len());
     tags.extend(told);
 }

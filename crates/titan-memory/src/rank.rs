@@ -18,6 +18,8 @@ const COVER_WEIGHT: f32 = 3.0;
 const BACK_WEIGHT: f32 = 0.5;
 /// What PageRank weighs.
 const RANK_WEIGHT: f32 = 0.1;
+/// What is taken from a passage that says nothing of the question which those before it in the answer have not said.
+const REPEATED_WEIGHT: f32 = 0.3;
 /// Passages that links are followed from.
 const FOLLOWED: usize = 20;
 /// How many links are followed one after another.
@@ -110,7 +112,7 @@ impl Index {
             self.follow_links(&stems, &holds, &mut scores);
             self.add_page_rank(&holds, &mut scores);
         }
-        let chosen = self.choose(&scores.total, question.limit);
+        let chosen = self.choose(&scores.total, question.limit, &stems);
         chosen
             .into_iter()
             .map(|number| self.found(number, &stems, &scores))
@@ -291,10 +293,12 @@ impl Index {
             .collect()
     }
 
-    /// The answer: the best, but of one document no more than some as long as there are others.
-    fn choose(&self, scores: &[f32], limit: usize) -> Vec<u32> {
+    /// The answer: the best of those that do not repeat one another, and of one document no more than some as long as there
+    /// are others.
+    fn choose(&self, scores: &[f32], limit: usize, stems: &[u32]) -> Vec<u32> {
         const LOOKED_AT: usize = 4;
         let best = self.best(scores, limit.saturating_mul(LOOKED_AT));
+        let best = self.varied(&best, scores, stems);
         let mut of_document: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut chosen, rest): (Vec<u32>, Vec<u32>) = best.into_iter().partition(|number| {
             let count = of_document
@@ -305,6 +309,37 @@ impl Index {
         });
         chosen.extend(rest);
         chosen.truncate(limit);
+        chosen
+    }
+
+    /// These passages, best first, in the order in which each adds most to those before it: maximal marginal relevance
+    /// (Carbonell and Goldstein, 1998), where what is repeated is the words of the question, by how rare they are, and
+    /// counts half as new with each passage that has them. A sentence that stands in a hundred documents so takes one
+    /// place, and leaves the others to what else was asked for. The first stays the first.
+    fn varied(&self, best: &[u32], scores: &[f32], stems: &[u32]) -> Vec<u32> {
+        let weights: Vec<f32> = stems.iter().map(|stem| self.rarity(*stem)).collect();
+        let says = |number: &u32| {
+            let has = |at: &usize| self.has_stem(*number, stems[*at]);
+            (*number, (0..stems.len()).filter(has).collect::<Vec<_>>())
+        };
+        let mut open: Vec<(u32, Vec<usize>)> = best.iter().map(says).collect();
+        let mut is_new = vec![1.0_f32; stems.len()];
+        let mut chosen = Vec::with_capacity(open.len());
+        while !open.is_empty() {
+            let worth = |(number, says): &(u32, Vec<usize>)| {
+                let all: f32 = says.iter().map(|at| weights[*at]).sum();
+                let new: f32 = says.iter().map(|at| weights[*at] * is_new[*at]).sum();
+                let repeated = (all - new) / all.max(f32::MIN_POSITIVE);
+                scores[*number as usize] * (1.0 - REPEATED_WEIGHT * repeated)
+            };
+            let worths: Vec<f32> = open.iter().map(worth).collect();
+            let best_first =
+                |a: &usize, b: &usize| worths[*b].total_cmp(&worths[*a]).then(a.cmp(b));
+            let next = (0..open.len()).min_by(best_first).unwrap_or_default();
+            let (number, says) = open.remove(next);
+            says.into_iter().for_each(|at| is_new[at] /= 2.0);
+            chosen.push(number);
+        }
         chosen
     }
 
