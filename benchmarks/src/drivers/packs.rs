@@ -13,11 +13,19 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use titan_codegraph::{CodeFolders, GitHistory, OpenFiles, PackPorts};
-use titan_protocol::{OPEN_FILES_MAX, Packs, Presence, Workbench, WorkbenchError};
+use titan_protocol::{OPEN_FILES_MAX, PackKind, Packs, Presence, Workbench, WorkbenchError};
 use titan_sandbox::{HostConfig, HostWorkbench};
 use titan_testkit::memory::ListedMemory;
 
 const FETCHES: usize = 20_000;
+/// What is to be told of each file, of which nobody noted anything.
+const KINDS: [PackKind; 5] = [
+    PackKind::About,
+    PackKind::Outline,
+    PackKind::Callers,
+    PackKind::History,
+    PackKind::Bugs,
+];
 /// How long the packs of all files may take to be made.
 const READY_MAX: Duration = Duration::from_secs(120);
 
@@ -90,7 +98,8 @@ async fn measure(root: &Path, home: &Path) -> Result<Vec<Row>> {
     }
     let made = milliseconds(began.elapsed());
     for pack in files.ready(root) {
-        ensure!(pack.parts.len() == 4, "a pack lacks something: {pack:?}");
+        let kinds: Vec<PackKind> = pack.parts.iter().map(|part| part.kind).collect();
+        ensure!(kinds == KINDS, "a pack lacks something: {pack:?}");
     }
     let mut all = Vec::with_capacity(FETCHES);
     let mut one = Vec::with_capacity(FETCHES);
