@@ -159,6 +159,7 @@ impl Folder {
             self.stamps.insert(file.path.clone(), file.stamp);
             if let Some(facts) = file.facts {
                 if !is_first {
+                    self.saved.retain(|saved| *saved != file.path);
                     self.saved.push(file.path.clone());
                 }
                 self.set(file.path, file.hash, facts);
@@ -176,9 +177,7 @@ impl Folder {
 
     fn set(&mut self, path: String, hash: [u8; 32], facts: Result<FileFacts, Skipped>) {
         self.graph.set(&path, facts);
-        if let Some(described) = self.told.get(&hash) {
-            self.graph.describe(&path, described.clone());
-        }
+        self.graph.describe(&path, self.told.get(&hash).cloned());
         self.hashes.insert(path, hash);
     }
 
@@ -215,7 +214,7 @@ impl Folder {
     /// kept until the file says so again.
     pub(crate) fn describe(&mut self, path: &str, hash: [u8; 32], described: Described) {
         if self.hashes.get(path) == Some(&hash) {
-            self.graph.describe(path, described.clone());
+            self.graph.describe(path, Some(described.clone()));
         }
         self.told.insert(hash, described);
         if self.told.len() > self.hashes.len() + TOLD_SPARE {

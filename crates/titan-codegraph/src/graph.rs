@@ -60,7 +60,6 @@ impl Graph {
                     return;
                 }
                 self.skipped.remove(path);
-                self.described.remove(path);
                 for (other, group) in &mut self.families {
                     if *other != family {
                         group.remove(path);
@@ -118,12 +117,17 @@ impl Graph {
             .get_or_init(|| Tags::new(self.files(), &self.described))
     }
 
-    /// Takes what a model said of a file as it is now.
-    pub(crate) fn describe(&mut self, path: &str, described: Described) {
-        if self.facts(path).is_some() {
-            self.described.insert(path.into(), described);
-            self.tags = OnceLock::new();
+    /// Takes what a model said of a file as it is now, if it did.
+    pub(crate) fn describe(&mut self, path: &str, described: Option<Described>) {
+        let described = described.filter(|_| self.facts(path).is_some());
+        if self.described.get(path) == described.as_ref() {
+            return;
         }
+        match described {
+            Some(described) => self.described.insert(path.into(), described),
+            None => self.described.remove(path),
+        };
+        self.tags = OnceLock::new();
     }
 
     /// What a model said of a file, if it did.

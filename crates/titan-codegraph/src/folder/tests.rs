@@ -182,6 +182,10 @@ fn what_a_model_said_of_a_file_holds_until_the_file_says_something_else() {
     );
     // The next process knows it, and one that finds its file damaged asks again.
     assert_eq!(summary(&mut place.open(), "livestock"), told);
+    // What the index does not see is another text too.
+    place.write("a.py", &silent.replace("return 1", "return 2"));
+    assert_eq!(summary(&mut folder, "livestock"), None);
+    assert_eq!(folder.undescribed().unwrap().path, "a.py");
     // A saved file is as it says itself, and is asked about before all others.
     place.write(
         "b.py",
